@@ -1,0 +1,1 @@
+"""The `unlearn-audit` command: one file a command, heavy imports inside the functions."""

@@ -1,0 +1,1 @@
+"""Models: CIFAR ResNets registered with timm, loading by name, folder or Hub id, embeddings."""

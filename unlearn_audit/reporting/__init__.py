@@ -1,0 +1,1 @@
+"""What people see and share: HTML, plots, model card, Hub."""
