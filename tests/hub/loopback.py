@@ -1,8 +1,8 @@
 """A small imitation of the Hugging Face Hub on 127.0.0.1, for tests.
 
-It serves what `huggingface_hub` asks of the real Hub when it creates a repository, commits to it and loads from
-it, and it can be told to fail on the way. It shows what the client requests; it does not show that the real Hub
-agrees.
+It serves what `huggingface_hub` asks of the real Hub when it creates a repository, commits to it and loads
+from it, and it can be told to fail on the way. It shows what the client requests; it does not show that the
+real Hub agrees.
 
     with LoopbackHub() as hub:
         api = HfApi(endpoint=hub.url, token=hub.token)
@@ -55,10 +55,10 @@ class Repository:
 
 @dataclass
 class Fault:
-    """Fail requests of `method` whose path matches `path`, `times` times, after letting `skip` of them through.
+    """Fail requests of `method` whose path matches `path`, `times` times, after letting `skip` through.
 
-    `status` answers with that status; without one, the connection is cut: before the request takes effect or, with
-    `after_effect`, once it has.
+    `status` answers with that status; without one, the connection is cut: before the request takes effect or,
+    with `after_effect`, once it has.
     """
 
     method: str
