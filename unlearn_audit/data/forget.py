@@ -1,0 +1,199 @@
+"""Which training examples are to be forgotten, bound to the data they were chosen from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import operator
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from unlearn_audit.data.images import Images
+from unlearn_audit.errors import ForgetSetError, did_you_mean
+
+_OFFENDERS_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class ForgetSet:
+    """The training examples whose deletion was asked for.
+
+    Make one with `by_class`, `random`, `from_ids` or `from_file`, which all raise `ForgetSetError` when it would be
+    empty or everything, or when ids repeat or are unknown.
+
+    Attributes:
+        ids: of the examples, in the order of the data.
+        data_fingerprint: of the training images that they were chosen from.
+        description: in words, for example "50 % of class 8, seed 0".
+    """
+
+    ids: tuple[str, ...]
+    data_fingerprint: str
+    description: str
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @cached_property
+    def hash(self) -> str:
+        """Hexadecimal SHA-256 over the data's fingerprint and the ids."""
+        return hashlib.sha256("\n".join([self.data_fingerprint, *self.ids]).encode()).hexdigest()
+
+    @classmethod
+    def by_class(cls, images: Images, label: int | str, *, fraction: float = 1.0, seed: int = 0) -> ForgetSet:
+        """Choose a random `fraction` in (0, 1] of one class, given by its index or its name."""
+        index = _class_index(images, label)
+        candidates = np.flatnonzero(np.asarray(images.labels) == index)
+        class_name = f"class {images.class_names[index]}"
+        if not len(candidates):
+            raise ForgetSetError(f"The training images of {images.name} hold no example of {class_name}.")
+        rows = _draw(candidates, fraction, seed=seed, what=f"the {len(candidates)} examples of {class_name}")
+        return cls._of_rows(images, rows, _describe(fraction, class_name, seed))
+
+    @classmethod
+    def random(cls, images: Images, *, fraction: float, seed: int = 0) -> ForgetSet:
+        """Choose a random `fraction` in (0, 1) of all training images."""
+        rows = _draw(np.arange(len(images)), fraction, seed=seed, what=f"{len(images)} examples")
+        return cls._of_rows(images, rows, _describe(fraction, "all training examples", seed))
+
+    @classmethod
+    def from_ids(cls, images: Images, ids: Iterable[str], *, description: str | None = None) -> ForgetSet:
+        """Take the examples with these ids, in any order; `description` defaults to their number."""
+        ids = _checked_ids(ids, images)
+        row_of = {example: row for row, example in enumerate(images.ids.tolist())}
+        _refuse((i for i in ids if i not in row_of), f"not among the training images of {images.name}")
+        rows = np.sort(np.array([row_of[i] for i in ids], dtype=np.int64))
+        return cls._of_rows(images, rows, description or f"{len(ids)} examples given by id")
+
+    @classmethod
+    def from_file(cls, images: Images, path: str | Path) -> ForgetSet:
+        """Take the examples whose ids a file lists.
+
+        A `.txt` file holds one id a line. A `.csv` or `.parquet` file holds them in the column `example_id` or `id`,
+        or in its only column (a `.csv` of one column needs no header). A `.json` file holds a list, or is a forget set
+        that `save` wrote, which is then verified as `load` does.
+        """
+        from unlearn_audit.data._id_files import read_ids
+
+        path = Path(path)
+        content = read_ids(path)
+        if isinstance(content, dict):
+            return cls._verified(content, images, path)
+        return cls.from_ids(images, content, description=f"{len(content)} examples listed in {path.name}")
+
+    def mask(self, images: Images) -> np.ndarray:
+        """Return (n,) bool: which of the training images, or of a selection of them, are in the forget set."""
+        if images.fingerprint != self.data_fingerprint:
+            raise ForgetSetError(_other_data(self.data_fingerprint, images))
+        chosen = frozenset(self.ids)
+        return np.fromiter((i in chosen for i in images.ids.tolist()), dtype=bool, count=len(images))
+
+    def save(self, path: str | Path) -> None:
+        """Write the forget set as JSON, with the data's fingerprint and its own hash; parent folders are made."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = {
+            "description": self.description,
+            "data_fingerprint": self.data_fingerprint,
+            "hash": self.hash,
+            "ids": self.ids,
+        }
+        partial = path.with_name(f"{path.name}.partial")
+        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: str | Path, images: Images) -> ForgetSet:
+        """Read what `save` wrote; raises `ForgetSetError` if it was altered or made for other data than `images`."""
+        from unlearn_audit.data._id_files import read_ids
+
+        content = read_ids(Path(path))
+        if not isinstance(content, dict):
+            raise ForgetSetError(
+                f"{path} lists ids but is no saved forget set; read it with ForgetSet.from_file."
+            )
+        return cls._verified(content, images, Path(path))
+
+    @classmethod
+    def _verified(cls, content: dict, images: Images, path: Path) -> ForgetSet:
+        missing = {"ids", "data_fingerprint", "description", "hash"} - content.keys()
+        if missing:
+            raise ForgetSetError(f"{path} is no saved forget set: it lacks {', '.join(sorted(missing))}.")
+        if content["data_fingerprint"] != images.fingerprint:
+            raise ForgetSetError(f"{path}: {_other_data(content['data_fingerprint'], images)}")
+        forget = cls.from_ids(images, content["ids"], description=content["description"])
+        if forget.hash != content["hash"]:
+            raise ForgetSetError(
+                f"{path} was altered: its ids give the hash {forget.hash[:12]}…, it states {content['hash'][:12]}…. "
+                "Make the forget set again, or restore the file."
+            )
+        return forget
+
+    @classmethod
+    def _of_rows(cls, images: Images, rows: np.ndarray, description: str) -> ForgetSet:
+        if len(rows) == len(images):
+            raise ForgetSetError(
+                f"The forget set would be all {len(images)} training examples; leave some to retain."
+            )
+        return cls(tuple(images.ids[rows].tolist()), images.fingerprint, description)
+
+
+def _class_index(images: Images, label: int | str) -> int:
+    if isinstance(label, str):
+        if label not in images.class_names:
+            raise ForgetSetError(
+                f"{images.name} has no class {label!r}.{did_you_mean(label, images.class_names)}"
+            )
+        return images.class_names.index(label)
+    index = operator.index(label)
+    if not 0 <= index < images.num_classes:
+        raise ForgetSetError(
+            f"{images.name} has classes 0 to {images.num_classes - 1}, not {index}; give one of them or a class name."
+        )
+    return index
+
+
+def _draw(candidates: np.ndarray, fraction: float, *, seed: int, what: str) -> np.ndarray:
+    if not 0 < fraction <= 1:
+        raise ForgetSetError(f"The fraction to forget must be above 0 and at most 1, not {fraction}.")
+    size = int(fraction * len(candidates) + 0.5)
+    if size == 0:
+        raise ForgetSetError(f"A fraction of {fraction} of {what} is no example; choose a larger fraction.")
+    return np.sort(np.random.default_rng(seed).choice(candidates, size, replace=False))
+
+
+def _describe(fraction: float, of: str, seed: int) -> str:
+    return f"all of {of}" if fraction == 1 else f"{100 * fraction:g} % of {of}, seed {seed}"
+
+
+def _checked_ids(ids: Iterable[str], images: Images) -> list[str]:
+    if isinstance(ids, str):
+        raise ForgetSetError(f"Expected several ids, not the single string {ids!r}.")
+    ids = [i.item() if isinstance(i, np.generic) else i for i in ids]
+    if not ids:
+        raise ForgetSetError("The forget set is empty; give at least one id.")
+    if any(not isinstance(i, str) for i in ids):
+        offender = next(i for i in ids if not isinstance(i, str))
+        raise ForgetSetError(f"Ids are strings such as {str(images.ids[0])!r}, not {offender!r}.")
+    _refuse((i for i, count in Counter(ids).items() if count > 1), "given more than once")
+    return ids
+
+
+def _refuse(offenders: Iterable[str], why: str) -> None:
+    offenders = list(offenders)
+    if offenders:
+        shown = ", ".join(map(repr, offenders[:_OFFENDERS_SHOWN]))
+        more = f" and {len(offenders) - _OFFENDERS_SHOWN} more" if len(offenders) > _OFFENDERS_SHOWN else ""
+        raise ForgetSetError(f"{len(offenders)} of the ids to forget are {why}: {shown}{more}.")
+
+
+def _other_data(fingerprint: str, images: Images) -> str:
+    return (
+        f"this forget set was made for data with fingerprint {str(fingerprint)[:12]}…, but {images.name} ({images.split}) "
+        f"has {images.fingerprint[:12]}…. Give the training images it was made for, or make it again."
+    )
