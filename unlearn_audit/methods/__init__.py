@@ -2,4 +2,4 @@
 
 from unlearn_audit.registry import Registry
 
-registry = Registry("unlearn_audit.methods", "method", helpers=frozenset({"base", "hooks", "saliency"}))
+registry = Registry("unlearn_audit.methods", "method", helpers=frozenset({"base", "hooks", "saliency", "support"}))

@@ -1,1 +1,20 @@
-"""Models: CIFAR ResNets registered with timm, loading by name, folder or Hub id, embeddings."""
+"""Models: CIFAR ResNets registered with timm, building and loading, predictions and embeddings.
+
+Importing this package registers `resnet8` … `resnet110` and `cnn3`, which a model saved with one of them needs to load.
+"""
+
+from unlearn_audit.models import cifar_cnn, cifar_resnet
+from unlearn_audit.models.loading import create_model, load_model, save_model, weights_hash
+from unlearn_audit.models.prediction import predict
+from unlearn_audit.models.preprocessing import Preprocessing
+
+__all__ = [
+    "Preprocessing",
+    "cifar_cnn",
+    "cifar_resnet",
+    "create_model",
+    "load_model",
+    "predict",
+    "save_model",
+    "weights_hash",
+]

@@ -1,0 +1,164 @@
+"""From decoded images to batches: augmented and normalised a batch at a time, on the device where the pixels live."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from unlearn_audit.data.images import Images
+from unlearn_audit.data.randomness import draw, permutation
+
+_VERTICAL, _HORIZONTAL, _FLIP = 1, 2, 3  # streams of random draws
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random crop after padding by `padding` black pixels a side, and a horizontal flip with probability a half."""
+
+    padding: int
+    flip: bool
+
+    @classmethod
+    def usual(cls, images: Images) -> Augmentation:
+        """Return the usual one: padding by an eighth of the height (4 of 32), and a flip unless they are digits."""
+        return cls(padding=max(1, images.pixels.shape[1] // 8), flip=images.name != "digits")
+
+    def __call__(self, pixels: Tensor, index: Tensor, *, seed: int, epoch: int) -> Tensor:
+        """Augment uint8 (n, h, w, 3), each image by its own draws, which depend on (seed, epoch, index) alone."""
+        n, height, width, _ = pixels.shape
+        shifts = 2 * self.padding + 1
+        top = draw(index, shifts, seed=seed, epoch=epoch, stream=_VERTICAL)
+        left = draw(index, shifts, seed=seed, epoch=epoch, stream=_HORIZONTAL)
+        rows = top[:, None] + torch.arange(height, device=pixels.device)  # (n, h)
+        columns = left[:, None] + torch.arange(width, device=pixels.device)  # (n, w)
+        if self.flip:
+            flipped = draw(index, 2, seed=seed, epoch=epoch, stream=_FLIP).bool()
+            columns = torch.where(flipped[:, None], columns.flip(1), columns)
+        padded = torch.nn.functional.pad(pixels, (0, 0, *(self.padding,) * 4))
+        return padded[torch.arange(n, device=pixels.device)[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+class Batch(Sequence):
+    """A batch held as stacked tensors; as a sequence of examples it also fits Trainer's default collator."""
+
+    def __init__(self, tensors: Mapping[str, Tensor]):
+        self.tensors = dict(tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors["labels"])
+
+    def __getitem__(self, position: int) -> dict[str, Tensor]:
+        if not -len(self) <= position < len(self):
+            raise IndexError(position)
+        return {name: tensor[position] for name, tensor in self.tensors.items()}
+
+
+def collate(batch: Batch) -> dict[str, Tensor]:
+    """Collate at no cost: for `Trainer(data_collator=collate)`, which otherwise takes batches apart and stacks them."""
+    return batch.tensors
+
+
+class ExampleDataset(Dataset):
+    """Examples of `images` for a `Trainer`: `pixel_values`, `labels`, and with `is_forget` also that and `index`.
+
+    Args:
+        images: decoded images.
+        preprocess: maps uint8 (n, h, w, 3) to float32 (n, 3, h', w'), for example `Preprocessing.of(model)`.
+        rows: (m,) which rows of `images`; all by default.
+        is_forget: (len(images),) bool, which rows belong to the forget set; adds `is_forget` and `index` (the row).
+        augmentation: none by default.
+        seed: of the augmentation.
+        device: where pixels are kept and batches made; a copy of all pixels goes there unless it is the CPU.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        preprocess: Callable[[Tensor], Tensor],
+        *,
+        rows: np.ndarray | None = None,
+        is_forget: np.ndarray | None = None,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+    ):
+        self.images = images
+        self.preprocess = preprocess
+        self.rows = torch.arange(len(images)) if rows is None else torch.as_tensor(rows, dtype=torch.int64)
+        self.is_forget = None if is_forget is None else torch.as_tensor(is_forget)
+        self.augmentation = augmentation
+        self.seed = seed
+        self.epoch = 0
+        self.device = torch.device(device)
+        self._labels = torch.as_tensor(np.asarray(images.labels))
+        self._resident = None if self.device.type == "cpu" else torch.as_tensor(np.asarray(images.pixels)).to(device)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, position: int) -> dict[str, Tensor]:
+        return self.__getitems__([position])[0]
+
+    def __getitems__(self, positions: Sequence[int]) -> Batch:
+        return Batch(self.batch(self.rows[torch.as_tensor(positions)]))
+
+    def set_epoch(self, epoch: int) -> None:
+        """Let the next augmentations be those of `epoch`."""
+        self.epoch = epoch
+
+    @property
+    def forget_rows(self) -> Tensor:
+        """Rows (m,) of `images` that belong to the forget set."""
+        return self.rows[self.is_forget[self.rows]]
+
+    @property
+    def retain_rows(self) -> Tensor:
+        """Rows (m,) of `images` that belong to the retain set."""
+        return self.rows[~self.is_forget[self.rows]]
+
+    def subset(self, rows: Tensor, kind: type[ExampleDataset] | None = None) -> ExampleDataset:
+        """Return the same examples narrowed to `rows` (m,), as another `kind` of dataset if asked; pixels are shared."""
+        narrowed = copy.copy(self)
+        narrowed.__class__ = kind or type(self)
+        narrowed.rows = rows
+        return narrowed
+
+    def without_augmentation(self) -> ExampleDataset:
+        """Return the same examples as the audit sees them."""
+        plain = copy.copy(self)
+        plain.augmentation = None
+        return plain
+
+    def batch(self, rows: Tensor) -> dict[str, Tensor]:
+        """Return the stacked batch of the given rows (n,) of `images`, on the device."""
+        index = rows.to(self.device)
+        pixels = self._pixels(rows)
+        if self.augmentation is not None:
+            pixels = self.augmentation(pixels, index, seed=self.seed, epoch=self.epoch)
+        tensors = {"pixel_values": self.preprocess(pixels), "labels": self._labels[rows].to(self.device)}
+        if self.is_forget is not None:
+            tensors |= {"is_forget": self.is_forget[rows].to(self.device), "index": index}
+        return tensors
+
+    def _pixels(self, rows: Tensor) -> Tensor:
+        if self._resident is not None:
+            return self._resident[rows.to(self.device)]
+        return torch.from_numpy(self.images.pixels[rows.numpy()])
+
+
+class ForgetFirstDataset(ExampleDataset):
+    """The same examples in the order of one epoch: the forget set shuffled, then the retain examples shuffled.
+
+    For a Trainer that samples in sequence (`train_sampling_strategy="sequential"`).
+    """
+
+    def __getitems__(self, positions: Sequence[int]) -> Batch:
+        forget, retain = self.forget_rows, self.retain_rows
+        shuffled = [r[permutation(len(r), seed=self.seed, epoch=self.epoch)] for r in (forget, retain)]
+        return Batch(self.batch(torch.cat(shuffled)[torch.as_tensor(positions)]))

@@ -1,0 +1,95 @@
+"""What Local Teacher Distillation and its variant without training share: the student's side (arXiv 2605.31317)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from unlearn_audit.data.batches import ExampleDataset
+from unlearn_audit.methods import support
+from unlearn_audit.methods._targets import soft_cross_entropy
+from unlearn_audit.methods.base import UnlearningCallback, _check, is_forget
+
+
+@dataclass(eq=False, kw_only=True)
+class LocalDistillation(UnlearningCallback):
+    """Distil local targets on forget examples while training on retain examples with their labels.
+
+    Attributes:
+        n_support: how many retained examples the targets come from.
+        support: which: the "nearest" to the forget centre, "random" ones or the "farthest".
+        temperature: T; divides the student's logits on forget examples (and the teacher's).
+        forget_weight: of a forget example's loss.
+        retain_weight: of a retain example's loss.
+        retain_choice: which retain examples to train on where `retain_share` < 1: "random", "nearest", "farthest".
+    """
+
+    retain_share: float = 1.0
+    n_support: int = 1000
+    support: str = "nearest"
+    temperature: float = 1.0
+    forget_weight: float = 2.0
+    retain_weight: float = 1.0
+    retain_choice: str = "random"
+
+    training_defaults: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {
+            "epochs": 10,
+            "optimizer": "adamw",
+            "learning_rate": 1e-4,
+            "weight_decay": 1e-6,
+            "batch_size": 256,
+            "scheduler": "constant",
+        }
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check(self.n_support >= 1, self, "n_support", "a number of examples of at least 1")
+        _check(self.support in support.CHOICES, self, "support", f"one of {support.CHOICES}")
+        _check(self.retain_choice in support.CHOICES, self, "retain_choice", f"one of {support.CHOICES}")
+        _check(self.temperature > 0, self, "temperature", "positive")
+        _check(self.forget_weight > 0, self, "forget_weight", "positive")
+        _check(self.retain_weight >= 0, self, "retain_weight", "at least 0")
+        self._proximity: Tensor | None = None
+
+    def prepare(self, model: nn.Module, split: ExampleDataset) -> None:
+        """Embed the training examples once, choose the support and learn from it."""
+        embeddings = support.embed(model, split)
+        self._proximity = support.centroid_proximity(embeddings, split)
+        rows = support.choose(
+            split.retain_rows, self._proximity, self.n_support, choice=self.support, seed=self.seed
+        )
+        self.learn(model, split, embeddings, rows)
+
+    def learn(self, model: nn.Module, split: ExampleDataset, embeddings: Tensor, support_rows: Tensor) -> None:
+        """Learn from the support what the targets need. `embeddings` (n, d) are those of all images of `split`."""
+        raise NotImplementedError(f"{type(self).__name__} must define learn(model, split, embeddings, support_rows).")
+
+    def targets(self, batch: dict[str, Tensor], forget: Tensor) -> Tensor:
+        """Return target distributions (f, c) for the forget examples of a batch, which `forget` (n,) tells."""
+        raise NotImplementedError(f"{type(self).__name__} must define targets(batch, forget).")
+
+    def rows(self, split: ExampleDataset) -> Tensor:
+        """Return the forget rows and the chosen `retain_share` of the retain rows."""
+        count = round(self.retain_share * len(split.retain_rows))
+        retain = support.choose(
+            split.retain_rows, self._proximity, count, choice=self.retain_choice, seed=self.seed
+        )
+        return torch.cat([split.forget_rows, retain])
+
+    def per_example_loss(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        """Return the weighted soft cross-entropy (n,): forget examples to their targets, the others to their labels."""
+        forget = is_forget(batch)
+        loss = self.retain_weight * F.cross_entropy(logits, batch["labels"], reduction="none")
+        if forget.any():
+            targets = self.targets(batch, forget)
+            distilled = soft_cross_entropy(logits[forget] / self.temperature, targets)
+            loss = loss.masked_scatter(forget, self.forget_weight * distilled)
+        return loss

@@ -1,0 +1,45 @@
+"""Local teachers: small networks from scratch, and heads on the original model's frozen embeddings."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from torch import Tensor, nn
+
+from unlearn_audit.data.batches import ExampleDataset
+from unlearn_audit.models.loading import classifier, create_model
+from unlearn_audit.models.preprocessing import Preprocessing
+
+HEADS = ("linear", "mlp")
+HIDDEN = 256  # of the MLP head, as in the paper
+
+
+def build_teacher(name: str, original: nn.Module, split: ExampleDataset, *, seed: int, **model_args: Any) -> nn.Module:
+    """Build an untrained teacher for the classes of `split`, initialised from `seed`."""
+    if name in HEADS:
+        return _head_on(original, name, seed)
+    size = Preprocessing.of(original).size
+    return create_model(name, split.images, seed=seed, image_size=size, **model_args)
+
+
+def _head_on(original: nn.Module, name: str, seed: int) -> nn.Module:
+    """Copy the original, freeze it in evaluation mode, and replace its classifier by a fresh head."""
+    from transformers import set_seed
+
+    teacher = copy.deepcopy(original).requires_grad_(False)
+    old = classifier(teacher)
+    set_seed(seed)
+    head = nn.Linear(old.in_features, old.out_features)
+    if name == "mlp":
+        head = nn.Sequential(nn.Linear(old.in_features, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, old.out_features))
+    path = next(path for path, module in teacher.named_modules() if module is old)
+    teacher.set_submodule(path, head)
+    teacher.register_forward_pre_hook(_evaluation_mode)
+    return teacher
+
+
+def _evaluation_mode(teacher: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    # Trainer switches to training mode before each step, which would move the frozen body's BatchNorm statistics.
+    for module in teacher.modules():
+        module.training = False

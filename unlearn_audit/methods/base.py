@@ -1,0 +1,196 @@
+"""What all unlearning methods share: a callback on a stock `transformers.Trainer`.
+
+    split = training_examples(original, data.train, forget)
+    method = RandomLabels(retain_share=1.0)
+    trainer = Trainer(
+        model=original,
+        args=TrainingArguments(...),
+        train_dataset=method.examples(original, split),
+        data_collator=collate,  # optional: faster
+        callbacks=[method],
+    )
+    trainer.train()  # `original` is now the unlearned model
+
+A method is a dataclass: its fields are its hyperparameters. It overrides as few as it can of `rows` (which examples it
+trains on), `prepare` (what it needs of the original model) and `per_example_loss`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from transformers import TrainerCallback
+from transformers.trainer_callback import ExportableState
+
+from unlearn_audit.data.batches import ExampleDataset, ForgetFirstDataset
+from unlearn_audit.data.randomness import draw_rows
+from unlearn_audit.errors import ConfigurationError, MethodError
+from unlearn_audit.methods.hooks import LossHook
+from unlearn_audit.methods.saliency import WeightMask, saliency_mask
+
+RETAIN_CHOICES = ("random", "nearest", "farthest")
+ORDERS = ("joint", "forget_first")
+
+
+@dataclass(eq=False, kw_only=True)
+class UnlearningCallback(TrainerCallback, ExportableState):
+    """An unlearning method as a `TrainerCallback`.
+
+    Attributes:
+        retain_share: share of the retain set that is trained on beside the forget set, in [0, 1].
+        order: "joint" shuffles forget and retain examples together; "forget_first" goes, in each epoch, through the
+            forget set and then through the retain examples.
+        freeze_batchnorm: keep the running statistics of BatchNorm as the original model has them, and use them.
+        saliency_share: move only this share of the weights, those with the largest absolute gradient of the forget
+            loss (SalUn, Fan et al. 2024, arXiv 2310.12508); all others stay bit for bit. None moves all.
+        seed: of every random choice of the method.
+    """
+
+    retain_share: float = 0.0
+    order: str = "joint"
+    freeze_batchnorm: bool = False
+    saliency_share: float | None = None
+    seed: int = 0
+
+    # The paper's training settings for this method: fields of TrainingConfig.
+    training_defaults: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {
+            "epochs": 10,
+            "optimizer": "sgd",
+            "learning_rate": 1e-4,
+            "momentum": 0.9,
+            "nesterov": False,
+            "weight_decay": 1e-6,
+            "batch_size": 256,
+            "scheduler": "constant",
+        }
+    )
+
+    def __post_init__(self) -> None:
+        _check(0 <= self.retain_share <= 1, self, "retain_share", "a share in [0, 1]")
+        _check(self.order in ORDERS, self, "order", f"one of {ORDERS}")
+        _check(self.saliency_share is None or 0 < self.saliency_share <= 1, self, "saliency_share", "a share in (0, 1]")
+        self.epoch = 0
+        self._mask: WeightMask | None = None
+        self._before: dict[str, Tensor] = {}
+        self._first_step = 0
+
+    # What a method overrides
+
+    def per_example_loss(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        """Map logits (n, c) in float32 and the batch to the loss of each example, (n,)."""
+        raise NotImplementedError(f"{type(self).__name__} must define per_example_loss(logits, batch).")
+
+    def rows(self, split: ExampleDataset) -> Tensor:
+        """Return which rows (m,) of the images to train on: the forget set, and `retain_share` of the retain set."""
+        retain = draw_rows(split.retain_rows, self.retain_share, seed=self.seed)
+        return torch.cat([split.forget_rows, retain])
+
+    def prepare(self, model: nn.Module, split: ExampleDataset) -> None:
+        """Learn what the method needs of the original model, before training."""
+
+    # Set-up
+
+    def examples(self, model: nn.Module, split: ExampleDataset) -> ExampleDataset:
+        """Prepare the method from the original model, and return the `train_dataset` for a `Trainer`.
+
+        Args:
+            model: the original model, with its weights as they are before unlearning; when a run is resumed, too.
+            split: all training examples with `is_forget`, from `training_examples`.
+        """
+        if split.is_forget is None or not len(split.forget_rows):
+            raise MethodError("Expected examples that say which are to be forgotten; build them with training_examples.")
+        if self.saliency_share is not None:
+            self._mask = WeightMask(saliency_mask(model, split, self.saliency_share))
+        self.prepare(model, split)
+        rows = self.rows(split)
+        return split.subset(rows, ForgetFirstDataset if self.order == "forget_first" else ExampleDataset)
+
+    def before_forward(self, model: nn.Module) -> None:
+        """Freeze BatchNorm where asked: Trainer switches the whole model to training mode before each step."""
+        if self.freeze_batchnorm:
+            for module in model.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+
+    # Events of the Trainer
+
+    def on_init_end(self, args: Any, state: Any, control: Any, model: nn.Module = None, **kwargs: Any) -> None:
+        """Keep `is_forget` and `index` in the batches, and the order of the method."""
+        args.remove_unused_columns = False
+        if self.order == "forget_first":
+            args.train_sampling_strategy = "sequential"
+        LossHook.on(model)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, model: nn.Module = None, **kwargs: Any) -> None:
+        """Take over the loss."""
+        self._check_arguments(args)
+        LossHook.on(model).claim(self)
+        self._first_step = state.global_step
+        self._before = {name: p.detach().clone() for name, p in model.named_parameters()}
+        if self._mask is not None:
+            self._mask.attach(model)
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, train_dataloader: Any = None, **kwargs: Any) -> None:
+        """Let this epoch have its own augmentations and draws."""
+        self.epoch = int(state.epoch or 0)
+        set_epoch = getattr(train_dataloader.dataset, "set_epoch", None)
+        if set_epoch is not None:
+            set_epoch(self.epoch)
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: nn.Module = None, **kwargs: Any) -> None:
+        """Remember the weights that the mask freezes."""
+        if self._mask is not None:
+            self._mask.before_step()
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, model: nn.Module = None, **kwargs: Any) -> None:
+        """Undo what weight decay or momentum did to the weights that the mask freezes."""
+        if self._mask is not None:
+            self._mask.after_step()
+
+    def on_train_end(self, args: Any, state: Any, control: Any, model: nn.Module = None, **kwargs: Any) -> None:
+        """Give the loss back, and make sure that something happened."""
+        LossHook.on(model).owner = None
+        if self._mask is not None:
+            self._mask.detach()
+        before, self._before = self._before, {}
+        moved = any(not torch.equal(p.detach(), before[name]) for name, p in model.named_parameters())
+        if state.global_step > self._first_step and not moved:
+            raise MethodError(
+                f"{type(self).__name__} trained for {state.global_step - self._first_step} steps and moved no parameter. "
+                f"Expected a change: look at the learning rate ({args.learning_rate}), at requires_grad and the loss."
+            )
+
+    def state(self) -> dict[str, dict[str, Any]]:
+        """Return the hyperparameters, for Trainer's checkpoints."""
+        return {"args": {f.name: getattr(self, f.name) for f in fields(self)}, "attributes": {}}
+
+    def _check_arguments(self, args: Any) -> None:
+        if args.remove_unused_columns:
+            raise MethodError(
+                "Expected remove_unused_columns=False, or Trainer drops `is_forget` from the batches. Pass the method to "
+                "Trainer(callbacks=[method]), which sets it; add_callback comes too late for that."
+            )
+        if self.saliency_share is not None and self._mask is None:
+            raise MethodError("Expected train_dataset=method.examples(model, split), which finds the salient weights.")
+
+
+def _check(holds: bool, method: UnlearningCallback, name: str, expected: str) -> None:
+    if not holds:
+        raise ConfigurationError(f"{type(method).__name__}: expected {name} to be {expected}, got {getattr(method, name)!r}.")
+
+
+def is_forget(batch: dict[str, Tensor]) -> Tensor:
+    """Return the bool column (n,) that tells forget examples; a batch without it raises `MethodError`."""
+    if "is_forget" not in batch:
+        raise MethodError(
+            f"Expected a column `is_forget` in the batches, got {sorted(batch)}. "
+            "Use train_dataset=method.examples(model, split)."
+        )
+    return batch["is_forget"].bool()

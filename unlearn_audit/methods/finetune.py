@@ -1,0 +1,35 @@
+"""Fine-tuning on the retain set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from unlearn_audit.data.batches import ExampleDataset
+from unlearn_audit.data.randomness import draw_rows
+from unlearn_audit.errors import MethodError
+from unlearn_audit.methods.base import UnlearningCallback, is_forget
+
+__all__ = ["FineTune"]
+
+
+@dataclass(eq=False, kw_only=True)
+class FineTune(UnlearningCallback):
+    """FT: cross-entropy on the retain set (or `retain_share` of it) alone, hoping that the rest is forgotten.
+
+    Reference: Golatkar et al. 2020 (catastrophic forgetting); Dolgova and Stich 2026 (arXiv 2605.31317).
+    """
+
+    retain_share: float = 1.0
+
+    def rows(self, split: ExampleDataset) -> Tensor:
+        """Return `retain_share` of the retain rows (m,)."""
+        return draw_rows(split.retain_rows, self.retain_share, seed=self.seed)
+
+    def per_example_loss(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        """Return the cross-entropy (n,)."""
+        if is_forget(batch).any():
+            raise MethodError("Expected retain examples only. Use train_dataset=method.examples(model, split).")
+        return F.cross_entropy(logits, batch["labels"], reduction="none")

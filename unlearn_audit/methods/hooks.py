@@ -1,0 +1,88 @@
+"""How an unlearning loss enters a stock `Trainer`: two hooks on the model.
+
+A Trainer callback sees no batch and no loss, and `compute_loss_func` cannot be set from one. So a forward pre-hook
+takes from the keyword arguments what the model does not know (`is_forget`, `index`), and in training the labels too;
+a forward hook then puts the method's loss in place of the model's. This works below DDP, autocast and
+`torch.compile`, with gradient accumulation, and in evaluation, where it only takes the extra arguments away.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from unlearn_audit.errors import MethodError
+
+
+class LossOwner(Protocol):
+    """What a `LossHook` asks for the loss."""
+
+    def before_forward(self, model: nn.Module) -> None:
+        """Do what must be done before each forward pass of training."""
+
+    def per_example_loss(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        """Map logits (n, c) and the batch to the loss (n,)."""
+
+
+class LossHook:
+    """The two hooks on one model; `owner` is the method whose loss counts, or None."""
+
+    ATTRIBUTE = "_unlearn_audit_loss_hook"
+
+    @classmethod
+    def on(cls, model: nn.Module) -> LossHook:
+        """Return the hook of `model`, attached at the first call."""
+        found = model.__dict__.get(cls.ATTRIBUTE)
+        if found is None:
+            found = model.__dict__[cls.ATTRIBUTE] = cls(model)
+        return found
+
+    def __init__(self, model: nn.Module):
+        self.owner: LossOwner | None = None
+        parameters = inspect.signature(model.forward).parameters.values()
+        self._known = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD}
+        self._pending: tuple[dict[str, Tensor], Any] | None = None
+        self._handles = [
+            model.register_forward_pre_hook(self._before, with_kwargs=True, prepend=True),
+            model.register_forward_hook(self._after),
+        ]
+
+    def __deepcopy__(self, memo: dict) -> LossHook:
+        """A copy of a hooked model shares no state: its hooks only take the extra arguments away."""
+        copied = object.__new__(type(self))
+        copied.__dict__ = {"owner": None, "_known": self._known, "_pending": None, "_handles": []}
+        return copied
+
+    def claim(self, owner: LossOwner) -> None:
+        """Make `owner` the one whose loss counts; two at once raise `MethodError`."""
+        if self.owner not in (None, owner):
+            raise MethodError(
+                f"Expected one unlearning method on a model, got {type(self.owner).__name__} and "
+                f"{type(owner).__name__}. Run them one after the other, or use one method's own options."
+            )
+        self.owner = owner
+
+    def detach(self, model: nn.Module) -> None:
+        """Take the hooks off the model."""
+        for handle in self._handles:
+            handle.remove()
+        model.__dict__.pop(self.ATTRIBUTE, None)
+
+    def _before(self, model: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+        extra = {name: kwargs.pop(name) for name in list(kwargs) if name not in self._known}
+        count = extra.pop("num_items_in_batch", None)
+        if self.owner is not None and model.training:
+            self._pending = ({**kwargs, **extra}, count)
+            kwargs.pop("labels", None)
+            self.owner.before_forward(model)
+        return args, kwargs
+
+    def _after(self, model: nn.Module, args: tuple, output: Any) -> Any:
+        if self._pending is None:
+            return None
+        (batch, count), self._pending = self._pending, None
+        loss = self.owner.per_example_loss(output.logits.float(), batch)
+        output["loss"] = loss.mean() if count is None else loss.sum() / count
+        return output

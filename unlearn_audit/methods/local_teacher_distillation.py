@@ -1,0 +1,96 @@
+"""Local Teacher Distillation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unlearn_audit.data.batches import ExampleDataset
+from unlearn_audit.errors import MethodError
+from unlearn_audit.methods import _targets
+from unlearn_audit.methods._distillation import LocalDistillation
+from unlearn_audit.methods._teachers import HEADS, build_teacher
+from unlearn_audit.methods.base import _check
+from unlearn_audit.training import TrainingConfig, fit
+
+__all__ = ["LocalTeacherDistillation"]
+
+
+@dataclass(eq=False, kw_only=True)
+class LocalTeacherDistillation(LocalDistillation):
+    """LTD: forget examples learn what a small local teacher says of them, which never saw them.
+
+    The teacher is trained from scratch on the support alone, and sees the same augmented view as the student.
+
+    Attributes:
+        teacher: a timm architecture ("resnet8" … "resnet56", "cnn3", "vit_tiny_patch4"), or "linear" or "mlp": a head
+            on frozen embeddings of the original model.
+        teacher_depth: blocks of a ViT teacher (the paper uses 4 and 8); None leaves the architecture as it is.
+        targets_from: how the teacher's softmax becomes a target: "top" (the `top_m` largest, renormalised), "soft",
+            "hard" (the argmax) or "threshold" (those of at least `threshold`, renormalised).
+        teacher_epochs: at most; the teacher stops at `teacher_accuracy` on its support.
+        teacher_learning_rate: None takes 0.2 with SGD, and 1e-3 with AdamW for ViT teachers.
+        teacher_folder: where the teacher's training keeps its checkpoints, to go on there if it is interrupted.
+
+    Reference: Dolgova and Stich 2026 (arXiv 2605.31317), section on LTD.
+    """
+
+    teacher: str = "resnet8"
+    teacher_depth: int | None = None
+    targets_from: str = "top"
+    top_m: int = 3
+    threshold: float = 0.02
+    teacher_epochs: int = 250
+    teacher_accuracy: float = 0.99
+    teacher_learning_rate: float | None = None
+    teacher_folder: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check(self.targets_from in _targets.MODES, self, "targets_from", f"one of {_targets.MODES}")
+        _check(self.top_m >= 1, self, "top_m", "a number of classes of at least 1")
+        _check(0 <= self.threshold < 1, self, "threshold", "a probability in [0, 1)")
+        _check(self.teacher_epochs >= 1, self, "teacher_epochs", "at least 1")
+        _check(0 < self.teacher_accuracy <= 1, self, "teacher_accuracy", "a share in (0, 1]")
+        self._teacher: nn.Module | None = None
+
+    def learn(self, model: nn.Module, split: ExampleDataset, embeddings: Tensor, support_rows: Tensor) -> None:
+        """Train the teacher on the support."""
+        arguments = {} if self.teacher_depth is None else {"depth": self.teacher_depth}
+        teacher = build_teacher(self.teacher, model, split, seed=self.seed, **arguments)
+        images = split.images.select(support_rows.numpy())
+        folder = None if self.teacher_folder is None else Path(self.teacher_folder)
+        fit(teacher, images, self.teacher_config(), seed=self.seed, output_dir=folder, progress=False)
+        self._teacher = teacher.to(split.device).eval().requires_grad_(False)
+
+    def teacher_config(self) -> TrainingConfig:
+        """Return the teacher's training: SGD for convolutional teachers and heads, AdamW with cosine for ViTs."""
+        settings: dict[str, Any] = {
+            "epochs": self.teacher_epochs,
+            "batch_size": 256,
+            "target_accuracy": self.teacher_accuracy,
+            "weight_decay": 1e-4,
+            "augment": self.teacher not in HEADS,
+        }
+        if self.teacher.startswith(("vit", "deit")):
+            settings |= {"optimizer": "adamw", "scheduler": "cosine", "learning_rate": 1e-3}
+        else:
+            settings |= {"optimizer": "sgd", "momentum": 0.9, "nesterov": False, "scheduler": "constant"}
+            settings |= {"learning_rate": 0.2}
+        if self.teacher_learning_rate is not None:
+            settings["learning_rate"] = self.teacher_learning_rate
+        return TrainingConfig(**settings)
+
+    @torch.no_grad()
+    def targets(self, batch: dict[str, Tensor], forget: Tensor) -> Tensor:
+        """Return the teacher's targets (f, c) on the same augmented views as the student's."""
+        if self._teacher is None:
+            raise MethodError("Expected train_dataset=method.examples(model, split), which trains the teacher.")
+        logits = self._teacher(pixel_values=batch["pixel_values"][forget]).logits.float()
+        return _targets.soft_targets(
+            logits, self.targets_from, temperature=self.temperature, top_m=self.top_m, threshold=self.threshold
+        )

@@ -1,0 +1,77 @@
+"""SalUn's weight mask (Fan et al. 2024, arXiv 2310.12508): move only the weights that matter to the forget set."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from unlearn_audit.data.batches import ExampleDataset
+from unlearn_audit.models.prediction import evaluation_mode
+
+BATCH = 256
+
+
+def saliency_mask(model: nn.Module, split: ExampleDataset, share: float) -> dict[str, Tensor]:
+    """Return for each parameter which of its weights may move (bool, of its shape).
+
+    These are, over all parameters together, the `share` of weights with the largest absolute gradient of the summed
+    cross-entropy on the forget set, in evaluation mode and without augmentation. At ties at the edge more may move.
+    """
+    gradients = _forget_gradient(model, split)
+    magnitude = torch.cat([g.abs().flatten() for g in gradients.values()])
+    count = max(1, round(share * len(magnitude)))
+    edge = magnitude.kthvalue(len(magnitude) - count + 1).values
+    return {name: g.abs() >= edge for name, g in gradients.items()}
+
+
+def _forget_gradient(model: nn.Module, split: ExampleDataset) -> dict[str, Tensor]:
+    plain = split.subset(split.forget_rows).without_augmentation()
+    parameters = dict(model.named_parameters())
+    total = {name: torch.zeros_like(p) for name, p in parameters.items()}
+    model.to(split.device)
+    with evaluation_mode(model):
+        for rows in plain.rows.split(BATCH):
+            batch = plain.batch(rows)
+            logits = model(pixel_values=batch["pixel_values"]).logits.float()
+            loss = F.cross_entropy(logits, batch["labels"], reduction="sum")
+            gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+            for name, gradient in zip(parameters, gradients, strict=True):
+                if gradient is not None:
+                    total[name] += gradient
+    return total
+
+
+class WeightMask:
+    """Holds the weights outside the mask bit for bit, against gradients, momentum and weight decay."""
+
+    def __init__(self, mask: dict[str, Tensor]):
+        self.mask = mask
+        self._parameters: dict[str, nn.Parameter] = {}
+        self._handles: list = []
+        self._saved: dict[str, Tensor] = {}
+
+    def attach(self, model: nn.Module) -> None:
+        """Zero the gradients of frozen weights before they are reduced, clipped or accumulated."""
+        self.detach()
+        self._parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self.mask = {name: self.mask[name].to(p.device) for name, p in self._parameters.items()}
+        for name, parameter in self._parameters.items():
+            self._handles.append(parameter.register_hook(lambda gradient, m=self.mask[name]: gradient * m))
+
+    def before_step(self) -> None:
+        """Remember all weights."""
+        self._saved = {name: p.detach().clone() for name, p in self._parameters.items()}
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Put frozen weights back."""
+        for name, parameter in self._parameters.items():
+            parameter.copy_(torch.where(self.mask[name], parameter, self._saved[name]))
+        self._saved = {}
+
+    def detach(self) -> None:
+        """Take the gradient hooks off."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []

@@ -1,0 +1,95 @@
+"""What a model expects of its pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unlearn_audit.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Normalisation by `mean` and `std` (three numbers each, in units of the [0, 1] range), at `size` (height, width).
+
+    Images that have this size already are only normalised, a batch at a time, on their device. Others go one by one
+    through the model's own image `processor`, which resizes and crops as the model was trained.
+    """
+
+    size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    processor: Any = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, model: Any) -> Preprocessing:
+        """Read it from a model that `create_model` built or `load_model` loaded, or any timm model of transformers."""
+        attached = getattr(model, "unlearn_audit_preprocessing", None)
+        if attached is not None:
+            return attached
+        if model.config.model_type == "timm_wrapper":
+            return cls._from_timm(model)
+        from transformers import AutoImageProcessor
+
+        try:
+            processor = AutoImageProcessor.from_pretrained(model.name_or_path)
+        except (OSError, ValueError) as error:
+            raise ModelError(
+                f"Expected an image processor beside the model {model.name_or_path!r}, found none ({error}). "
+                "Save one there: AutoImageProcessor's save_pretrained, or load the model with unlearn_audit's load_model."
+            ) from error
+        return cls.from_processor(processor)
+
+    @classmethod
+    def _from_timm(cls, model: Any) -> Preprocessing:
+        from transformers import TimmWrapperImageProcessor
+
+        config = model.timm_model.pretrained_cfg
+        processor = TimmWrapperImageProcessor(dict(config), architecture=model.config.architecture)
+        data = processor.data_config
+        return cls(tuple(data["input_size"][1:]), tuple(data["mean"]), tuple(data["std"]), processor)
+
+    @classmethod
+    def from_processor(cls, processor: Any) -> Preprocessing:
+        """Read it from an image processor of transformers."""
+        data = getattr(processor, "data_config", None)
+        if data is not None:
+            return cls(tuple(data["input_size"][1:]), tuple(data["mean"]), tuple(data["std"]), processor)
+        size = processor.crop_size if getattr(processor, "do_center_crop", False) else processor.size
+        height = size.get("height", size.get("shortest_edge"))
+        width = size.get("width", size.get("shortest_edge"))
+        if height is None or not getattr(processor, "do_normalize", True):
+            raise ModelError(
+                f"Expected an image processor with a fixed size that normalises, got {type(processor).__name__} "
+                f"with size {dict(size)}."
+            )
+        return cls((height, width), tuple(processor.image_mean), tuple(processor.image_std), processor)
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Map uint8 (n, h, w, 3) to float32 (n, 3, height, width), in the memory layout channels_last."""
+        if tuple(pixels.shape[1:3]) == self.size:
+            return self._normalise(pixels)
+        if self.processor is None:
+            raise ModelError(f"Expected images of {self.size} pixels, got {tuple(pixels.shape[1:3])}.")
+        return self._process(pixels)
+
+    def _normalise(self, pixels: Tensor) -> Tensor:
+        std = torch.tensor(self.std, dtype=torch.float32, device=pixels.device)
+        mean = torch.tensor(self.mean, dtype=torch.float32, device=pixels.device)
+        scaled = pixels.to(torch.float32).mul_(1 / (255 * std)).sub_(mean / std)  # (n, h, w, 3)
+        return scaled.permute(0, 3, 1, 2)
+
+    def _process(self, pixels: Tensor) -> Tensor:
+        from PIL import Image
+
+        images = [Image.fromarray(image) for image in np.asarray(pixels.cpu())]
+        values = self.processor(images, return_tensors="pt")["pixel_values"]
+        return values.to(pixels.device).contiguous(memory_format=torch.channels_last)
+
+    def to_metadata(self) -> str:
+        """Describe it in one line, for the metadata of predictions."""
+        return f"size={self.size} mean={self.mean} std={self.std}"
