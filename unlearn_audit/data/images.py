@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unlearn_audit.data import _columns
+from unlearn_audit.data._cache import cached_pixels, default_cache_dir
+from unlearn_audit.data._source import open_splits
 from unlearn_audit.errors import DataError
 
+if TYPE_CHECKING:
+    from datasets import Dataset
+
 _EMBEDDED = "digits"
+_CACHE_VERSION = 1  # raise it when the same image would decode to other pixels
+_BATCH = 1000  # images decoded before they are written
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +58,9 @@ class Images:
                 f"Images need uint8 pixels of shape (n, h, w, 3), not {self.pixels.dtype} {self.pixels.shape}."
             )
         if not self.fingerprint:
-            object.__setattr__(self, "fingerprint", self._content_fingerprint(pixels_sha256(self.pixels)))
+            digest = hashlib.sha256(np.ascontiguousarray(self.pixels)).hexdigest()
+            fingerprint = _fingerprint(self.pixels.shape, digest, self.labels, self.class_names)
+            object.__setattr__(self, "fingerprint", fingerprint)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -69,12 +80,6 @@ class Images:
             columns={name: values[positions] for name, values in self.columns.items()},
         )
 
-    def _content_fingerprint(self, pixels_digest: str) -> str:
-        header = {"shape": self.pixels.shape, "pixels": pixels_digest, "class_names": self.class_names}
-        digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-        digest.update(np.ascontiguousarray(self.labels, dtype="<i8"))
-        return digest.hexdigest()
-
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
@@ -90,16 +95,90 @@ class ImageData:
         return hashlib.sha256(f"{self.train.fingerprint}\n{self.test.fingerprint}".encode()).hexdigest()
 
 
-def pixels_sha256(pixels: np.ndarray) -> str:
-    """Return the hexadecimal SHA-256 of uint8 pixels in C order."""
-    return hashlib.sha256(np.ascontiguousarray(pixels)).hexdigest()
+def load_images(
+    source: str | Path,
+    *,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    image_size: int | None = None,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+    train_split: str = "train",
+    test_split: str = "test",
+) -> ImageData:
+    """Load the training and test images of a data set.
 
+    Images are decoded once to uint8 RGB and then memory-mapped from a cache, by what `datasets` knows of the source
+    (file names, times and sizes, or the Hub's commit). Labels may be class labels, integers or strings; class names
+    of plain integers and strings are their sorted values.
 
-def load_images(source: str | Path) -> ImageData:
-    """Load the training and test images of a data set."""
+    Args:
+        source: "digits", a local folder (Parquet files or an image folder, as `datasets` reads them), or a Hub id such
+            as "uoft-cs/cifar100". "digits" are the 1,797 real 8×8 images that scikit-learn ships, their 17 grey
+            levels scaled to 0 … 255 in RGB; every fifth example of each class is a test example (364 of 1,797). A
+            folder hides a Hub id of the same name; write "./digits" for a folder called digits.
+        image_column: needed where several columns hold images.
+        label_column: needed where several columns may hold labels; CIFAR-100's is `fine_label` unless stated.
+        image_size: resize the shorter side to it and keep the centre square; needed where sizes differ.
+        revision: a Hub data set's branch, tag or commit.
+        cache_dir: of decoded images; by default `$UNLEARN_AUDIT_CACHE`, else `$HF_HOME/unlearn_audit`.
+        train_split: the split that models are trained on.
+        test_split: the split of held-out examples.
+
+    Raises:
+        DataError: the source, a split or a column is missing or ambiguous; an image is unreadable; sizes differ.
+    """
     if source == _EMBEDDED:
+        _refuse_options(image_column, label_column, image_size, revision, train_split, test_split)
         return _load_digits()
-    raise DataError(f"Unknown source {source!r}.")
+    if image_size is not None and image_size < 1:
+        raise DataError(f"image_size must be a positive number of pixels, not {image_size}.")
+    name, splits = open_splits(source, revision=revision, train_split=train_split, test_split=test_split)
+    features = splits["train"].features
+    image_column = _columns.image_column(features, image_column, name=name)
+    label_column = _columns.label_column(features, label_column, name=name)
+    labels, class_names = _columns.encode_labels(splits, label_column, name=name)
+    cache = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
+    loaded = {}
+    for split, data in splits.items():
+        pixels, digest = _pixels(data, image_column, image_size, cache, where=f"the {split} split of {name}")
+        loaded[split] = Images(
+            name=name,
+            split=split,
+            ids=_ids(split, len(data)),
+            pixels=pixels,
+            labels=labels[split],
+            class_names=class_names,
+            columns=_columns.slice_columns(data.remove_columns([image_column, label_column])),
+            fingerprint=_fingerprint(pixels.shape, digest, labels[split], class_names),
+        )
+    return ImageData(name, **loaded)
+
+
+def _pixels(
+    data: Dataset, column: str, image_size: int | None, cache: Path, *, where: str
+) -> tuple[np.ndarray, str]:
+    """Return the decoded pixels (n, h, w, 3) of one split and their SHA-256, from the cache if they are there."""
+    # datasets fingerprints content by its own cache's key; it has no public name for it
+    key = hashlib.sha256(
+        json.dumps([_CACHE_VERSION, data._fingerprint, column, image_size]).encode()
+    ).hexdigest()
+
+    def blocks() -> Iterator[np.ndarray]:
+        from unlearn_audit.data._decode import decode_all, with_progress
+
+        tables = data.select_columns([column]).with_format("arrow").iter(_BATCH)
+        encoded = (table[column].to_pylist() for table in tables)
+        return with_progress(decode_all(encoded, image_size=image_size, where=where), len(data), where)
+
+    return cached_pixels(cache, key, count=len(data), blocks=blocks)
+
+
+def _refuse_options(*given: object) -> None:
+    if given != (None, None, None, None, "train", "test"):
+        raise DataError(
+            "'digits' is embedded and takes no columns, image_size, revision or other splits; leave them out."
+        )
 
 
 def _load_digits() -> ImageData:
@@ -122,3 +201,12 @@ def _load_digits() -> ImageData:
 
 def _ids(split: str, n: int) -> np.ndarray:
     return np.array([f"{split}-{row}" for row in range(n)])
+
+
+def _fingerprint(
+    shape: tuple[int, ...], pixels_digest: str, labels: np.ndarray, class_names: tuple[str, ...]
+) -> str:
+    header = {"shape": shape, "pixels": pixels_digest, "class_names": class_names}
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    digest.update(np.ascontiguousarray(labels, dtype="<i8"))
+    return digest.hexdigest()

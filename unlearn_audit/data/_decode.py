@@ -1,0 +1,128 @@
+"""From encoded images to uint8 RGB, each problem named by its row."""
+
+from __future__ import annotations
+
+import io
+import struct
+import sys
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from unlearn_audit.errors import DataError
+
+_TASK = 50  # images a thread decodes at a time
+_THREADS = 8
+_MANY = 5000  # images, below which decoding takes no noticeable time
+_ORIENTATION = 0x0112
+_GREY_16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
+_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
+
+
+def decode_all(
+    batches: Iterable[Sequence[object]], *, image_size: int | None, where: str
+) -> Iterator[np.ndarray]:
+    """Decode batches of images to blocks (b, h, w, 3) of uint8 RGB, in order.
+
+    Grey and palette images become RGB, 16-bit grey levels are scaled to 8 bits (65535 becomes 255), an alpha channel
+    is dropped as image processors do, and the EXIF orientation is applied.
+
+    Args:
+        batches: each image is `{"bytes": ..., "path": ...}` or bytes.
+        image_size: if given, the shorter side is resized to it (bicubic) and the centre square is kept.
+        where: says where the images come from in errors, for example "the train split of digits".
+
+    Raises:
+        DataError: an image that cannot be read, named by its row, or images of different sizes.
+    """
+    row, expected = 0, None
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for batch in batches:
+            tasks = [range(start, min(start + _TASK, len(batch))) for start in range(0, len(batch), _TASK)]
+
+            def decode(task: range, batch: Sequence[object] = batch, row: int = row) -> list[np.ndarray]:
+                return [_decode_row(row + i, batch[i], image_size, where) for i in task]
+
+            arrays = [array for done in pool.map(decode, tasks) for array in done]
+            expected = expected or arrays[0].shape
+            _check_sizes(arrays, row, expected, where)
+            row += len(batch)
+            yield np.stack(arrays)
+
+
+def _check_sizes(arrays: list[np.ndarray], first_row: int, expected: tuple[int, ...], where: str) -> None:
+    for row, array in enumerate(arrays, first_row):
+        if array.shape != expected:
+            raise DataError(
+                f"Images of {where} have different sizes: row 0 is {expected[0]}×{expected[1]}, row {row} is "
+                f"{array.shape[0]}×{array.shape[1]}. Pass image_size (say 224) to resize and centre-crop all of them."
+            )
+
+
+def _decode_row(row: int, item: object, image_size: int | None, where: str) -> np.ndarray:
+    path = item.get("path") if isinstance(item, dict) else None
+    try:
+        with Image.open(_open(item)) as image:
+            return np.asarray(_square(_to_rgb(image), image_size))
+    except (*_UNREADABLE, Image.DecompressionBombError) as error:
+        name = f" ({Path(path).name})" if path else ""
+        raise DataError(
+            f"Row {row} of {where}{name} is not a readable image: {error}. Replace it or leave it out."
+        ) from error
+
+
+def _open(item: object) -> io.BytesIO | str:
+    data = item.get("bytes") if isinstance(item, dict) else item
+    if data is not None:
+        return io.BytesIO(data)
+    path = item.get("path") if isinstance(item, dict) else None
+    if path is None:
+        raise ValueError("the row holds no image")
+    return path
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB" and image.format == "PNG" and "exif" not in image.info:
+        return image
+    if image.getexif().get(_ORIENTATION, 1) != 1:
+        image = ImageOps.exif_transpose(image)
+    if image.mode in _GREY_16:
+        image = _from_16_bit(image)
+    elif image.mode == "F":
+        raise ValueError(
+            "its pixels are floating-point numbers, whose range is unknown; convert it to 8 or 16 bits"
+        )
+    elif image.mode == "P":
+        image = image.convert("RGBA")  # a palette's transparency would warn on the direct way to RGB
+    return image.convert("RGB")
+
+
+def _from_16_bit(image: Image.Image) -> Image.Image:
+    values = np.asarray(image).astype(np.int64)  # (h, w)
+    if values.min() < 0 or values.max() > 65535:
+        raise ValueError(f"its grey levels reach from {values.min()} to {values.max()}, beyond 16 bits")
+    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+
+
+def _square(image: Image.Image, size: int | None) -> Image.Image:
+    if size is None or image.size == (size, size):
+        return image
+    shorter = min(image.size)
+    width, height = (max(size, round(side * size / shorter)) for side in image.size)
+    left, top = (width - size) // 2, (height - size) // 2
+    return image.resize((width, height), Image.Resampling.BICUBIC).crop((left, top, left + size, top + size))
+
+
+def with_progress(blocks: Iterator[np.ndarray], count: int, where: str) -> Iterator[np.ndarray]:
+    """Pass the blocks on, with a progress bar on a terminal when there are many images."""
+    from datasets.utils import tqdm
+
+    quiet = count < _MANY or not sys.stderr.isatty()
+    with tqdm(total=count, unit=" images", desc=f"Decoding {where}", disable=quiet) as bar:
+        for block in blocks:
+            yield block
+            bar.update(len(block))

@@ -1,0 +1,108 @@
+"""Opens a Hub id or a local folder with `datasets`, and says what to do when that fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unlearn_audit.errors import DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+def open_splits(
+    source: str | Path, *, revision: str | None, train_split: str, test_split: str
+) -> tuple[str, dict[str, Dataset]]:
+    """Return the data set's name, and its training and test split under the keys "train" and "test"."""
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        if revision is not None:
+            raise DataError(
+                f"revision is for data sets of the Hub, and {folder} is a local folder (it hides a Hub id of that name); "
+                "leave revision out, or run elsewhere to reach the Hub."
+            )
+        name, found = folder.resolve().name, _load_folder(folder.resolve())
+    elif _is_path(source):
+        raise DataError(
+            f"There is no folder {folder}; give a folder of Parquet files or images, or a Hub id."
+        )
+    else:
+        name, found = source, _load_from_hub(source, revision)
+    return name, _pick_splits(found, name, {"train": train_split, "test": test_split})
+
+
+def _is_path(source: str | Path) -> bool:
+    """Whether it can only be a path: Hub ids have one slash at most and begin with a letter, digit or underscore."""
+    return (
+        isinstance(source, Path)
+        or source.startswith(("/", ".", "~"))
+        or source.count("/") > 1
+        or Path(source).is_file()
+    )
+
+
+def _load_folder(folder: Path) -> dict[str, Dataset]:
+    from datasets import load_dataset
+    from datasets.exceptions import DatasetsError
+
+    try:
+        return load_dataset(str(folder))
+    except (OSError, ValueError, RuntimeError, DatasetsError) as error:
+        raise DataError(
+            f"The folder {folder.name} cannot be read as a data set: {_first_line(error)}. It should hold Parquet files "
+            "(train.parquet, test.parquet) or images as train/CLASS/IMAGE.png and test/CLASS/IMAGE.png."
+        ) from error
+
+
+def _load_from_hub(name: str, revision: str | None) -> dict[str, Dataset]:
+    from datasets import load_dataset
+    from datasets.exceptions import DatasetNotFoundError, DatasetsError
+
+    try:
+        return load_dataset(name, revision=revision)
+    except DatasetNotFoundError as error:
+        raise DataError(
+            f"{name} is neither a folder here nor a data set of the Hub that you may read: {_first_line(error)}. Check "
+            "the spelling; for a private or gated data set log in with `hf auth login`."
+        ) from error
+    except ConnectionError as error:
+        raise DataError(
+            f"{name} is not a folder here, and the Hub could not be asked for it: {_first_line(error)}. Check the "
+            "spelling and the network (HF_HUB_OFFLINE must be unset), or give a local folder, or 'digits'."
+        ) from error
+    except (OSError, ValueError, RuntimeError, DatasetsError) as error:
+        raise DataError(
+            f"{name} cannot be loaded from the Hub: {_first_line(error)}. Check the id, or download it and give the folder."
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    cause = error.__cause__ if error.__cause__ is not None and "error occurred" in str(error) else error
+    return (str(cause).strip() or type(cause).__name__).splitlines()[0].rstrip(".")
+
+
+def _pick_splits(found: dict[str, Dataset], name: str, wanted: dict[str, str]) -> dict[str, Dataset]:
+    if wanted["train"] == wanted["test"]:
+        raise DataError(f"The training and the test split must differ; both are {wanted['train']!r}.")
+    for role, split in wanted.items():
+        if split not in found:
+            raise DataError(
+                f"{name} has no split {split!r}, only: {', '.join(found)}. {_advice(role, found, wanted)}"
+            )
+        if not len(found[split]):
+            raise DataError(
+                f"The split {split!r} of {name} holds no example; choose another with {role}_split."
+            )
+    return {role: found[split] for role, split in wanted.items()}
+
+
+def _advice(role: str, found: dict[str, Dataset], wanted: dict[str, str]) -> str:
+    if len(found) > 1:
+        return f"Say which one to use with {role}_split."
+    (only,) = found
+    return (
+        "An audit needs held-out examples: put some under test/ beside train/, or split them once with "
+        f"`parts = load_dataset(...)[{only!r}].train_test_split(0.2, seed=0)`, write each part with "
+        "`parts[name].to_parquet(f'my-data/{name}.parquet')`, and give the folder my-data."
+    )
