@@ -6,6 +6,7 @@ import dataclasses
 import json
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -173,6 +174,7 @@ def fit(
     output_dir: str | Path | None = None,
     forget: ForgetSet | None = None,
     progress: bool = True,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> TrainingRun:
     """Train `model` on `images`, without the forget set if one is given: the original, or a retrained model.
 
@@ -186,10 +188,11 @@ def fit(
         output_dir: for checkpoints; None makes none.
         forget: leave these out.
         progress: show a progress bar.
+        callbacks: more callbacks for the Trainer.
     """
     rows = None if forget is None else np.flatnonzero(~forget.mask(images))
     dataset = _dataset(model, images, config, seed, rows=rows)
-    return _run(model, dataset, config, seed, output_dir, [], progress)
+    return _run(model, dataset, config, seed, output_dir, callbacks, progress)
 
 
 def training_examples(
@@ -209,6 +212,7 @@ def unlearn(
     *,
     output_dir: str | Path | None = None,
     progress: bool = True,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> TrainingRun:
     """Make `model`, the original, forget: a stock Trainer with `method` as its callback. It is changed in place.
 
@@ -220,13 +224,14 @@ def unlearn(
         config: how to train; by default the paper's settings for the method.
         output_dir: for checkpoints, from which an interrupted run goes on; None makes none.
         progress: show a progress bar.
+        callbacks: more callbacks for the Trainer.
     """
     config = config or TrainingConfig(**method.training_defaults)
     start = time.perf_counter()
     split = _dataset(model, images, config, method.seed, is_forget=forget.mask(images))
     dataset = method.examples(model, split)
     prepared = time.perf_counter() - start
-    run = _run(model, dataset, config, method.seed, output_dir, [method], progress)
+    run = _run(model, dataset, config, method.seed, output_dir, [method, *callbacks], progress)
     return dataclasses.replace(run, seconds=run.seconds + prepared)
 
 
@@ -255,7 +260,7 @@ def _run(
     config: TrainingConfig,
     seed: int,
     output_dir: str | Path | None,
-    callbacks: list[TrainerCallback],
+    callbacks: Sequence[TrainerCallback],
     progress: bool,
 ) -> TrainingRun:
     if output_dir is None:
