@@ -1,0 +1,167 @@
+"""A study as stages: what a configuration, its data and its forget set ask for, and running it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from unlearn_audit.data import ForgetSet, ImageData
+from unlearn_audit.experiment.config import MethodConfig, StudyConfig, as_json
+from unlearn_audit.experiment.engines import registry as engines
+from unlearn_audit.experiment.stages import Listener, Silence, Stage, Store, stage_named, with_needs
+from unlearn_audit.training import TrainingConfig
+
+# Fields of a training that do not change its result.
+INCIDENTAL = ("checkpoints",)
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """A configuration as stages in a folder.
+
+    Args:
+        config: what to do.
+        store: the folder of the stages.
+        stages: all of them, each after what it needs; the last one is the report.
+    """
+
+    config: StudyConfig
+    store: Store
+    stages: tuple[Stage, ...]
+
+    @classmethod
+    def plan(cls, config: StudyConfig, output: str | Path | None = None) -> Study:
+        """Load the data, choose the forget set and plan the stages; `output` is by default runs/<name>."""
+        data = config.data.load()
+        planner = Planner(config, data, config.forget.choose(data.train))
+        store = Store(Path(output) if output else Path("runs") / config.name)
+        return cls(config, store, with_needs([planner.report()]))
+
+    def run(
+        self, *, engine: str = "serial", only: str | None = None, listener: Listener | None = None
+    ) -> Path:
+        """Complete all stages, or the one named by `only` and what it needs; return the folder of the last.
+
+        Raises:
+            ConfigurationError: where there is no such engine or stage.
+        """
+        stages = with_needs([stage_named(self.stages, only)]) if only else self.stages
+        engines.load(engine)(stages, self.store, listener or Silence())
+        return self.store.folder(stages[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class Planner:
+    """Makes the stages of a study from its configuration, its data and its forget set."""
+
+    config: StudyConfig
+    data: ImageData
+    forget: ForgetSet
+
+    def report(self) -> Stage:
+        """The last stage: what people read."""
+        return self._stage("report", needs={"audit": self.audit()})
+
+    def audit(self) -> Stage:
+        """The audit of all methods, from the predictions of all models."""
+        needs = {name: self.predictions(name, model) for name, model in self.models().items()}
+        return self._stage("audit", inputs={"name": self.config.name, "roles": self._roles()}, needs=needs)
+
+    def models(self) -> dict[str, Stage]:
+        """All models by name: the original, K retrained, an untrained one, and J a method."""
+        original = self._trained("original", seed=self.config.seed, forget=None)
+        seeds = range(1, self.config.references + 1)
+        return {
+            "original": original,
+            "untrained": self._untrained(),
+            **{f"retrained-{k}": self._retrained(k) for k in seeds},
+            **{
+                name: self._unlearned(name, self.config.methods[label], original, j)
+                for label, names in self._roles().items()
+                for j, name in enumerate(names, start=1)
+            },
+        }
+
+    def predictions(self, name: str, model: Stage) -> Stage:
+        """The predictions of one model on all examples."""
+        config = self.config.predictions
+        return self._stage(
+            f"predict-{name}",
+            kind="predictions",
+            inputs={"precision": config.precision},
+            needs={"model": model},
+            settings={"batch_size": config.batch_size, "model_id": name},
+        )
+
+    def _roles(self) -> dict[str, list[str]]:
+        """The names of the unlearned models of each method."""
+        count = self.config.candidates
+        return {
+            label: [label] if count == 1 else [f"{label}-{j}" for j in range(1, count + 1)]
+            for label in self.config.methods
+        }
+
+    def _untrained(self) -> Stage:
+        inputs = {"model": as_json(self.config.model), "seed": self.config.seed}
+        return self._stage("untrained", work="initialise", inputs=inputs)
+
+    def _retrained(self, k: int) -> Stage:
+        return self._trained(f"retrained-{k}", seed=self.config.seed + k, forget=self.forget.hash)
+
+    def _trained(self, name: str, *, seed: int, forget: str | None) -> Stage:
+        model, training = as_json(self.config.model), self.config.training
+        return self._stage(
+            name,
+            kind="retrained" if forget else "original",
+            work="train",
+            inputs={"model": model, "forget": forget, "seed": seed, "training": _lasting(training)},
+            settings={"training": _incidental(training)},
+        )
+
+    def _unlearned(self, name: str, method: MethodConfig, original: Stage, j: int) -> Stage:
+        return self._stage(
+            name,
+            kind="unlearned",
+            work="forget",
+            inputs={
+                "forget": self.forget.hash,
+                "method": method.method,
+                "options": dict(method.options),
+                "training": _lasting(method.training),
+                "seed": self.config.seed + j,
+            },
+            needs={"original": original},
+            settings={"training": _incidental(method.training)},
+        )
+
+    def _stage(
+        self,
+        name: str,
+        *,
+        kind: str | None = None,
+        work: str | None = None,
+        inputs: Mapping[str, Any] = MappingProxyType({}),
+        settings: Mapping[str, Any] = MappingProxyType({}),
+        needs: Mapping[str, Stage] = MappingProxyType({}),
+    ) -> Stage:
+        kind = kind or name
+        sources = {"data": as_json(self.config.data), "forget": as_json(self.config.forget)}
+        return Stage(
+            name=name,
+            kind=kind,
+            work=f"unlearn_audit.experiment.work:{work or kind}",
+            inputs={"data": self.data.fingerprint, **inputs},
+            settings={"sources": sources, **settings},
+            needs=dict(needs),
+        )
+
+
+def _lasting(training: TrainingConfig) -> dict[str, Any]:
+    return as_json(training, without=INCIDENTAL)
+
+
+def _incidental(training: TrainingConfig) -> dict[str, Any]:
+    return {name: getattr(training, name) for name in INCIDENTAL}
