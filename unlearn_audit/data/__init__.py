@@ -1,4 +1,4 @@
-"""Images, forget sets and batches: from a Hub id, a folder or the embedded digits to what a model trains on."""
+"""Images, forget sets and batches: from a Hub id, a folder or the digits to what a model trains on."""
 
 from importlib import import_module
 

@@ -25,8 +25,8 @@ def cached_pixels(
 ) -> tuple[np.ndarray, str]:
     """Return memory-mapped pixels (count, h, w, 3) uint8 and their hexadecimal SHA-256.
 
-    On the first use of `key`, `blocks()` gives the pixels as consecutive arrays (b, h, w, 3). Of several processes one
-    writes and the others wait for it. What a killed process left is written anew.
+    On the first use of `key`, `blocks()` gives the pixels as consecutive arrays (b, h, w, 3). Of several
+    processes one writes and the others wait for it. What a killed process left is written anew.
     """
     entry = folder / key
     if not entry.is_dir():
@@ -34,7 +34,8 @@ def cached_pixels(
             _fill(entry, count, blocks)
         except OSError as error:
             raise DataError(
-                f"The decoded images cannot be written to {folder}: {error}. Pass another cache_dir, or set HF_HOME."
+                f"The decoded images cannot be written to {folder}: {error}. "
+                "Pass another cache_dir, or set UNLEARN_AUDIT_CACHE."
             ) from error
     pixels = np.load(entry / "pixels.npy", mmap_mode="r", allow_pickle=False)
     return pixels, (entry / "pixels.sha256").read_text()
@@ -56,7 +57,7 @@ def _fill(entry: Path, count: int, blocks: Callable[[], Iterator[np.ndarray]]) -
 
 
 def _write(path: Path, count: int, blocks: Iterator[np.ndarray]) -> str:
-    """Write block after block, so that neither memory nor a full disk is a danger; return the pixels' SHA-256."""
+    """Write block after block and return the pixels' SHA-256; a full disk raises, unlike a memory map."""
     digest, first = hashlib.sha256(), None
     with path.open("wb") as file:
         for block in blocks:

@@ -30,7 +30,7 @@ def image_column(features: Features, asked: str | None, *, name: str) -> str:
 
 
 def label_column(features: Features, asked: str | None, *, name: str) -> str:
-    """Return the only column of class labels (else the only one of integers or strings), or the one `asked` for."""
+    """Return the only column of class labels, else of integers or strings, or the one `asked` for."""
     from datasets import ClassLabel
 
     scalars = [c for c, feature in features.items() if _is_scalar(feature)]
@@ -46,7 +46,7 @@ def encode_labels(
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     """Return the labels (n,) int64 of each split, and the class names that they index.
 
-    Class names are the feature's own; for plain integers and strings they are the sorted values of all splits.
+    Class names are the feature's own; of plain integers and strings they are the sorted values.
     """
     from datasets import ClassLabel
 
@@ -87,8 +87,8 @@ def _values(data: Dataset, column: str, split: str, *, name: str) -> np.ndarray:
     missing = [row for row, value in enumerate(values) if value is None or value == unlabelled]
     if missing:
         raise DataError(
-            f"{len(missing)} rows of the {split} split of {name} have no label in {column!r} (the first is row "
-            f"{missing[0]}); choose a labelled split, or leave these rows out."
+            f"{len(missing)} rows of the {split} split of {name} have no label in {column!r} (the first is "
+            f"row {missing[0]}); choose a labelled split, or leave these rows out."
         )
     return np.array(values)
 
@@ -115,7 +115,7 @@ def _is_scalar(feature: object) -> bool:
 
 
 def _holds_image_bytes(feature: object) -> bool:
-    """Parquet that `datasets` did not write has no image type: a struct of bytes and path, or plain binary."""
+    """Parquet from elsewhere has no image type, but a struct of bytes and path, or plain binary."""
     if isinstance(feature, dict):
         return feature.keys() == {"bytes", "path"}
     return getattr(feature, "dtype", None) in ("binary", "large_binary")

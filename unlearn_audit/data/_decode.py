@@ -28,8 +28,8 @@ def decode_all(
 ) -> Iterator[np.ndarray]:
     """Decode batches of images to blocks (b, h, w, 3) of uint8 RGB, in order.
 
-    Grey and palette images become RGB, 16-bit grey levels are scaled to 8 bits (65535 becomes 255), an alpha channel
-    is dropped as image processors do, and the EXIF orientation is applied.
+    Grey and palette images become RGB, 16-bit grey levels are scaled to 8 bits (65535 becomes 255), an alpha
+    channel is dropped as image processors do, and the EXIF orientation is applied.
 
     Args:
         batches: each image is `{"bytes": ..., "path": ...}` or bytes.
@@ -58,8 +58,9 @@ def _check_sizes(arrays: list[np.ndarray], first_row: int, expected: tuple[int, 
     for row, array in enumerate(arrays, first_row):
         if array.shape != expected:
             raise DataError(
-                f"Images of {where} have different sizes: row 0 is {expected[0]}×{expected[1]}, row {row} is "
-                f"{array.shape[0]}×{array.shape[1]}. Pass image_size (say 224) to resize and centre-crop all of them."
+                f"Images of {where} have different sizes: row 0 is {expected[0]} by {expected[1]}, row {row} "
+                f"is {array.shape[0]} by {array.shape[1]} pixels. "
+                "Pass image_size (say 224) to resize and centre-crop all of them."
             )
 
 

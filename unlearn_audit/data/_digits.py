@@ -12,8 +12,8 @@ _TEST_EVERY = (
 def digits() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return pixels (1797, 8, 8, 3) uint8, labels (1797,) int64, and is_test (1797,) bool.
 
-    The file's grey levels 0 to 16 are scaled to 0 to 255 and repeated over three channels. In the order of the file,
-    the first, sixth, eleventh … example of each class is a test example.
+    The file's grey levels 0 to 16 are scaled to 0 to 255 and repeated over three channels. In the order of
+    the file, the first, sixth, eleventh … example of each class is a test example.
     """
     from sklearn.datasets import load_digits
 

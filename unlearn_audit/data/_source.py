@@ -19,8 +19,8 @@ def open_splits(
     if folder.is_dir():
         if revision is not None:
             raise DataError(
-                f"revision is for data sets of the Hub, and {folder} is a local folder (it hides a Hub id of that name); "
-                "leave revision out, or run elsewhere to reach the Hub."
+                f"revision is for data sets of the Hub, and {folder} is a local folder, which hides a Hub id "
+                "of that name; leave revision out, or run elsewhere to reach the Hub."
             )
         name, found = folder.resolve().name, _load_folder(folder.resolve())
     elif _is_path(source):
@@ -33,7 +33,7 @@ def open_splits(
 
 
 def _is_path(source: str | Path) -> bool:
-    """Whether it can only be a path: Hub ids have one slash at most and begin with a letter, digit or underscore."""
+    """Whether it can only be a path: Hub ids have at most one slash and begin with a letter or digit."""
     return (
         isinstance(source, Path)
         or source.startswith(("/", ".", "~"))
@@ -50,8 +50,8 @@ def _load_folder(folder: Path) -> dict[str, Dataset]:
         return load_dataset(str(folder))
     except (OSError, ValueError, RuntimeError, DatasetsError) as error:
         raise DataError(
-            f"The folder {folder.name} cannot be read as a data set: {_first_line(error)}. It should hold Parquet files "
-            "(train.parquet, test.parquet) or images as train/CLASS/IMAGE.png and test/CLASS/IMAGE.png."
+            f"The folder {folder} cannot be read as a data set: {_first_line(error)}. It should hold Parquet "
+            "files (train.parquet, test.parquet) or images (train/CLASS/IMAGE.png, test/CLASS/IMAGE.png)."
         ) from error
 
 
@@ -63,17 +63,18 @@ def _load_from_hub(name: str, revision: str | None) -> dict[str, Dataset]:
         return load_dataset(name, revision=revision)
     except DatasetNotFoundError as error:
         raise DataError(
-            f"{name} is neither a folder here nor a data set of the Hub that you may read: {_first_line(error)}. Check "
-            "the spelling; for a private or gated data set log in with `hf auth login`."
+            f"{name} is neither a folder here nor a data set of the Hub that you may read: "
+            f"{_first_line(error)}. Check the spelling; if it is private or gated, log in with `hf auth login`."
         ) from error
     except ConnectionError as error:
         raise DataError(
-            f"{name} is not a folder here, and the Hub could not be asked for it: {_first_line(error)}. Check the "
-            "spelling and the network (HF_HUB_OFFLINE must be unset), or give a local folder, or 'digits'."
+            f"{name} is not a folder here, and the Hub could not be asked for it: {_first_line(error)}. "
+            "Check the spelling and the network (HF_HUB_OFFLINE must be unset), or give a folder, or 'digits'."
         ) from error
     except (OSError, ValueError, RuntimeError, DatasetsError) as error:
         raise DataError(
-            f"{name} cannot be loaded from the Hub: {_first_line(error)}. Check the id, or download it and give the folder."
+            f"{name} cannot be loaded from the Hub: {_first_line(error)}. "
+            "Check the id, or download it and give the folder."
         ) from error
 
 

@@ -23,8 +23,8 @@ _OFFENDERS_SHOWN = 5
 class ForgetSet:
     """The training examples whose deletion was asked for.
 
-    Make one with `by_class`, `random`, `from_ids` or `from_file`, which all raise `ForgetSetError` when it would be
-    empty or everything, or when ids repeat or are unknown.
+    Make one with `by_class`, `random`, `from_ids` or `from_file`, which all raise `ForgetSetError` when it
+    would be empty or everything, or when ids repeat or are unknown.
 
     Attributes:
         ids: of the examples, in the order of the data.
@@ -74,9 +74,9 @@ class ForgetSet:
     def from_file(cls, images: Images, path: str | Path) -> ForgetSet:
         """Take the examples whose ids a file lists.
 
-        A `.txt` file holds one id a line. A `.csv` or `.parquet` file holds them in the column `example_id` or `id`,
-        or in its only column (a `.csv` of one column needs no header). A `.json` file holds a list, or is a forget set
-        that `save` wrote, which is then verified as `load` does.
+        A `.txt` file holds one id a line. A `.csv` or `.parquet` file holds them in the column `example_id`
+        or `id`, or in its only column (a `.csv` of one column then has no header). A `.json` file holds a
+        list, or is a forget set that `save` wrote, which is then verified as `load` does.
         """
         from unlearn_audit.data._id_files import read_ids
 
@@ -87,14 +87,14 @@ class ForgetSet:
         return cls.from_ids(images, content, description=f"{len(content)} examples listed in {path.name}")
 
     def mask(self, images: Images) -> np.ndarray:
-        """Return (n,) bool: which of the training images, or of a selection of them, are in the forget set."""
+        """Return (n,) bool: which of the training images (or of a selection of them) are to be forgotten."""
         if images.fingerprint != self.data_fingerprint:
             raise ForgetSetError(_other_data(self.data_fingerprint, images))
         chosen = frozenset(self.ids)
         return np.fromiter((i in chosen for i in images.ids.tolist()), dtype=bool, count=len(images))
 
     def save(self, path: str | Path) -> None:
-        """Write the forget set as JSON, with the data's fingerprint and its own hash; parent folders are made."""
+        """Write it as JSON, with the data's fingerprint and its own hash; parent folders are made."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         content = {
@@ -109,7 +109,7 @@ class ForgetSet:
 
     @classmethod
     def load(cls, path: str | Path, images: Images) -> ForgetSet:
-        """Read what `save` wrote; raises `ForgetSetError` if it was altered or made for other data than `images`."""
+        """Read what `save` wrote; raises `ForgetSetError` if it was altered or made for other data."""
         from unlearn_audit.data._id_files import read_ids
 
         content = read_ids(Path(path))
@@ -124,13 +124,17 @@ class ForgetSet:
         missing = {"ids", "data_fingerprint", "description", "hash"} - content.keys()
         if missing:
             raise ForgetSetError(f"{path} is no saved forget set: it lacks {', '.join(sorted(missing))}.")
+        if not isinstance(content["ids"], list):
+            raise ForgetSetError(
+                f"{path} is no saved forget set: its ids are {content['ids']!r:.40}, not a list."
+            )
         if content["data_fingerprint"] != images.fingerprint:
             raise ForgetSetError(f"{path}: {_other_data(content['data_fingerprint'], images)}")
         forget = cls.from_ids(images, content["ids"], description=content["description"])
         if forget.hash != content["hash"]:
             raise ForgetSetError(
-                f"{path} was altered: its ids give the hash {forget.hash[:12]}…, it states {content['hash'][:12]}…. "
-                "Make the forget set again, or restore the file."
+                f"{path} was altered: its ids give the hash {forget.hash[:12]}…, but it states "
+                f"{str(content['hash'])[:12]}…. Make the forget set again, or restore the file."
             )
         return forget
 
@@ -153,7 +157,8 @@ def _class_index(images: Images, label: int | str) -> int:
     index = operator.index(label)
     if not 0 <= index < images.num_classes:
         raise ForgetSetError(
-            f"{images.name} has classes 0 to {images.num_classes - 1}, not {index}; give one of them or a class name."
+            f"{images.name} has classes 0 to {images.num_classes - 1}, not {index}; "
+            "give one of them or a class name."
         )
     return index
 
@@ -194,6 +199,7 @@ def _refuse(offenders: Iterable[str], why: str) -> None:
 
 def _other_data(fingerprint: str, images: Images) -> str:
     return (
-        f"this forget set was made for data with fingerprint {str(fingerprint)[:12]}…, but {images.name} ({images.split}) "
-        f"has {images.fingerprint[:12]}…. Give the training images it was made for, or make it again."
+        f"This forget set was made for data with fingerprint {str(fingerprint)[:12]}…, but the "
+        f"{images.split} images of {images.name} have {images.fingerprint[:12]}…. "
+        "Give the images it was made for, or make it again."
     )

@@ -36,7 +36,7 @@ class Images:
         labels: (n,) int64 in [0, num_classes).
         class_names: one for each label.
         columns: the data set's other columns of integers, class names or short strings, each (n,).
-        fingerprint: hexadecimal SHA-256 of the split's pixels, labels and class names, however they are stored.
+        fingerprint: hexadecimal SHA-256 of the split's pixels, labels and class names, however stored.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Images:
             raise DataError(f"Images need one id, image and label for each example, not {lengths}.")
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 4 or self.pixels.shape[3] != 3:
             raise DataError(
-                f"Images need uint8 pixels of shape (n, h, w, 3), not {self.pixels.dtype} {self.pixels.shape}."
+                f"Pixels must be uint8 of shape (n, h, w, 3), not {self.pixels.dtype} of {self.pixels.shape}."
             )
         if not self.fingerprint:
             digest = hashlib.sha256(np.ascontiguousarray(self.pixels)).hexdigest()
@@ -71,7 +71,7 @@ class Images:
         return len(self.class_names)
 
     def select(self, positions: np.ndarray | slice) -> Images:
-        """Return the examples at `positions` (rows, a mask (n,) or a slice); they keep ids and the fingerprint."""
+        """Return the examples at `positions` (rows, a mask (n,) or a slice); ids and fingerprint stay."""
         return replace(
             self,
             ids=self.ids[positions],
@@ -108,17 +108,17 @@ def load_images(
 ) -> ImageData:
     """Load the training and test images of a data set.
 
-    Images are decoded once to uint8 RGB and then memory-mapped from a cache, by what `datasets` knows of the source
-    (file names, times and sizes, or the Hub's commit). Labels may be class labels, integers or strings; class names
-    of plain integers and strings are their sorted values.
+    Images are decoded once to uint8 RGB, then memory-mapped from a cache whose key is what `datasets` knows of
+    the source (names and times of files, or the Hub's commit). Labels may be class labels, integers or strings;
+    class names of plain integers and strings are their sorted values.
 
     Args:
-        source: "digits", a local folder (Parquet files or an image folder, as `datasets` reads them), or a Hub id such
-            as "uoft-cs/cifar100". "digits" are the 1,797 real 8×8 images that scikit-learn ships, their 17 grey
-            levels scaled to 0 … 255 in RGB; every fifth example of each class is a test example (364 of 1,797). A
-            folder hides a Hub id of the same name; write "./digits" for a folder called digits.
+        source: "digits", a local folder (Parquet files or an image folder, as `datasets` reads them), or a
+            Hub id such as "uoft-cs/cifar100". "digits" are the 1,797 real 8×8 images that scikit-learn ships,
+            their 17 grey levels scaled to 0 … 255 in RGB; every fifth example of each class is a test example
+            (364 of them). A folder hides a Hub id of the same name; "./digits" is a folder called digits.
         image_column: needed where several columns hold images.
-        label_column: needed where several columns may hold labels; CIFAR-100's is `fine_label` unless stated.
+        label_column: needed where several columns may hold labels; CIFAR-100's is `fine_label` if not given.
         image_size: resize the shorter side to it and keep the centre square; needed where sizes differ.
         revision: a Hub data set's branch, tag or commit.
         cache_dir: of decoded images; by default `$UNLEARN_AUDIT_CACHE`, else `$HF_HOME/unlearn_audit`.
@@ -126,7 +126,7 @@ def load_images(
         test_split: the split of held-out examples.
 
     Raises:
-        DataError: the source, a split or a column is missing or ambiguous; an image is unreadable; sizes differ.
+        DataError: the source, a split or column is missing or ambiguous, an image unreadable, or sizes differ.
     """
     if source == _EMBEDDED:
         _refuse_options(image_column, label_column, image_size, revision, train_split, test_split)
@@ -158,8 +158,8 @@ def load_images(
 def _pixels(
     data: Dataset, column: str, image_size: int | None, cache: Path, *, where: str
 ) -> tuple[np.ndarray, str]:
-    """Return the decoded pixels (n, h, w, 3) of one split and their SHA-256, from the cache if they are there."""
-    # datasets fingerprints content by its own cache's key; it has no public name for it
+    """Return the decoded pixels (n, h, w, 3) of one split and their SHA-256, from the cache if there."""
+    # The fingerprint that `datasets` keeps of its own cache has no public name.
     key = hashlib.sha256(
         json.dumps([_CACHE_VERSION, data._fingerprint, column, image_size]).encode()
     ).hexdigest()
