@@ -64,12 +64,12 @@ def _load_from_hub(name: str, revision: str | None) -> dict[str, Dataset]:
     except DatasetNotFoundError as error:
         raise DataError(
             f"{name} is neither a folder here nor a data set of the Hub that you may read: "
-            f"{_first_line(error)}. Check the spelling; if it is private or gated, log in with `hf auth login`."
+            f"{_first_line(error)}. Check the spelling; if it is private or gated, run `hf auth login`."
         ) from error
     except ConnectionError as error:
         raise DataError(
             f"{name} is not a folder here, and the Hub could not be asked for it: {_first_line(error)}. "
-            "Check the spelling and the network (HF_HUB_OFFLINE must be unset), or give a folder, or 'digits'."
+            "Check the spelling and the network (is HF_HUB_OFFLINE set?), or give a folder, or 'digits'."
         ) from error
     except (OSError, ValueError, RuntimeError, DatasetsError) as error:
         raise DataError(

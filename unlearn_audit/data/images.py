@@ -108,9 +108,9 @@ def load_images(
 ) -> ImageData:
     """Load the training and test images of a data set.
 
-    Images are decoded once to uint8 RGB, then memory-mapped from a cache whose key is what `datasets` knows of
-    the source (names and times of files, or the Hub's commit). Labels may be class labels, integers or strings;
-    class names of plain integers and strings are their sorted values.
+    Images are decoded once to uint8 RGB, then memory-mapped from a cache whose key is what `datasets` knows
+    of the source (names and times of files, or the Hub's commit). Labels may be class labels, integers or
+    strings; class names of plain integers and strings are their sorted values.
 
     Args:
         source: "digits", a local folder (Parquet files or an image folder, as `datasets` reads them), or a
@@ -126,7 +126,7 @@ def load_images(
         test_split: the split of held-out examples.
 
     Raises:
-        DataError: the source, a split or column is missing or ambiguous, an image unreadable, or sizes differ.
+        DataError: the source, a split or column is missing or ambiguous, an image unreadable, sizes differ.
     """
     if source == _EMBEDDED:
         _refuse_options(image_column, label_column, image_size, revision, train_split, test_split)
