@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from tests.hub.loopback import LoopbackHub
 from unlearn_audit.data import load_images
 from unlearn_audit.data._cache import cached_pixels
 from unlearn_audit.errors import DataError
@@ -285,6 +286,32 @@ except DataError as error:
     )
     assert run.stdout.startswith("someone/some-images is not a folder here, and the Hub could not be asked")
     assert "give a folder" in run.stdout
+
+
+def test_a_hub_id_gives_what_its_folder_gives(tmp_path):
+    code = """
+import sys
+from huggingface_hub import HfApi
+from unlearn_audit.data import load_images
+from unlearn_audit.errors import DataError
+HfApi().create_repo("tester/pets", repo_type="dataset")
+HfApi().upload_folder(repo_id="tester/pets", repo_type="dataset", folder_path=sys.argv[1])
+data = load_images("tester/pets")
+print(data.name, data.fingerprint)
+try:
+    load_images("tester/pest")
+except DataError as error:
+    print(error)
+"""
+    folder = small(tmp_path / "pets")
+    with LoopbackHub() as hub:
+        hub_only = {"HF_ENDPOINT": hub.url, "HF_TOKEN": hub.token, "HF_HUB_DISABLE_XET": "1"}
+        environment = os.environ | hub_only | {"HF_HOME": str(tmp_path / "home")}
+        command = [sys.executable, "-c", code, str(folder)]
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    first, second = run.stdout.splitlines()
+    assert first == f"tester/pets {load_images(folder).fingerprint}"
+    assert second.startswith("tester/pest is neither a folder here nor a data set of the Hub")
 
 
 def test_a_folder_hides_a_hub_id(tmp_path, monkeypatch):
