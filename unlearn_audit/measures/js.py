@@ -1,0 +1,25 @@
+"""Jensen-Shannon divergence."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+from unlearn_audit.measures._measure import Measure
+from unlearn_audit.measures._outputs import Outputs, plogp
+
+__all__ = ["MEASURE"]
+
+
+def _js(candidate: Outputs, reference: Outputs) -> Tensor:
+    """(KL(p ‖ m) + KL(q ‖ m)) / 2 with m = (p + q) / 2, as H(m) - (H(p) + H(q)) / 2, in bits (Lin 1991).
+
+    Where p = q, m is the same number and so are all three entropies: the result is exactly 0.
+    """
+    mixture = (candidate.probabilities + reference.probabilities) * 0.5
+    nats = (candidate.entropy_terms + reference.entropy_terms) * 0.5 - plogp(mixture)
+    return nats.div(math.log(2)).clamp(0, 1)
+
+
+MEASURE = Measure("js", "Jensen-Shannon divergence", "bits", 0, 1, _js)
