@@ -18,14 +18,14 @@ T = TypeVar("T")
 def build(value: Value, kind: type[T], **given: Any) -> T:
     """Return `value` as a `kind`: a dataclass, or what may stand in one of its fields.
 
-    Fields may be `bool`, `int`, `float`, `str`, `Path`, `Any`, a `Literal`, an optional or other union, a tuple,
-    a mapping from strings (an entry that is `false` is left out), or another dataclass. A dataclass with a class
-    method `from_value(value)` builds itself.
+    Fields may be `bool`, `int`, `float`, `str`, `Path`, `Any`, a `Literal`, an optional or other union, a
+    tuple, a mapping from strings (an entry that is `false` is left out), or another dataclass. A dataclass
+    with a class method `from_value(value)` builds itself.
     `given` are fields of the dataclass that the configuration does not hold.
 
     Raises:
-        ConfigurationError: for an unknown or missing key or a wrong value, with its place and the nearest right
-            one.
+        ConfigurationError: for an unknown or missing key or a wrong value, with its place and the nearest
+            right one.
     """
     if dataclasses.is_dataclass(kind):
         if hasattr(kind, "from_value"):

@@ -1,7 +1,8 @@
 """A stage: one piece of a study, in a folder named by the hash of all that decides its result.
 
-A stage is complete once its folder holds `manifest.json`, which is written last and by renaming. Until then the
-folder may hold anything, and the next run goes on from it. A lock for each stage keeps two runs in one folder apart.
+A stage is complete once its folder holds `manifest.json`, which is written last and by renaming. Until then
+the folder may hold anything, and the next run goes on from it. A lock for each stage keeps two runs in one
+folder apart.
 """
 
 from __future__ import annotations

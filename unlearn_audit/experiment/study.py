@@ -137,6 +137,14 @@ class Planner:
             settings={"training": _incidental(method.training)},
         )
 
+    def _sources(self) -> dict[str, Any]:
+        """Where stages find data and forget set; paths are absolute for workers in other folders."""
+        data, forget = as_json(self.config.data), as_json(self.config.forget)
+        for places, name in ((data, "source"), (data, "cache_dir"), (forget, "file")):
+            if places[name] is not None and Path(places[name]).exists():
+                places[name] = str(Path(places[name]).resolve())
+        return {"data": data, "forget": forget}
+
     def _stage(
         self,
         name: str,
@@ -148,13 +156,12 @@ class Planner:
         needs: Mapping[str, Stage] = MappingProxyType({}),
     ) -> Stage:
         kind = kind or name
-        sources = {"data": as_json(self.config.data), "forget": as_json(self.config.forget)}
         return Stage(
             name=name,
             kind=kind,
             work=f"unlearn_audit.experiment.work:{work or kind}",
             inputs={"data": self.data.fingerprint, **inputs},
-            settings={"sources": sources, **settings},
+            settings={"sources": self._sources(), **settings},
             needs=dict(needs),
         )
 

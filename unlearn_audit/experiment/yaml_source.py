@@ -116,8 +116,10 @@ def _mapping(
     return content
 
 
-def override(value: Value, settings: Iterable[str]) -> Value:
+def override(value: Value, settings: Iterable[str], *, flag: str = "--set") -> Value:
     """Return `value` with each setting "dotted.key=YAML" put in; what is on the way to a key is made.
+
+    Values that come from a setting have "`flag` setting" as their place.
 
     Raises:
         ConfigurationError: where a setting has no "=", or goes through something that is no mapping.
@@ -126,10 +128,10 @@ def override(value: Value, settings: Iterable[str]) -> Value:
         key, equals, text = setting.partition("=")
         if not equals or not key or "" in key.split("."):
             raise ConfigurationError(
-                f"--set {setting}: expected key=value, for example --set training.epochs=5."
+                f"{flag} {setting}: expected key=value, for example {flag} training.epochs=5."
             )
-        new = parse_yaml(text, place=f"--set {setting}", numbered=False)
-        value = _put(value, key.split("."), _rekeyed(new, key), f"--set {setting}")
+        new = parse_yaml(text, place=f"{flag} {setting}", numbered=False)
+        value = _put(value, key.split("."), _rekeyed(new, key), f"{flag} {setting}")
     return value
 
 

@@ -12,8 +12,8 @@ __all__ = ["run_serial"]
 def run_serial(stages: Sequence[Stage], store: Store, listener: Listener) -> None:
     """Complete all stages, which come in an order in which each follows what it needs.
 
-    Two runs in one folder share the work: a stage that the other is at is left for later, and waited for only when
-    there is nothing else to do.
+    Two runs in one folder share the work: a stage that the other is at is left for later, and waited for
+    only when there is nothing else to do.
     """
     pending = list(stages)
     while pending:

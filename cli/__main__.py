@@ -1,0 +1,5 @@
+"""`python -m unlearn_audit.cli` is `unlearn-audit`."""
+
+from .main import main
+
+main()

@@ -1,0 +1,16 @@
+"""`unlearn-audit measures`: the pointwise measures there are."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def run(name: Annotated[str | None, typer.Argument(help="Show one of them in full.")] = None) -> None:
+    """List the pointwise measures with their options."""
+    from unlearn_audit.measures import registry
+
+    from .plugins import show
+
+    show(registry, name)

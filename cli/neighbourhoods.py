@@ -1,0 +1,16 @@
+"""`unlearn-audit neighbourhoods`: the proximities and strata there are."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def run(name: Annotated[str | None, typer.Argument(help="Show one of them in full.")] = None) -> None:
+    """List the proximities and strata with their options."""
+    from unlearn_audit.neighbourhoods import registry
+
+    from .plugins import show
+
+    show(registry, name)

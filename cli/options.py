@@ -1,0 +1,78 @@
+"""Options that several commands share, and how their values become data and forget sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from unlearn_audit.data import ForgetSet, ImageData
+
+T = TypeVar("T")
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change one setting, for example training.epochs=5. Repeatable."
+    ),
+]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Folder of the study. [default: runs/NAME]")
+]
+Data = Annotated[str, typer.Option("--data", help="A Hub id, a folder, or 'digits'.")]
+DataSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--data-set", metavar="KEY=VALUE", help="An option of the data, for example label_column=fine_label."
+    ),
+]
+Label = Annotated[str | None, typer.Option("--forget-class", help="Index or name of the class to forget of.")]
+Fraction = Annotated[
+    float | None, typer.Option("--forget-fraction", help="Share of the class, or of all training examples.")
+]
+ForgetFile = Annotated[
+    Path | None, typer.Option("--forget-file", help="File of ids: txt, csv, json or parquet.")
+]
+ForgetSeed = Annotated[int, typer.Option("--forget-seed", help="Of the choice within the class.")]
+Seed = Annotated[int, typer.Option("--seed", help="Of weights, order and augmentation.")]
+
+
+def quiet() -> None:
+    """Keep the libraries below from talking over the command's own output."""
+    import datasets
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+
+
+def load_data(source: str, settings: list[str] | None) -> ImageData:
+    """Load the data that `--data` and `--data-set` name."""
+    from unlearn_audit.experiment.config import DataConfig
+
+    return built(DataConfig, settings or [], source=source, flag="--data-set").load()
+
+
+def forget_set(
+    data: ImageData, label: str | None, fraction: float | None, file: Path | None, seed: int
+) -> ForgetSet | None:
+    """Choose the forget set that the options name; None where they name none."""
+    from unlearn_audit.experiment.config import ForgetConfig
+
+    if (label, fraction, file) == (None, None, None):
+        return None
+    if label is not None and label not in data.train.class_names and label.lstrip("-").isdigit():
+        label = int(label)
+    path = str(file) if file else None
+    return ForgetConfig(label=label, file=path, fraction=fraction, seed=seed).choose(data.train)
+
+
+def built(kind: type[T], settings: list[str], *, flag: str = "--set", **given: Any) -> T:
+    """Build a configuration from KEY=VALUE settings and the fields `given`."""
+    from unlearn_audit.experiment.building import build
+    from unlearn_audit.experiment.yaml_source import Value, override
+
+    return build(override(Value({}, flag), settings, flag=flag), kind, **given)

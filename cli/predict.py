@@ -1,0 +1,43 @@
+"""`unlearn-audit predict`: the predictions of one model, to Parquet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import Data, DataSettings, load_data, quiet
+
+
+def run(
+    model: Annotated[str, typer.Argument(help="A folder or a Hub id.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")],
+    data: Data = "digits",
+    data_settings: DataSettings = None,
+    batch_size: Annotated[int, typer.Option(help="Examples in a forward pass.")] = 512,
+    precision: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
+    embeddings: Annotated[bool, typer.Option(help="Write the penultimate embeddings too.")] = True,
+) -> None:
+    """Write a model's predictions to Parquet.
+
+    One file holds the logits and embeddings of all training and test examples.
+    """
+    quiet()
+    from accelerate import PartialState
+
+    from unlearn_audit.models import load_model, predict
+
+    images = load_data(data, data_settings)
+    found = predict(
+        load_model(model),
+        images,
+        batch_size=batch_size,
+        precision=precision,
+        embeddings=embeddings,
+        model_id=model,
+    )
+    if PartialState().is_main_process:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        found.save(output)
+        typer.echo(f"{output}: {len(found.example_ids)} examples of {images.name}")

@@ -1,0 +1,70 @@
+"""Shows in the terminal how the stages of a study go."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from unlearn_audit.experiment.stages import Outcome, Stage
+
+
+class StageProgress:
+    """A listener with one bar for each stage that runs, one for all, and a line for each that is done.
+
+    Where the output is no terminal there are only the lines.
+    """
+
+    def __init__(self, stages: int, console: Console | None = None):
+        self._console = console or Console(highlight=False)
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[text]}"),
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._stages = stages
+        self._done = self._reused = 0
+        self._bars: dict[str, TaskID] = {}
+        self._all = self._progress.add_task("all stages", total=stages, text=f"0/{stages}")
+
+    def __enter__(self) -> StageProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+        if self._reused:
+            self._console.print(f"{self._reused} of {self._stages} stages were done before.", style="dim")
+
+    def started(self, stage: Stage) -> None:
+        """Show a bar for the stage."""
+        self._bars[stage.name] = self._progress.add_task(stage.name, total=None, text="")
+
+    def waiting(self, stage: Stage) -> None:
+        """Say that another run is at it."""
+        self._console.print(f"  {stage.name}: another run in this folder is at it; waiting.", style="dim")
+
+    def advanced(self, stage: Stage, done: int, total: int) -> None:
+        """Move the stage's bar."""
+        if stage.name in self._bars:
+            self._progress.update(
+                self._bars[stage.name], completed=done, total=total, text=f"{done}/{total} steps"
+            )
+
+    def finished(self, stage: Stage, outcome: Outcome) -> None:
+        """Take the bar away and leave a line, unless the stage was done before."""
+        if stage.name in self._bars:
+            self._progress.remove_task(self._bars.pop(stage.name))
+        self._done += 1
+        self._reused += outcome.reused
+        self._progress.update(self._all, completed=self._done, text=f"{self._done}/{self._stages}")
+        if not outcome.reused:
+            self._console.print(f"[green]✓[/] {stage.name:<28} {outcome.seconds:7.1f} s")

@@ -1,0 +1,73 @@
+"""`unlearn-audit run`: a whole study, from its configuration to its report."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import Output, Settings, quiet
+
+if TYPE_CHECKING:
+    from unlearn_audit.experiment.study import Study
+
+Engine = Annotated[
+    str,
+    typer.Option("--engine", help="What runs the stages: serial, or ray (pip install 'unlearn-audit[ray]')."),
+]
+
+
+def run(
+    config: Annotated[Path, typer.Argument(help="The study's YAML file; `unlearn-audit init` writes one.")],
+    settings: Settings = None,
+    output: Output = None,
+    engine: Engine = "serial",
+    stage: Annotated[
+        str | None, typer.Option("--stage", help="Do only this stage and what it needs.")
+    ] = None,
+    print_stages: Annotated[
+        bool,
+        typer.Option("--print-stages", help="Print a command for each stage, with its state; do nothing."),
+    ] = False,
+) -> None:
+    """Run the study that CONFIG describes.
+
+    It trains, unlearns, predicts and audits. What is done already is not done again, and a run that was
+    killed goes on where it was. The last lines show the report's table and where report.html is.
+    """
+    quiet()
+    from unlearn_audit.experiment import Study, read_study
+
+    study = Study.plan(read_study(config, settings=settings or ()), output)
+    if print_stages:
+        typer.echo("\n".join(stage_lines(study, config, settings or [], output)))
+        return
+    run_study(study, engine=engine, only=stage)
+
+
+def run_study(study: Study, *, engine: str = "serial", only: str | None = None) -> None:
+    """Run a study with its progress in the terminal, and show its result."""
+    from .progress import StageProgress
+
+    with StageProgress(len(study.stages)) as progress:
+        folder = study.run(engine=engine, only=only, listener=progress)
+    if only is None:
+        from .tables import show_study
+
+        show_study(folder / "report")
+
+
+def stage_lines(study: Study, config: Path, settings: list[str], output: Path | None) -> list[str]:
+    """Return one line a stage: the command that does it, and as a comment its state, folder and needs."""
+    command = ["unlearn-audit", "run", str(config)]
+    command += [part for setting in settings for part in ("--set", setting)]
+    command += ["--output", str(output)] if output else []
+    lines = []
+    for stage in study.stages:
+        state = "done" if study.store.is_complete(stage) else "to do"
+        needs = ", ".join(need.name for need in stage.needs.values()) or "nothing"
+        text = shlex.join([*command, "--stage", stage.name])
+        lines.append(f"{text}  # {state}; needs {needs}; {study.store.folder(stage)}")
+    return lines

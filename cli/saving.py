@@ -1,0 +1,28 @@
+"""Saves what `train` and `unlearn` made, and says so."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from unlearn_audit.data import ForgetSet
+    from unlearn_audit.training import TrainingRun
+
+
+def report_run(run: TrainingRun, output: Path, forget: ForgetSet | None) -> None:
+    """Save the model and its forget set, remove the checkpoints, and print where it is and what it took."""
+    from accelerate import PartialState
+
+    from unlearn_audit.models import save_model
+
+    if not PartialState().is_main_process:
+        return
+    save_model(run.model, output)
+    if forget is not None:
+        forget.save(output / "forget.json")
+    shutil.rmtree(output / "checkpoints", ignore_errors=True)
+    typer.echo(f"{output}: {run.steps} steps, {run.examples} examples, {run.seconds:.1f} s")

@@ -1,0 +1,58 @@
+"""`unlearn-audit train`: one model, on all training examples or without a forget set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import (
+    Data,
+    DataSettings,
+    ForgetFile,
+    ForgetSeed,
+    Fraction,
+    Label,
+    Seed,
+    Settings,
+    built,
+    forget_set,
+    load_data,
+    quiet,
+)
+
+
+def run(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to save the model in.")],
+    data: Data = "digits",
+    data_settings: DataSettings = None,
+    model: Annotated[
+        str, typer.Option("--model", help="A timm architecture, for example resnet20.")
+    ] = "resnet20",
+    forget_class: Label = None,
+    forget_fraction: Fraction = None,
+    forget_file: ForgetFile = None,
+    forget_seed: ForgetSeed = 0,
+    seed: Seed = 0,
+    settings: Settings = None,
+) -> None:
+    """Train the original, or a retrained model.
+
+    With a forget set it is a retrained model, which never sees that set. --set takes the fields of
+    TrainingConfig, for example epochs=60. An interrupted run goes on from its last checkpoint in the output
+    folder.
+    """
+    quiet()
+    from unlearn_audit.models import create_model
+    from unlearn_audit.training import TrainingConfig, fit
+
+    from .saving import report_run
+
+    training = built(TrainingConfig, settings or [])
+    images = load_data(data, data_settings)
+    forget = forget_set(images, forget_class, forget_fraction, forget_file, forget_seed)
+    made = create_model(model, images.train, seed=seed)
+    checkpoints = output / "checkpoints"
+    run = fit(made, images.train, training, seed=seed, output_dir=checkpoints, forget=forget)
+    report_run(run, output, forget)

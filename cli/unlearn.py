@@ -1,0 +1,67 @@
+"""`unlearn-audit unlearn`: makes a trained model forget, with one method."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import (
+    Data,
+    DataSettings,
+    ForgetFile,
+    ForgetSeed,
+    Fraction,
+    Label,
+    Seed,
+    Settings,
+    forget_set,
+    load_data,
+    quiet,
+)
+
+
+def run(
+    model: Annotated[str, typer.Argument(help="The original model: a folder or a Hub id.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to save the unlearned model in.")],
+    method: Annotated[str, typer.Option("--method", help="One of `unlearn-audit methods`.")],
+    data: Data = "digits",
+    data_settings: DataSettings = None,
+    forget_class: Label = None,
+    forget_fraction: Fraction = None,
+    forget_file: ForgetFile = None,
+    forget_seed: ForgetSeed = 0,
+    seed: Seed = 0,
+    settings: Settings = None,
+) -> None:
+    """Make MODEL forget a part of its training examples.
+
+    --set takes the method's options and, as training.KEY, the fields of TrainingConfig: training.epochs=5.
+    """
+    quiet()
+    from unlearn_audit.errors import ConfigurationError
+    from unlearn_audit.experiment.config import MethodConfig
+    from unlearn_audit.experiment.yaml_source import Value, override
+    from unlearn_audit.models import load_model
+    from unlearn_audit.training import unlearn
+
+    from .saving import report_run
+
+    chosen = Value({"method": Value(method, "--method")}, "--set", method)
+    config = MethodConfig.from_value(override(chosen, settings or []))
+    images = load_data(data, data_settings)
+    forget = forget_set(images, forget_class, forget_fraction, forget_file, forget_seed)
+    if forget is None:
+        raise ConfigurationError(
+            "Expected --forget-class, --forget-fraction or --forget-file, got none of them."
+        )
+    run = unlearn(
+        load_model(model),
+        images.train,
+        forget,
+        config.make(seed=seed),
+        config.training,
+        output_dir=output / "checkpoints",
+    )
+    report_run(run, output, forget)

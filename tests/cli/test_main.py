@@ -1,0 +1,76 @@
+"""What holds for every command: help, exit codes, errors without tracebacks, and a quick start."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from unlearn_audit.cli.main import COMMANDS
+
+from unlearn_audit import __version__
+
+NAMES = [module.__name__.rpartition(".")[2] for module in COMMANDS]
+HELPERS = {"__init__", "__main__", "main", "options", "plugins", "progress", "saving", "tables"}
+
+
+def test_every_file_is_a_command_or_a_known_helper():
+    files = {path.stem for path in Path(sys.modules[COMMANDS[0].__name__].__file__).parent.glob("*.py")}
+    assert files - HELPERS == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_has_help(command, name):
+    shown = command(name, "--help")
+    assert shown.returncode == 0
+    assert "Usage: " in shown.stdout
+
+
+def test_the_summaries_of_the_commands_fit_their_lines(command):
+    assert "..." not in command("--help").stdout.partition("Commands:")[2]
+
+
+def test_version(command):
+    assert command("--version").stdout.split() == ["unlearn-audit", __version__]
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["run"], ["run", "x.yaml", "--nonsense"]])
+def test_wrong_usage_exits_with_2(command, arguments):
+    assert command(*arguments).returncode == 2
+
+
+def test_a_wrong_configuration_exits_with_2_and_one_line(command, tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text("data: {source: digits}\nforget: {lable: 8}\nmodel: {name: resnet8}\n")
+    failed = command("run", path)
+    assert failed.returncode == 2
+    assert failed.stderr == (f"Error: {path}:2: forget.lable: there is no such key. Did you mean 'label'?\n")
+
+
+def test_an_error_exits_with_1_and_no_traceback(command, tmp_path):
+    failed = command("predict", tmp_path / "absent", "--output", tmp_path / "p.parquet")
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("Error: ")
+    assert "Traceback" not in failed.stderr
+
+
+def test_help_imports_nothing_heavy():
+    script = (
+        "import sys\nfrom unlearn_audit.cli.main import app\n"
+        "app(['--help'], standalone_mode=False)\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'numpy', 'rich', 'yaml'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert shown.returncode == 0, shown.stderr
+
+
+def test_help_costs_less_than_half_a_second_more_than_python(command):
+    def seconds(*line):
+        begin = time.perf_counter()
+        subprocess.run(line, capture_output=True, check=True)
+        return time.perf_counter() - begin
+
+    bare = min(seconds(sys.executable, "-c", "pass") for _ in range(5))
+    helped = min(seconds(sys.executable, "-m", "unlearn_audit.cli", "--help") for _ in range(5))
+    assert helped - bare < 0.5
