@@ -1,3 +1,72 @@
-"""Audit machine unlearning: how far an unlearned model is from retrained ones, by proximity to the forget set."""
+"""Audit machine unlearning: how far an unlearned model is from retrained ones, by proximity to the forget set.
+
+The names below are imported when they are first used, so that importing the package is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "AuditReport": "audit.report",
+    "AuditRequest": "audit.folder",
+    "AuditSubject": "audit.audit",
+    "AuditedModel": "audit.audit",
+    "ForgetSet": "data",
+    "ImageData": "data",
+    "Images": "data",
+    "ModelFiles": "audit.folder",
+    "NeighbourhoodConfig": "neighbourhoods.strata",
+    "Policy": "audit.verdict",
+    "Predictions": "audit.predictions",
+    "TrainingConfig": "training",
+    "create_model": "models",
+    "fit": "training",
+    "load_images": "data",
+    "load_model": "models",
+    "predict": "models",
+    "run_audit": "audit.folder",
+    "save_audit": "audit.folder",
+    "save_model": "models",
+    "training_examples": "training",
+    "unlearn": "training",
+    "verify": "audit.verify",
+}
+__all__ = [
+    "AuditReport",
+    "AuditRequest",
+    "AuditSubject",
+    "AuditedModel",
+    "ForgetSet",
+    "ImageData",
+    "Images",
+    "ModelFiles",
+    "NeighbourhoodConfig",
+    "Policy",
+    "Predictions",
+    "TrainingConfig",
+    "create_model",
+    "fit",
+    "load_images",
+    "load_model",
+    "predict",
+    "run_audit",
+    "save_audit",
+    "save_model",
+    "training_examples",
+    "unlearn",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -94,14 +94,17 @@ def discrepancies(
     first = references[0]
     rows = [None if source is first else matching_rows(first, source) for source in sources]
     size = chunk or max(64, CHUNK_NUMBERS // first.num_classes)
-    labels = torch.from_numpy(np.ascontiguousarray(first.labels))
+    labels = torch.tensor(first.labels)
     groups = torch.from_numpy(np.asarray(group, dtype=np.int64))
     sums = [_Sums(measure, len(models), len(references), num_groups) for measure in measures]
     scores: list[list[ExampleScores]] = [[] for _ in sources]
     streams = [_aligned_chunks(s, r, size) for s, r in zip(sources, rows, strict=True)]
     for start, logits in zip(range(0, len(labels), size), zip(*streams, strict=True), strict=True):
         part = slice(start, start + size)
-        outputs = [Outputs(torch.from_numpy(part_logits).float(), labels[part]) for part_logits in logits]
+        outputs = [
+            Outputs(torch.from_numpy(np.require(part_logits, requirements="W")).float(), labels[part])
+            for part_logits in logits
+        ]
         membership = _one_hot(groups[part], num_groups)
         for total in sums:
             total.add(outputs[: len(models)], outputs[len(models) :], membership)
@@ -139,7 +142,14 @@ def _scores(outputs: Outputs) -> ExampleScores:
     others = (outputs.probabilities * rest).scatter(1, label, 0).sum(dim=1)
     confidence = outputs.label_log_probability.exp()
     modified = -(1 - confidence) * outputs.label_log_probability - others
-    found = (outputs.top1, outputs.correct, confidence, -plogp(outputs.probabilities), modified, outputs.margin)
+    found = (
+        outputs.top1,
+        outputs.correct,
+        confidence,
+        -plogp(outputs.probabilities),
+        modified,
+        outputs.margin,
+    )
     return ExampleScores(*(tensor.numpy() for tensor in found))
 
 
@@ -168,7 +178,9 @@ class _Sums:
     def add(self, models: list[Outputs], references: list[Outputs], membership: Tensor) -> None:
         """Add a chunk of n examples, whose groups are the one-hot rows of `membership` (n, G)."""
         n, k = len(membership), self.num_references
-        to_references = torch.stack([self.measure(u, r) for u in models for r in references] or [torch.zeros(n)])
+        to_references = torch.stack(
+            [self.measure(u, r) for u in models for r in references] or [torch.zeros(n)]
+        )
         to_references = to_references[: len(models) * k]
         between = self._between(references, n)
         counted, counted_without = self._defined(references, n)
@@ -204,7 +216,9 @@ class _Sums:
         agree = ((total == 0) | (total == k)).float()
         return agree, ((without == 0) | (without == k - 1)).float()
 
-    def _remember(self, to_references: Tensor, between: Tensor, counted: Tensor, counted_without: Tensor) -> None:
+    def _remember(
+        self, to_references: Tensor, between: Tensor, counted: Tensor, counted_without: Tensor
+    ) -> None:
         k = self.num_references
         nan = torch.tensor(torch.nan)
         pointwise = torch.where(counted.bool(), to_references.mean(dim=1), nan)

@@ -200,7 +200,9 @@ def read_manifest(folder: str | Path) -> Manifest:
 
     path = Path(folder) / MANIFEST
     if not path.is_file():
-        raise AuditError(f"Expected a whole report folder, found no {MANIFEST} in {str(folder)!r}: run the audit again.")
+        raise AuditError(
+            f"Expected a whole report folder, found no {MANIFEST} in {str(folder)!r}: run the audit again."
+        )
     try:
         return _manifest_adapter().validate_json(path.read_text(encoding="utf-8"))
     except ValidationError as error:

@@ -100,7 +100,9 @@ class Predictions:
         }
         if self.embeddings is not None:
             columns["embedding"] = _list_array(self.embeddings)
-        table = pa.table(columns).replace_schema_metadata({f"unlearn_audit.{k}": v for k, v in self.metadata.items()})
+        table = pa.table(columns).replace_schema_metadata(
+            {f"unlearn_audit.{k}": v for k, v in self.metadata.items()}
+        )
         path = Path(path)
         partial = path.with_name(path.name + ".partial")
         pq.write_table(table, partial, row_group_size=ROW_GROUP, compression="zstd", compression_level=1)
@@ -142,7 +144,9 @@ class PredictionsFile:
         try:
             self._file = pq.ParquetFile(self.path)
         except (OSError, pa.ArrowInvalid) as error:
-            raise PredictionsError(f"Expected a Parquet file of predictions, got {str(path)!r}: {error}") from error
+            raise PredictionsError(
+                f"Expected a Parquet file of predictions, got {str(path)!r}: {error}"
+            ) from error
         self._columns = set(self._file.schema_arrow.names)
         self._need("example_id", "label")
         if not self._columns & {"logits", "probabilities"}:
@@ -198,7 +202,9 @@ class PredictionsFile:
     def _need(self, *columns: str) -> None:
         missing = [c for c in columns if c not in self._columns]
         if missing:
-            raise PredictionsError(f"{self.name}: expected a column {missing[0]!r}, found {sorted(self._columns)}.")
+            raise PredictionsError(
+                f"{self.name}: expected a column {missing[0]!r}, found {sorted(self._columns)}."
+            )
 
     def _read_index(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         import pyarrow as pa
@@ -226,7 +232,9 @@ def _matrix(name: str, column: str, array: Any) -> np.ndarray:
     elif pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
         lengths = set(array.value_lengths().unique().to_pylist())
         if len(lengths) != 1:
-            raise PredictionsError(f"{name}: expected lists of one length in {column!r}, got lengths {sorted(lengths)}.")
+            raise PredictionsError(
+                f"{name}: expected lists of one length in {column!r}, got lengths {sorted(lengths)}."
+            )
         (width,) = lengths
     else:
         raise PredictionsError(f"{name}: expected lists of numbers in {column!r}, got {array.type}.")
@@ -251,12 +259,16 @@ def _log_probabilities(name: str, probabilities: np.ndarray, ids: np.ndarray) ->
 def check_index(name: str, ids: np.ndarray, splits: np.ndarray, labels: np.ndarray, num_classes: int) -> None:
     """Check ids (n,), splits (n,) and labels (n,) of one model; raises `PredictionsError`."""
     if not len(ids) == len(splits) == len(labels):
-        raise PredictionsError(f"{name}: expected as many ids as splits and labels, got {len(ids)}, {len(splits)}, {len(labels)}.")
+        raise PredictionsError(
+            f"{name}: expected as many ids as splits and labels, got {len(ids)}, {len(splits)}, {len(labels)}."
+        )
     if len(ids) == 0:
         raise PredictionsError(f"{name}: expected at least one example, found none.")
     unique, counts = np.unique(ids, return_counts=True)
     if len(unique) < len(ids):
-        raise PredictionsError(f"{name}: expected each example_id once, got some more often: {_first(unique[counts > 1])}.")
+        raise PredictionsError(
+            f"{name}: expected each example_id once, got some more often: {_first(unique[counts > 1])}."
+        )
     foreign = ~np.isin(splits, SPLITS)
     if foreign.any():
         raise PredictionsError(
@@ -276,7 +288,9 @@ def check_finite(name: str, column: str, values: np.ndarray, ids: np.ndarray) ->
     if not np.isfinite(values.sum(dtype=np.float64)):
         wrong = ~np.isfinite(values).all(axis=1)
         if wrong.any():
-            raise PredictionsError(f"{name}: expected finite numbers in {column!r}, got NaN or infinity at {_first(ids[wrong])}.")
+            raise PredictionsError(
+                f"{name}: expected finite numbers in {column!r}, got NaN or infinity at {_first(ids[wrong])}."
+            )
 
 
 def matching_rows(reference: PredictionSource, other: PredictionSource) -> np.ndarray | None:

@@ -100,7 +100,7 @@ def _forward(
     with evaluation_mode(model), autocast, contextlib.ExitStack() as stack:
         captured = stack.enter_context(captured_embeddings(model)) if embeddings else []
         for rows in mine:
-            batch = torch.from_numpy(np.ascontiguousarray(images.pixels[rows])).to(state.device)
+            batch = torch.tensor(images.pixels[rows]).to(state.device)
             logits.append(model(pixel_values=prepare(batch)).logits.float().cpu().numpy())
             if embeddings:
                 found.append(captured.pop().cpu().numpy())
