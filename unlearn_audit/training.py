@@ -235,9 +235,7 @@ def unlearn(
     return dataclasses.replace(run, seconds=run.seconds + prepared)
 
 
-def _dataset(
-    model: nn.Module, images: Images, config: TrainingConfig, seed: int, **selection: Any
-) -> ExampleDataset:
+def _dataset(model: nn.Module, images: Images, config: TrainingConfig, seed: int, **selection: Any) -> ExampleDataset:
     return ExampleDataset(
         images,
         Preprocessing.of(model),

@@ -40,9 +40,7 @@ def test_round_trip(tmp_path, kind) -> None:
 
 def test_probabilities_of_another_framework(tmp_path) -> None:
     probabilities = [[0.5, 0.5, 0.0], [0.1, 0.2, 0.7]]
-    table = pa.table(
-        {"example_id": [7, 8], "label": pa.array([0, 2], pa.int32()), "probabilities": probabilities}
-    )
+    table = pa.table({"example_id": [7, 8], "label": pa.array([0, 2], pa.int32()), "probabilities": probabilities})
     pq.write_table(table, tmp_path / "p.parquet")
     loaded = Predictions.load(tmp_path / "p.parquet")
     assert loaded.example_ids.tolist() == ["7", "8"]

@@ -100,6 +100,4 @@ def test_opposite_one_hots_are_as_far_apart_as_can_be() -> None:
         "confidence_gap": -1,
         "consensus_flip": 1,
     }.items():
-        assert registry.load(name).of_logits(candidate, reference, [0]).item() == pytest.approx(expected), (
-            name
-        )
+        assert registry.load(name).of_logits(candidate, reference, [0]).item() == pytest.approx(expected), name

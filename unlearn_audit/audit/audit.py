@@ -91,9 +91,7 @@ class AuditSubject:
 
     def models(self) -> list[tuple[str, Role, AuditedModel]]:
         """Return all models: candidates, anchors, references."""
-        found: list[tuple[str, Role, AuditedModel]] = [
-            (n, "candidate", m) for n, m in self.candidates.items()
-        ]
+        found: list[tuple[str, Role, AuditedModel]] = [(n, "candidate", m) for n, m in self.candidates.items()]
         found += [("original", "original", self.original)] if self.original else []
         found += [("untrained", "untrained", self.untrained)] if self.untrained else []
         return found + [(n, "reference", m) for n, m in self.references.items()]
@@ -123,9 +121,7 @@ def populations(subject: AuditSubject) -> np.ndarray:
     if not len(wanted):
         raise AuditError("Expected a forget set with at least one example, got none.")
     if (is_forget & is_test).any():
-        raise AuditError(
-            f"The forget set holds the test example {first.example_ids[is_forget & is_test][0]!r}."
-        )
+        raise AuditError(f"The forget set holds the test example {first.example_ids[is_forget & is_test][0]!r}.")
     return np.where(is_test, POPULATIONS.index("test"), np.where(is_forget, POPULATIONS.index("forget"), 0))
 
 
@@ -229,9 +225,7 @@ class _Work:
             compared.append(
                 (
                     name,
-                    self._compare(
-                        found, index, policy, found.models[rows][:, :, part], references, pointwise
-                    ),
+                    self._compare(found, index, policy, found.models[rows][:, :, part], references, pointwise),
                 )
             )
         if len(references) > 1:
@@ -273,9 +267,7 @@ class _Work:
         if comparison.contrast is None:
             return comparison
         rank = spearman(self.neighbourhood.proximity[here], (pointwise - found.floor)[here])
-        return dataclasses.replace(
-            comparison, contrast=dataclasses.replace(comparison.contrast, spearman=rank)
-        )
+        return dataclasses.replace(comparison, contrast=dataclasses.replace(comparison.contrast, spearman=rank))
 
 
 def _assemble(

@@ -178,9 +178,7 @@ class _Sums:
     def add(self, models: list[Outputs], references: list[Outputs], membership: Tensor) -> None:
         """Add a chunk of n examples, whose groups are the one-hot rows of `membership` (n, G)."""
         n, k = len(membership), self.num_references
-        to_references = torch.stack(
-            [self.measure(u, r) for u in models for r in references] or [torch.zeros(n)]
-        )
+        to_references = torch.stack([self.measure(u, r) for u in models for r in references] or [torch.zeros(n)])
         to_references = to_references[: len(models) * k]
         between = self._between(references, n)
         counted, counted_without = self._defined(references, n)
@@ -216,9 +214,7 @@ class _Sums:
         agree = ((total == 0) | (total == k)).float()
         return agree, ((without == 0) | (without == k - 1)).float()
 
-    def _remember(
-        self, to_references: Tensor, between: Tensor, counted: Tensor, counted_without: Tensor
-    ) -> None:
+    def _remember(self, to_references: Tensor, between: Tensor, counted: Tensor, counted_without: Tensor) -> None:
         k = self.num_references
         nan = torch.tensor(torch.nan)
         pointwise = torch.where(counted.bool(), to_references.mean(dim=1), nan)

@@ -100,9 +100,7 @@ def run_audit(request: AuditRequest, *, base: str | Path = ".", command: str = "
     start, base = time.perf_counter(), Path(base)
     subject = _subject(request, base)
     neighbourhood = neighbourhood_of(request.neighbourhood, subject, _proximity_source(request, base))
-    found = audit(
-        subject, neighbourhood, request.policy, measures=request.measures or None, title=request.title
-    )
+    found = audit(subject, neighbourhood, request.policy, measures=request.measures or None, title=request.title)
     provenance = Provenance(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=_versions(),

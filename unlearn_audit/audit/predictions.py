@@ -100,9 +100,7 @@ class Predictions:
         }
         if self.embeddings is not None:
             columns["embedding"] = _list_array(self.embeddings)
-        table = pa.table(columns).replace_schema_metadata(
-            {f"unlearn_audit.{k}": v for k, v in self.metadata.items()}
-        )
+        table = pa.table(columns).replace_schema_metadata({f"unlearn_audit.{k}": v for k, v in self.metadata.items()})
         path = Path(path)
         partial = path.with_name(path.name + ".partial")
         pq.write_table(table, partial, row_group_size=ROW_GROUP, compression="zstd", compression_level=1)
@@ -144,9 +142,7 @@ class PredictionsFile:
         try:
             self._file = pq.ParquetFile(self.path)
         except (OSError, pa.ArrowInvalid) as error:
-            raise PredictionsError(
-                f"Expected a Parquet file of predictions, got {str(path)!r}: {error}"
-            ) from error
+            raise PredictionsError(f"Expected a Parquet file of predictions, got {str(path)!r}: {error}") from error
         self._columns = set(self._file.schema_arrow.names)
         self._need("example_id", "label")
         if not self._columns & {"logits", "probabilities"}:
@@ -202,9 +198,7 @@ class PredictionsFile:
     def _need(self, *columns: str) -> None:
         missing = [c for c in columns if c not in self._columns]
         if missing:
-            raise PredictionsError(
-                f"{self.name}: expected a column {missing[0]!r}, found {sorted(self._columns)}."
-            )
+            raise PredictionsError(f"{self.name}: expected a column {missing[0]!r}, found {sorted(self._columns)}.")
 
     def _read_index(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         import pyarrow as pa

@@ -55,9 +55,7 @@ def encode_labels(
     if all(isinstance(feature, ClassLabel) for feature in features):
         class_names = features[0].names
         if any(feature.names != class_names for feature in features):
-            raise DataError(
-                f"The splits of {name} name the classes of {column!r} differently; give them one list."
-            )
+            raise DataError(f"The splits of {name} name the classes of {column!r} differently; give them one list.")
         return {split: v.astype(np.int64) for split, v in values.items()}, tuple(class_names)
     classes = np.unique(np.concatenate(list(values.values())))
     labels = {split: np.searchsorted(classes, v).astype(np.int64) for split, v in values.items()}
@@ -79,9 +77,7 @@ def _values(data: Dataset, column: str, split: str, *, name: str) -> np.ndarray:
     from datasets import ClassLabel
 
     if column not in data.features:
-        raise DataError(
-            f"The {split} split of {name} has no column {column!r}.{did_you_mean(column, data.features)}"
-        )
+        raise DataError(f"The {split} split of {name} has no column {column!r}.{did_you_mean(column, data.features)}")
     values = data.select_columns([column]).with_format("arrow")[:][column].to_pylist()
     unlabelled = -1 if isinstance(data.features[column], ClassLabel) else None
     missing = [row for row, value in enumerate(values) if value is None or value == unlabelled]
@@ -121,9 +117,7 @@ def _holds_image_bytes(feature: object) -> bool:
     return getattr(feature, "dtype", None) in ("binary", "large_binary")
 
 
-def _asked(
-    asked: str, fitting: Iterable[str], features: Features, *, option: str, kind: str, name: str
-) -> str:
+def _asked(asked: str, fitting: Iterable[str], features: Features, *, option: str, kind: str, name: str) -> str:
     if asked not in features:
         raise DataError(f"{name} has no column {asked!r}.{did_you_mean(asked, features)}")
     if asked not in fitting:

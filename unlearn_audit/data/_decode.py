@@ -23,9 +23,7 @@ _GREY_16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
 
 
-def decode_all(
-    batches: Iterable[Sequence[object]], *, image_size: int | None, where: str
-) -> Iterator[np.ndarray]:
+def decode_all(batches: Iterable[Sequence[object]], *, image_size: int | None, where: str) -> Iterator[np.ndarray]:
     """Decode batches of images to blocks (b, h, w, 3) of uint8 RGB, in order.
 
     Grey and palette images become RGB, 16-bit grey levels are scaled to 8 bits (65535 becomes 255), an alpha
@@ -94,9 +92,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in _GREY_16:
         image = _from_16_bit(image)
     elif image.mode == "F":
-        raise ValueError(
-            "its pixels are floating-point numbers, whose range is unknown; convert it to 8 or 16 bits"
-        )
+        raise ValueError("its pixels are floating-point numbers, whose range is unknown; convert it to 8 or 16 bits")
     elif image.mode == "P":
         image = image.convert("RGBA")  # a palette's transparency would warn on the direct way to RGB
     return image.convert("RGB")

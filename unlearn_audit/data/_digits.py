@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-_TEST_EVERY = (
-    5  # of each class, every fifth example is a test example: no generator whose stream could change
-)
+_TEST_EVERY = 5  # of each class, every fifth example is a test example: no generator whose stream could change
 
 
 def digits() -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -24,9 +24,7 @@ def open_splits(
             )
         name, found = folder.resolve().name, _load_folder(folder.resolve())
     elif _is_path(source):
-        raise DataError(
-            f"There is no folder {folder}; give a folder of Parquet files or images, or a Hub id."
-        )
+        raise DataError(f"There is no folder {folder}; give a folder of Parquet files or images, or a Hub id.")
     else:
         name, found = source, _load_from_hub(source, revision)
     return name, _pick_splits(found, name, {"train": train_split, "test": test_split})
@@ -88,13 +86,9 @@ def _pick_splits(found: dict[str, Dataset], name: str, wanted: dict[str, str]) -
         raise DataError(f"The training and the test split must differ; both are {wanted['train']!r}.")
     for role, split in wanted.items():
         if split not in found:
-            raise DataError(
-                f"{name} has no split {split!r}, only: {', '.join(found)}. {_advice(role, found, wanted)}"
-            )
+            raise DataError(f"{name} has no split {split!r}, only: {', '.join(found)}. {_advice(role, found, wanted)}")
         if not len(found[split]):
-            raise DataError(
-                f"The split {split!r} of {name} holds no example; choose another with {role}_split."
-            )
+            raise DataError(f"The split {split!r} of {name} holds no example; choose another with {role}_split.")
     return {role: found[split] for role, split in wanted.items()}
 
 

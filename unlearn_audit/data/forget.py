@@ -114,9 +114,7 @@ class ForgetSet:
 
         content = read_ids(Path(path))
         if not isinstance(content, dict):
-            raise ForgetSetError(
-                f"{path} lists ids but is no saved forget set; read it with ForgetSet.from_file."
-            )
+            raise ForgetSetError(f"{path} lists ids but is no saved forget set; read it with ForgetSet.from_file.")
         return cls._verified(content, images, Path(path))
 
     @classmethod
@@ -125,9 +123,7 @@ class ForgetSet:
         if missing:
             raise ForgetSetError(f"{path} is no saved forget set: it lacks {', '.join(sorted(missing))}.")
         if not isinstance(content["ids"], list):
-            raise ForgetSetError(
-                f"{path} is no saved forget set: its ids are {content['ids']!r:.40}, not a list."
-            )
+            raise ForgetSetError(f"{path} is no saved forget set: its ids are {content['ids']!r:.40}, not a list.")
         if content["data_fingerprint"] != images.fingerprint:
             raise ForgetSetError(f"{path}: {_other_data(content['data_fingerprint'], images)}")
         forget = cls.from_ids(images, content["ids"], description=content["description"])
@@ -141,24 +137,19 @@ class ForgetSet:
     @classmethod
     def _of_rows(cls, images: Images, rows: np.ndarray, description: str) -> ForgetSet:
         if len(rows) == len(images):
-            raise ForgetSetError(
-                f"The forget set would be all {len(images)} training examples; leave some to retain."
-            )
+            raise ForgetSetError(f"The forget set would be all {len(images)} training examples; leave some to retain.")
         return cls(tuple(images.ids[rows].tolist()), images.fingerprint, description)
 
 
 def _class_index(images: Images, label: int | str) -> int:
     if isinstance(label, str):
         if label not in images.class_names:
-            raise ForgetSetError(
-                f"{images.name} has no class {label!r}.{did_you_mean(label, images.class_names)}"
-            )
+            raise ForgetSetError(f"{images.name} has no class {label!r}.{did_you_mean(label, images.class_names)}")
         return images.class_names.index(label)
     index = operator.index(label)
     if not 0 <= index < images.num_classes:
         raise ForgetSetError(
-            f"{images.name} has classes 0 to {images.num_classes - 1}, not {index}; "
-            "give one of them or a class name."
+            f"{images.name} has classes 0 to {images.num_classes - 1}, not {index}; give one of them or a class name."
         )
     return index
 

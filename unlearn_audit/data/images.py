@@ -155,14 +155,10 @@ def load_images(
     return ImageData(name, **loaded)
 
 
-def _pixels(
-    data: Dataset, column: str, image_size: int | None, cache: Path, *, where: str
-) -> tuple[np.ndarray, str]:
+def _pixels(data: Dataset, column: str, image_size: int | None, cache: Path, *, where: str) -> tuple[np.ndarray, str]:
     """Return the decoded pixels (n, h, w, 3) of one split and their SHA-256, from the cache if there."""
     # The fingerprint that `datasets` keeps of its own cache has no public name.
-    key = hashlib.sha256(
-        json.dumps([_CACHE_VERSION, data._fingerprint, column, image_size]).encode()
-    ).hexdigest()
+    key = hashlib.sha256(json.dumps([_CACHE_VERSION, data._fingerprint, column, image_size]).encode()).hexdigest()
 
     def blocks() -> Iterator[np.ndarray]:
         from unlearn_audit.data._decode import decode_all, with_progress
@@ -203,9 +199,7 @@ def _ids(split: str, n: int) -> np.ndarray:
     return np.array([f"{split}-{row}" for row in range(n)])
 
 
-def _fingerprint(
-    shape: tuple[int, ...], pixels_digest: str, labels: np.ndarray, class_names: tuple[str, ...]
-) -> str:
+def _fingerprint(shape: tuple[int, ...], pixels_digest: str, labels: np.ndarray, class_names: tuple[str, ...]) -> str:
     header = {"shape": shape, "pixels": pixels_digest, "class_names": class_names}
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     digest.update(np.ascontiguousarray(labels, dtype="<i8"))

@@ -21,9 +21,7 @@ class Outputs:
     @cached_property
     def log_probabilities(self) -> Tensor:
         """log p (n, c), in nats, from log-softmax: finite also where p is 0 in float32."""
-        return self.logits.to(
-            torch.float64 if self.logits.dtype == torch.float64 else torch.float32
-        ).log_softmax(1)
+        return self.logits.to(torch.float64 if self.logits.dtype == torch.float64 else torch.float32).log_softmax(1)
 
     @cached_property
     def probabilities(self) -> Tensor:

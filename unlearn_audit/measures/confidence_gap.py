@@ -15,6 +15,4 @@ def _confidence_gap(candidate: Outputs, reference: Outputs) -> Tensor:
     return reference.label_log_probability.exp() - candidate.label_log_probability.exp()
 
 
-MEASURE = Measure(
-    "confidence_gap", "confidence lost in the label", "probability", -1, 1, _confidence_gap, signed=True
-)
+MEASURE = Measure("confidence_gap", "confidence lost in the label", "probability", -1, 1, _confidence_gap, signed=True)

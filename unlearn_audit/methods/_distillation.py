@@ -63,9 +63,7 @@ class LocalDistillation(UnlearningCallback):
         """Embed the training examples once, choose the support and learn from it."""
         embeddings = support.embed(model, split)
         self._proximity = support.centroid_proximity(embeddings, split)
-        rows = support.choose(
-            split.retain_rows, self._proximity, self.n_support, choice=self.support, seed=self.seed
-        )
+        rows = support.choose(split.retain_rows, self._proximity, self.n_support, choice=self.support, seed=self.seed)
         self.learn(model, split, embeddings, rows)
 
     def learn(self, model: nn.Module, split: ExampleDataset, embeddings: Tensor, support_rows: Tensor) -> None:
@@ -79,9 +77,7 @@ class LocalDistillation(UnlearningCallback):
     def rows(self, split: ExampleDataset) -> Tensor:
         """Return the forget rows and the chosen `retain_share` of the retain rows."""
         count = round(self.retain_share * len(split.retain_rows))
-        retain = support.choose(
-            split.retain_rows, self._proximity, count, choice=self.retain_choice, seed=self.seed
-        )
+        retain = support.choose(split.retain_rows, self._proximity, count, choice=self.retain_choice, seed=self.seed)
         return torch.cat([split.forget_rows, retain])
 
     def per_example_loss(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:

@@ -9,7 +9,9 @@ from torch import Tensor
 MODES = ("top", "soft", "hard", "threshold")
 
 
-def soft_targets(logits: Tensor, mode: str, *, temperature: float = 1.0, top_m: int = 3, threshold: float = 0.02) -> Tensor:
+def soft_targets(
+    logits: Tensor, mode: str, *, temperature: float = 1.0, top_m: int = 3, threshold: float = 0.02
+) -> Tensor:
     """Map a teacher's logits (n, c) to target distributions (n, c).
 
     Args:

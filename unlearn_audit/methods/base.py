@@ -105,7 +105,9 @@ class UnlearningCallback(TrainerCallback, ExportableState):
             split: all training examples with `is_forget`, from `training_examples`.
         """
         if split.is_forget is None or not len(split.forget_rows):
-            raise MethodError("Expected examples that say which are to be forgotten; build them with training_examples.")
+            raise MethodError(
+                "Expected examples that say which are to be forgotten; build them with training_examples."
+            )
         if self.saliency_share is not None:
             self._mask = WeightMask(saliency_mask(model, split, self.saliency_share))
         self.prepare(model, split)
@@ -144,7 +146,9 @@ class UnlearningCallback(TrainerCallback, ExportableState):
         if set_epoch is not None:
             set_epoch(self.epoch)
 
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: nn.Module = None, **kwargs: Any) -> None:
+    def on_pre_optimizer_step(
+        self, args: Any, state: Any, control: Any, model: nn.Module = None, **kwargs: Any
+    ) -> None:
         """Remember the weights that the mask freezes."""
         if self._mask is not None:
             self._mask.before_step()
@@ -183,7 +187,9 @@ class UnlearningCallback(TrainerCallback, ExportableState):
 
 def _check(holds: bool, method: UnlearningCallback, name: str, expected: str) -> None:
     if not holds:
-        raise ConfigurationError(f"{type(method).__name__}: expected {name} to be {expected}, got {getattr(method, name)!r}.")
+        raise ConfigurationError(
+            f"{type(method).__name__}: expected {name} to be {expected}, got {getattr(method, name)!r}."
+        )
 
 
 def is_forget(batch: dict[str, Tensor]) -> Tensor:

@@ -75,9 +75,7 @@ def _shortcut(channels_in: int, channels_out: int, option: str) -> nn.Module:
         return nn.Identity()
     if option == "A":
         return PadShortcut(channels_in, channels_out)
-    return nn.Sequential(
-        nn.Conv2d(channels_in, channels_out, 1, 2, bias=False), nn.BatchNorm2d(channels_out)
-    )
+    return nn.Sequential(nn.Conv2d(channels_in, channels_out, 1, 2, bias=False), nn.BatchNorm2d(channels_out))
 
 
 class CifarResNet(nn.Module):

@@ -97,9 +97,7 @@ def load_model(source: str | Path, *, revision: str | None = None, trust_remote_
     options = {"revision": revision, "trust_remote_code": trust_remote_code}
     try:
         config = AutoConfig.from_pretrained(source, **options)
-        model = AutoModelForImageClassification.from_pretrained(
-            source, config=config, use_safetensors=True, **options
-        )
+        model = AutoModelForImageClassification.from_pretrained(source, config=config, use_safetensors=True, **options)
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(
             f"Expected a folder or Hub id of an image classifier with safetensors weights, got {str(source)!r}: {error}"

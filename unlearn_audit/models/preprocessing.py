@@ -48,7 +48,7 @@ class Preprocessing:
     def _from_timm(cls, model: Any) -> Preprocessing:
         from transformers import TimmWrapperImageProcessor
 
-        config = model.timm_model.pretrained_cfg
+        config = model.config.pretrained_cfg or model.timm_model.pretrained_cfg
         processor = TimmWrapperImageProcessor(dict(config), architecture=model.config.architecture)
         data = processor.data_config
         return cls(tuple(data["input_size"][1:]), tuple(data["mean"]), tuple(data["std"]), processor)

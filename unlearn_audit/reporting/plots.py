@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, which the colour-blind tell apart, darkened where thin lines need it: as in report.css.
+# Okabe and Ito's palette, which the colour-blind tell apart, darkened for thin lines: as in report.css.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b0508a", "#b07d00", "#3d9bd1", "#7a5c3e")
 MARKERS = ("o", "s", "^", "D", "v")
 DASHES = ("-", (0, (4, 2)), (0, (1, 2)), (0, (5, 2, 1, 2)), (0, (7, 2)), (0, (2, 1)), (0, (1, 3)))

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-NOTHING = "–"
+NOTHING = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def number(value: float | None) -> str:
     if value == 0:
         return "0"
     if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
+        return "∞" if value > 0 else f"{MINUS}∞"
     size = abs(value)
     if size >= 100:
         text = f"{value:.0f}"
@@ -66,7 +67,7 @@ def number(value: float | None) -> str:
         text = f"{value:.{max(0, 2 - math.floor(math.log10(size)))}f}"
     else:
         text = f"{value:.1e}"
-    return text.replace("-", "−")
+    return text.replace("-", MINUS)
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -75,7 +76,9 @@ def percent(share: float | None, digits: int = 1) -> str:
     >>> percent(0.1234), percent(None)
     ('12.3 %', '–')
     """
-    return NOTHING if share is None or math.isnan(share) else f"{100 * share:.{digits}f} %".replace("-", "−")
+    return (
+        NOTHING if share is None or math.isnan(share) else f"{100 * share:.{digits}f} %".replace("-", MINUS)
+    )
 
 
 def probability(p_value: float | None) -> str:
