@@ -35,6 +35,10 @@ class Table:
     groups: tuple[Group, ...]
     attributes: Mapping[str, str] = field(default_factory=dict)
 
+    def is_text(self, column: int) -> bool:
+        """Tell whether a column holds words, which stand at its left, rather than figures."""
+        return any(row[column].kind in ("text", "wrap") for group in self.groups for row in group.rows)
+
 
 def table(
     caption: str, columns: Sequence[str], rows: Iterable[Sequence[Cell | str]], **attributes: str

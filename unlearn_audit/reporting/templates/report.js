@@ -342,7 +342,7 @@
         }
         svg.append(mark(point, px, py, 6));
         const end = px > width * 0.6;
-        let ly = py + 4;
+        let ly = Math.abs(py - y.at(0)) < 10 ? py - 8 : py + 4;
         while (taken.some(([tx, ty]) => Math.abs(tx - px) < 130 && Math.abs(ty - ly) < 15)) ly -= 15;
         taken.push([px, ly]);
         svg.append(make("text", { class: "label", x: px + (end ? -11 : 11), y: ly, "text-anchor": end ? "end" : "start" }, point.title));

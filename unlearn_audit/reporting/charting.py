@@ -1,0 +1,129 @@
+"""From an `AuditReport` to what its charts show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from unlearn_audit.reporting.charts import (
+    ChartData,
+    ChartMeasure,
+    ChartModel,
+    ChartResult,
+    ChartStratum,
+    ClassDamage,
+    CostPoint,
+    Values,
+)
+
+if TYPE_CHECKING:
+    from unlearn_audit.audit.report import AuditReport, ModelRecord, StratumRecord
+    from unlearn_audit.audit.statistics import Comparison, StratumStatistics
+
+LONGEST_TICK = 9  # characters of a stratum's label that still fit below the axis
+POPULATIONS = ("retain", "forget", "test")
+
+
+def chart_data(report: AuditReport, classes: Mapping[str, ClassDamage] | None = None) -> ChartData:
+    """Return what the charts of one audit show.
+
+    Args:
+        report: any report.
+        classes: damage by class for each population, from `class_damage(report, ledger)`; without it there
+        is no
+            class chart.
+    """
+    models = chart_models(report)
+    measures = tuple(ChartMeasure(m.name, m.title, m.unit, m.signed) for m in report.measures)
+    primary = next(m for m in measures if m.name == report.policy.measure)
+    return ChartData(
+        models=models,
+        measures=measures,
+        primary=primary,
+        strata=tuple(_stratum(s) for s in report.strata),
+        results={
+            measure.name: {p: _result(report, models, p, measure.name) for p in POPULATIONS}
+            for measure in measures
+        },
+        classes=classes or {},
+        cost=tuple(_cost_points(report, models, primary.name)),
+    )
+
+
+def chart_models(report: AuditReport) -> tuple[ChartModel, ...]:
+    """Return the models that have a line of their own: candidates, then the original and the untrained."""
+    candidates = report.by_role("candidate")
+    lines = [ChartModel(m.name, model_title(m), "candidate", slot) for slot, m in enumerate(candidates)]
+    lines += [ChartModel(m.name, model_title(m), m.role, 0) for m in report.by_role("original", "untrained")]
+    return tuple(lines)
+
+
+def model_title(model: ModelRecord) -> str:
+    """Return how the report calls a model."""
+    spoken = model.name.replace("_", " ")
+    return f"{spoken} (no-op)" if model.role == "original" else spoken
+
+
+def primary_population(report: AuditReport) -> str:
+    """Return the population that charts and tables show first: the first one that the verdict rests on."""
+    return report.policy.populations[0] if report.policy.populations else POPULATIONS[0]
+
+
+def _stratum(record: StratumRecord) -> ChartStratum:
+    short = record.label if len(record.label) <= LONGEST_TICK else str(record.index)
+    return ChartStratum(short, stratum_title(record), record.counts)
+
+
+def stratum_title(record: StratumRecord) -> str:
+    """Return a stratum's number and label, as "0: nearest 10 %"."""
+    return (
+        f"{record.index}: {record.label}" if record.label != str(record.index) else f"stratum {record.index}"
+    )
+
+
+def _result(report: AuditReport, models: Iterable[ChartModel], population: str, measure: str) -> ChartResult:
+    found = {m.name: report.comparison(m.name, population, measure) for m in models}
+    lines = {name: _column(c, "discrepancy") for name, c in found.items() if c is not None}
+    posing = [report.comparison(r.name, population, measure) for r in report.by_role("reference")]
+    spread = [_column(c, "discrepancy") for c in posing if c is not None]
+    floors = [_column(c, "floor") for c in found.values() if c is not None]
+    if len(spread) < 2 or not floors:
+        return ChartResult(lines, None, None, None)
+    return ChartResult(lines, floors[0], _across(min, spread), _across(max, spread))
+
+
+def _column(comparison: Comparison, name: str) -> Values:
+    return tuple(getattr(stratum, name) for stratum in comparison.strata)
+
+
+def _across(choose: object, rows: list[Values]) -> Values:
+    columns = zip(*rows, strict=True)
+    return tuple(None if any(v is None for v in column) else choose(column) for column in columns)
+
+
+def _cost_points(report: AuditReport, models: Iterable[ChartModel], measure: str) -> Iterable[CostPoint]:
+    population = primary_population(report)
+    for model in models:
+        record = report.model(model.name)
+        share = record.examples_share if record.examples_share is not None else record.seconds_share
+        found = report.comparison(model.name, population, measure)
+        if model.role == "untrained" or share is None or found is None:
+            continue
+        low, high = excess_bounds(found.strata[0], signed=report_signed(report, measure))
+        yield CostPoint(
+            model.name, model.title, model.role, model.slot, share, found.strata[0].excess, low, high
+        )
+
+
+def report_signed(report: AuditReport, measure: str) -> bool:
+    """Tell whether a measure of the report is signed."""
+    return next(m.signed for m in report.measures if m.name == measure)
+
+
+def excess_bounds(stratum: StratumStatistics, *, signed: bool) -> tuple[float | None, float | None]:
+    """Return one-sided bounds of the excess; of an unsigned measure they follow from those of the ratio."""
+    if stratum.lower is None or stratum.upper is None:
+        return None, None
+    if signed:
+        return stratum.lower, stratum.upper
+    return stratum.floor * (stratum.lower - 1), stratum.floor * (stratum.upper - 1)
