@@ -261,6 +261,7 @@ class _Work:
             counts=self.counts[index],
             signed=signed,
             sampling=sampling,
+            nearest=policy.nearest,
             tolerance=policy.tolerance,
             alpha=policy.alpha,
         )
@@ -374,7 +375,7 @@ def _share(value: float | None, whole: float | None) -> float | None:
 
 
 def _ledger(work: _Work, policy: Policy) -> pa.Table:
-    """One row an example; per model `<name>.top1` and `.confidence`, and `.discrepancy` and `.excess` by the policy's measure."""
+    """One row an example; per model `.top1`, `.confidence`, and `.discrepancy` and `.excess` by the policy's measure."""
     import pyarrow as pa
 
     first, found = work.subject.first, work.found[0]

@@ -1,4 +1,4 @@
-"""Pointwise discrepancies of models from references, and their means by population and stratum, in one pass over logits.
+"""Pointwise discrepancies of models from references, and their means by group, in one pass over logits.
 
 Memory holds one chunk of logits of every model, and for each measure a few numbers an example: nothing grows with the
 number of classes times the number of examples.
