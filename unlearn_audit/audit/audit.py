@@ -295,7 +295,12 @@ def _assemble(
         models=_model_records(subject),
         results=results,
         aggregate=aggregate_figures(work.scores, population, references=references),
-        membership=membership_figures(work.scores, population, references=references),
+        membership=membership_figures(
+            work.scores,
+            population,
+            references=references,
+            models={name: work.extra[name] for name in subject.candidates},
+        ),
         verdicts={name: decide(policy, compared[name], controls=controls) for name in subject.candidates},
         controls=controls,
         provenance=provenance,
