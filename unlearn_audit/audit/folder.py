@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from unlearn_audit.audit.audit import Audit, AuditedModel, AuditSubject, audit
+from unlearn_audit.audit.neighbours import NeighbourSource, neighbourhood_of
 from unlearn_audit.audit.predictions import PredictionsFile
 from unlearn_audit.audit.report import Provenance
 from unlearn_audit.audit.verdict import Policy
 from unlearn_audit.data._id_files import read_ids
 from unlearn_audit.errors import AuditError
-from unlearn_audit.neighbourhoods.strata import NeighbourhoodConfig, neighbourhood_of
+from unlearn_audit.neighbourhoods.strata import NeighbourhoodConfig
 
 MANIFEST = "manifest.json"
 _VERSIONED = ("unlearn-audit", "torch", "numpy", "scipy", "transformers", "timm")
@@ -98,7 +99,7 @@ def run_audit(request: AuditRequest, *, base: str | Path = ".", command: str = "
     """
     start, base = time.perf_counter(), Path(base)
     subject = _subject(request, base)
-    neighbourhood = neighbourhood_of(request.neighbourhood, subject, _proximity_source(request, base))
+    neighbourhood = neighbourhood_of(request.neighbourhood, subject, _neighbour_source(request, base))
     found = audit(subject, neighbourhood, request.policy, measures=request.measures or None, title=request.title)
     provenance = Provenance(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -139,9 +140,9 @@ def _subject(request: AuditRequest, base: Path) -> AuditSubject:
     )
 
 
-def _proximity_source(request: AuditRequest, base: Path) -> Path | None:
+def _neighbour_source(request: AuditRequest, base: Path) -> NeighbourSource | None:
     source = request.proximities or request.embeddings
-    return None if source is None else base / source
+    return None if source is None else NeighbourSource(base / source)
 
 
 def save_audit(found: Audit, request: AuditRequest, folder: str | Path, *, base: str | Path = ".") -> None:
