@@ -13,7 +13,7 @@ BLOCK_NUMBERS = 1 << 23  # cosines held at once
 
 def unit_rows(embeddings: np.ndarray) -> Tensor:
     """Return embeddings (n, d) as float32 with rows of length 1; a row of zeros stays zero."""
-    return torch.nn.functional.normalize(torch.as_tensor(np.asarray(embeddings), dtype=torch.float32), dim=1)
+    return torch.nn.functional.normalize(torch.tensor(np.asarray(embeddings, dtype=np.float32)), dim=1)
 
 
 def nearest(
