@@ -35,6 +35,14 @@ class Browser:
     def open(self, path: Path) -> None:
         self.driver.get(path.as_uri())
 
+    def resize(self, width: int, height: int = 900) -> None:
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+    def darken(self, dark: bool) -> None:
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+
     def all(self, selector: str) -> list:
         return self.driver.find_elements("css selector", selector)
 
@@ -49,6 +57,10 @@ class Browser:
 
         Select(self.one(selector)).select_by_value(value)
 
+    def press(self, element: object) -> None:
+        """Click an element, wherever on the page it is."""
+        self.driver.execute_script("arguments[0].click()", element)
+
     def run(self, script: str) -> object:
         return self.driver.execute_script(script)
 
@@ -58,9 +70,7 @@ class Browser:
     def requests(self) -> list[str]:
         """Return the addresses that the page asked for since the last call, embedded data left out."""
         messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
-        asked = [
-            m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"
-        ]
+        asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
         return [address for address in asked if not address.startswith("data:")]
 
     def screenshot(self, path: Path) -> None:
@@ -73,27 +83,19 @@ class Browser:
 
 
 @contextmanager
-def open_browser(*, width: int = 1280, height: int = 900, dark: bool = False) -> Iterator[Browser]:
-    """Start Chromium in a window of this size, or skip the test by name where it cannot be had."""
+def open_browser() -> Iterator[Browser]:
+    """Start Chromium, or skip the test by name where it cannot be had."""
     chromium, driver_path = shutil.which("chromium"), shutil.which("chromedriver")
     if chromium is None or driver_path is None:
-        pytest.skip(
-            "Chromium and its driver are not installed (Debian: apt-get install chromium chromium-driver)"
-        )
+        pytest.skip("Chromium and its driver are not installed (Debian: apt-get install chromium chromium-driver)")
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
     for flag in FLAGS:
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(
-        options=options, service=webdriver.ChromeService(driver_path, env=dict(os.environ))
-    )
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver_path, env=dict(os.environ)))
     try:
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
         yield Browser(driver)
     finally:
         driver.quit()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from unlearn_audit.reporting.charts import (
@@ -40,10 +40,9 @@ def chart_data(report: AuditReport, classes: Mapping[str, ClassDamage] | None = 
         models=models,
         measures=measures,
         primary=primary,
-        strata=tuple(_stratum(s) for s in report.strata),
+        strata=_strata(report.strata),
         results={
-            measure.name: {p: _result(report, models, p, measure.name) for p in POPULATIONS}
-            for measure in measures
+            measure.name: {p: _result(report, models, p, measure.name) for p in POPULATIONS} for measure in measures
         },
         classes=classes or {},
         cost=tuple(_cost_points(report, models, primary.name)),
@@ -69,16 +68,17 @@ def primary_population(report: AuditReport) -> str:
     return report.policy.populations[0] if report.policy.populations else POPULATIONS[0]
 
 
-def _stratum(record: StratumRecord) -> ChartStratum:
-    short = record.label if len(record.label) <= LONGEST_TICK else str(record.index)
-    return ChartStratum(short, stratum_title(record), record.counts)
+def _strata(records: Sequence[StratumRecord]) -> tuple[ChartStratum, ...]:
+    fit = all(len(record.label) <= LONGEST_TICK for record in records)
+    return tuple(
+        ChartStratum(record.label if fit else str(record.index), stratum_title(record), record.counts)
+        for record in records
+    )
 
 
 def stratum_title(record: StratumRecord) -> str:
     """Return a stratum's number and label, as "0: nearest 10 %"."""
-    return (
-        f"{record.index}: {record.label}" if record.label != str(record.index) else f"stratum {record.index}"
-    )
+    return f"{record.index}: {record.label}" if record.label != str(record.index) else f"stratum {record.index}"
 
 
 def _result(report: AuditReport, models: Iterable[ChartModel], population: str, measure: str) -> ChartResult:
@@ -109,10 +109,8 @@ def _cost_points(report: AuditReport, models: Iterable[ChartModel], measure: str
         found = report.comparison(model.name, population, measure)
         if model.role == "untrained" or share is None or found is None:
             continue
-        low, high = excess_bounds(found.strata[0], signed=report_signed(report, measure))
-        yield CostPoint(
-            model.name, model.title, model.role, model.slot, share, found.strata[0].excess, low, high
-        )
+        low, high = excess_bounds(found.strata[0])
+        yield CostPoint(model.name, model.title, model.role, model.slot, share, found.strata[0].excess, low, high)
 
 
 def report_signed(report: AuditReport, measure: str) -> bool:
@@ -120,10 +118,10 @@ def report_signed(report: AuditReport, measure: str) -> bool:
     return next(m.signed for m in report.measures if m.name == measure)
 
 
-def excess_bounds(stratum: StratumStatistics, *, signed: bool) -> tuple[float | None, float | None]:
-    """Return one-sided bounds of the excess; of an unsigned measure they follow from those of the ratio."""
+def excess_bounds(stratum: StratumStatistics) -> tuple[float | None, float | None]:
+    """Return one-sided bounds of the excess; where there is a ratio, they follow from its bounds."""
     if stratum.lower is None or stratum.upper is None:
         return None, None
-    if signed:
+    if stratum.ratio is None:
         return stratum.lower, stratum.upper
     return stratum.floor * (stratum.lower - 1), stratum.floor * (stratum.upper - 1)

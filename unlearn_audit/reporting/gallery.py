@@ -52,9 +52,7 @@ class Ledger:
 
 def class_damage(report: AuditReport, ledger: Ledger) -> dict[str, ClassDamage]:
     """Return the mean excess by class, for each population that has examples; the worst class comes first."""
-    models = [
-        m for m in report.by_role("candidate", "original") if ledger.of_model(m.name, "excess") is not None
-    ]
+    models = [m for m in report.by_role("candidate", "original") if ledger.of_model(m.name, "excess") is not None]
     damage = {p: _damage(report, ledger, models, p) for p in GALLERY_POPULATIONS if ledger.mask(p).any()}
     return {population: found for population, found in damage.items() if found.classes}
 
@@ -64,19 +62,14 @@ def _damage(report: AuditReport, ledger: Ledger, models: list[ModelRecord], popu
     labels = ledger["label"][mask].astype(np.int64)
     names = report.data.class_names
     counts = np.bincount(labels, minlength=len(names))
-    means = {
-        m.name: _mean_by_class(ledger.of_model(m.name, "excess")[mask], labels, len(names)) for m in models
-    }
+    means = {m.name: _mean_by_class(ledger.of_model(m.name, "excess")[mask], labels, len(names)) for m in models}
     candidates = [means[m.name] for m in models if m.role == "candidate"] or list(means.values())
     worst = np.max(candidates, axis=0) if candidates else np.zeros(len(names))
     order = [int(c) for c in np.argsort(-np.nan_to_num(worst, nan=-np.inf), kind="stable") if counts[c]]
     classes = tuple(
-        DamagedClass(names[c], report.forget_set.class_counts.get(names[c], 0) > 0, int(counts[c]))
-        for c in order
+        DamagedClass(names[c], report.forget_set.class_counts.get(names[c], 0) > 0, int(counts[c])) for c in order
     )
-    return ClassDamage(
-        classes, {name: tuple(_known(values[c]) for c in order) for name, values in means.items()}
-    )
+    return ClassDamage(classes, {name: tuple(_known(values[c]) for c in order) for name, values in means.items()})
 
 
 def _mean_by_class(excess: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
@@ -199,9 +192,7 @@ def _predictions(report: AuditReport, ledger: Ledger, row: int, label: int) -> I
         )
 
 
-def menus(
-    report: AuditReport, examples: tuple[ExampleView, ...]
-) -> tuple[tuple[Option, ...], tuple[Option, ...]]:
+def menus(report: AuditReport, examples: tuple[ExampleView, ...]) -> tuple[tuple[Option, ...], tuple[Option, ...]]:
     """Return the choices of stratum and class that the shown examples have."""
     strata = sorted({example.stratum for example in examples})
     labels = sorted({example.label for example in examples})

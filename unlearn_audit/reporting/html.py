@@ -141,9 +141,7 @@ def write_html(
     return write_comparison([AuditSource(report, ledger, images)], path, choices=choices)
 
 
-def write_comparison(
-    audits: Sequence[AuditSource], path: str | Path, *, choices: HtmlChoices | None = None
-) -> Path:
+def write_comparison(audits: Sequence[AuditSource], path: str | Path, *, choices: HtmlChoices | None = None) -> Path:
     """Write several audits into one HTML file, with a table that sets them side by side."""
     path = Path(path)
     path.write_text(render_html(audits, choices=choices), encoding="utf-8")
@@ -161,9 +159,7 @@ def render_html(audits: Sequence[AuditSource], *, choices: HtmlChoices | None = 
     page = Page(
         title=views[0].title if len(views) == 1 else f"{len(views)} audits compared",
         audits=views,
-        comparison=sections.comparison_table([source.report for source in audits])
-        if len(views) > 1
-        else None,
+        comparison=sections.comparison_table([source.report for source in audits]) if len(views) > 1 else None,
         interactive=not choices.static,
         version=__version__,
         policy=content_policy(style, script),
@@ -189,6 +185,7 @@ def _view(source: AuditSource, place: int, choices: HtmlChoices) -> AuditView:
         subject=sections.subject(report),
         alarms=sections.alarms(report),
         verdicts=sections.verdicts(report),
+        notes=sections.notes(report),
         policy=sections.policy_sentence(report),
         contents=(),
         charts=charts,
@@ -201,7 +198,8 @@ def _view(source: AuditSource, place: int, choices: HtmlChoices) -> AuditView:
         scale="log" if plots.logarithmic(result) else "linear",
         chart_tables=_first_shown(sections.chart_tables(report), charts.primary.name, population),
         aggregate=sections.aggregate_table(report),
-        aggregate_note=sections.aggregate_note(report),
+        aggregate_note=sections.AGGREGATE_NOTE,
+        membership=sections.membership_table(report),
         strata_note=STRATA_NOTE,
         strata_tables=_first_shown(sections.strata_tables(report), charts.primary.name, population),
         gallery=examples,
@@ -213,8 +211,9 @@ def _view(source: AuditSource, place: int, choices: HtmlChoices) -> AuditView:
         controls=sections.controls_table(report),
         provenance=sections.provenance(report),
         models=sections.model_table(report),
-        limits=sections.limits(
-            report, forget_images=choices.include_forget_images, images=source.images is not None
+        limits=(
+            *sections.limits(report),
+            sections.picture_limit(images=source.images is not None, forget_images=choices.include_forget_images),
         ),
     )
     return dataclasses.replace(view, contents=_contents(view))
@@ -245,9 +244,7 @@ def _first_shown(tables: Sequence[Table], measure: str, population: str) -> tupl
     """Hide, until they are chosen, all tables but that of the primary measure and population."""
 
     def shown(table: Table) -> bool:
-        return (
-            table.attributes["data-measure"] == measure and table.attributes["data-population"] == population
-        )
+        return table.attributes["data-measure"] == measure and table.attributes["data-population"] == population
 
     return tuple(t if shown(t) else _hidden(t) for t in tables)
 
@@ -281,8 +278,7 @@ def _neighbourhood(charts: ChartData, population: str) -> FigureView:
     note = "With fewer than two retrained models there is no noise floor."
     if result.floor is not None:
         told.append(
-            f"noise floor: {number(result.floor[0])} in the nearest, {number(result.floor[-1])} in the "
-            "farthest"
+            f"noise floor: {number(result.floor[0])} in the nearest, {number(result.floor[-1])} in the farthest"
         )
         note = (
             "The line in the band is the noise floor; the band reaches from the least to the greatest "
@@ -293,9 +289,7 @@ def _neighbourhood(charts: ChartData, population: str) -> FigureView:
         text="; ".join(told) + ".",
         caption=f"{charts.primary.title}, {population} set",
         note=note,
-        fallback=_picture(
-            lambda axes: plots.draw_neighbourhood(axes, charts, charts.primary.name, population)
-        ),
+        fallback=_picture(lambda axes: plots.draw_neighbourhood(axes, charts, charts.primary.name, population)),
     )
 
 
@@ -309,9 +303,7 @@ def _classes(charts: ChartData, damage: Mapping[str, ClassDamage]) -> ClassesVie
     return ClassesView(
         text=f"Mean excess by class. The classes that suffer most: {worst}.",
         note="Mean excess over the examples of each class, worst first; those that lost examples are marked.",
-        fallback=_picture(
-            lambda axes: plots.draw_classes(axes, charts, population), 1.4 + 0.22 * len(shown.classes)
-        ),
+        fallback=_picture(lambda axes: plots.draw_classes(axes, charts, population), 1.4 + 0.22 * len(shown.classes)),
         populations=tuple(Option(p, p) for p in damage),
         population=population,
         tables=tuple(t if t.attributes["data-class-table"] == population else _hidden(t) for t in tables),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from unlearn_audit.audit.statistics import MIN_COUNT, MIN_REFERENCES
 from unlearn_audit.reporting.charting import (
     POPULATIONS,
-    excess_bounds,
     model_title,
     primary_population,
     report_signed,
@@ -53,58 +53,53 @@ def _models(count: int) -> str:
 
 
 def verdicts(report: AuditReport) -> tuple[VerdictView, ...]:
-    """Return each candidate's verdict, with its K; a candidate without one is said to have none, and why."""
-    views = []
-    for model in report.by_role("candidate"):
-        verdict = report.verdicts.get(model.name)
-        if verdict is None or verdict.outcome not in WORDS:
-            reason = verdict.reason if verdict is not None else missing_verdict(report)
-            views.append(VerdictView("none", "No verdict", model_title(model), reason, _with_k(report)))
-        else:
-            views.append(
-                VerdictView(
-                    verdict.outcome,
-                    WORDS[verdict.outcome],
-                    model_title(model),
-                    verdict.reason,
-                    _what_would_settle(report, verdict),
-                )
-            )
-    return tuple(views)
+    """Return each candidate's verdict with its K; one that was withheld, or that K forbids, is no verdict."""
+    return tuple(_verdict(report, model) for model in report.by_role("candidate"))
 
 
-def missing_verdict(report: AuditReport) -> str:
-    """Say why a report has no verdict."""
-    if report.num_references < 3:
-        return "a verdict needs at least three retrained models."
-    return "this audit gives no verdict."
+def _verdict(report: AuditReport, model: ModelRecord) -> VerdictView:
+    verdict = report.verdicts[model.name]
+    given = has_verdict(report, model.name)
+    return VerdictView(
+        kind=verdict.outcome if given else "none",
+        word=WORDS[verdict.outcome] if given else "No verdict",
+        candidate=model_title(model),
+        sentence=verdict.reason,
+    )
 
 
-def _with_k(report: AuditReport) -> str:
-    return f"K = {report.num_references} retrained {_models(report.num_references)}."
+def has_verdict(report: AuditReport, candidate: str) -> bool:
+    """Tell whether the audit gives a verdict on a candidate: three references at least, and controls that behave."""
+    verdict = report.verdicts.get(candidate)
+    return verdict is not None and not verdict.withheld and verdict.num_references >= MIN_REFERENCES
 
 
-def _what_would_settle(report: AuditReport, verdict: object) -> str:
-    if verdict.outcome == "inconclusive" and verdict.references_needed is not None:
-        return f"{_with_k(report)} About {verdict.references_needed} retrained models would settle it."
-    return _with_k(report)
+def _tolerance(report: AuditReport) -> str:
+    policy = report.policy
+    return (
+        f"tolerated excess {policy.absolute:g} or {100 * policy.relative:g} % of the noise floor, whichever is larger, "
+        f"alpha {policy.alpha:g}"
+    )
 
 
 def policy_sentence(report: AuditReport) -> str:
     """State the policy under which the verdicts were given."""
     policy = report.policy
     measure = next(m.title for m in report.measures if m.name == policy.measure)
-    strata = "every stratum" if policy.strata == "all" else f"the nearest {policy.strata} strata"
-    if policy.strata == 1:
-        strata = "the nearest stratum"
+    near = "every stratum" if policy.strata == "all" else f"the {_nearest(policy.strata)} taken together"
     return (
-        f"Policy: {measure} on the {' and '.join(policy.populations)} set, in {strata} of at least 30 "
-        "examples; an excess "
-        f"over the noise floor is tolerated up to the larger of {policy.absolute:g} and "
-        f"{policy.relative:g} "
-        f"times the floor; alpha {policy.alpha:g}, one-sided. Neighbourhoods: "
-        f"{report.neighbourhood.description}"
-    ).rstrip(".") + "."
+        f"Policy: {measure} on {_listed(policy.populations)} examples, {near}, and each whole population; "
+        f"{_tolerance(report)}; one-sided tests, corrected for their number. "
+        f"Neighbourhoods: {report.neighbourhood.description.rstrip('.')}."
+    )
+
+
+def _nearest(count: int) -> str:
+    return "nearest stratum" if count == 1 else f"{count} nearest strata"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def chart_tables(report: AuditReport) -> tuple[Table, ...]:
@@ -125,9 +120,7 @@ def _chart_table(report: AuditReport, measure: str, title: str, population: str)
         values = [number(c.strata[place].discrepancy) for _, c in found]
         rows.append([stratum_title(record), whole(record.counts.get(population, 0)), number(floor), *values])
     attributes = _follows(measure, population)
-    return table(
-        f"{title}, {population} set: mean discrepancy to the retrained models", columns, rows, **attributes
-    )
+    return table(f"{title}, {population} set: mean discrepancy to the retrained models", columns, rows, **attributes)
 
 
 def _follows(measure: str, population: str) -> dict[str, str]:
@@ -137,18 +130,15 @@ def _follows(measure: str, population: str) -> dict[str, str]:
 def strata_tables(report: AuditReport) -> tuple[Table, ...]:
     """Return the table by stratum for each measure and population, candidates first, then the anchors."""
     return tuple(
-        strata_table(report, measure.name, population)
-        for measure in report.measures
-        for population in POPULATIONS
+        strata_table(report, measure.name, population) for measure in report.measures for population in POPULATIONS
     )
 
 
-def strata_table(report: AuditReport, measure: str, population: str) -> Table:
-    """Return discrepancy, floor, ratio, bounds and test of each candidate and anchor, stratum by stratum."""
+def strata_table(report: AuditReport, measure: str, population: str, *, only: ModelRecord | None = None) -> Table:
+    """Return discrepancy, floor, ratio, bounds and test by stratum, of each candidate and anchor or of one model."""
     signed = report_signed(report, measure)
     title = next(m.title for m in report.measures if m.name == measure)
     level = f"{100 * (1 - report.policy.alpha):g} %"
-    bounds = f"{level} bounds of the excess" if signed else f"{level} bounds of the ratio"
     columns = (
         "stratum",
         "examples",
@@ -156,18 +146,14 @@ def strata_table(report: AuditReport, measure: str, population: str) -> Table:
         "noise floor",
         "ratio",
         "excess",
-        bounds,
+        f"{level} bounds of the {'excess' if signed else 'ratio'}",
         "p (Holm)",
         "detectable ratio",
         "K that settles it",
     )
-    order = [*report.by_role("candidate"), *report.by_role("original", "untrained")]
+    order = [only] if only else [*report.by_role("candidate"), *report.by_role("original", "untrained")]
     found = [(m, report.comparison(m.name, population, measure)) for m in order]
-    groups = [
-        Group(_group_title(m, c), as_rows(_stratum_rows(report, c, signed=signed)))
-        for m, c in found
-        if c is not None
-    ]
+    groups = [Group(_group_title(m, c), as_rows(_stratum_rows(report, c))) for m, c in found if c is not None]
     return Table(f"{title}, {population} set", columns, tuple(groups), _follows(measure, population))
 
 
@@ -181,32 +167,29 @@ def _group_title(model: ModelRecord, comparison: Comparison) -> str:
     )
 
 
-def _stratum_rows(report: AuditReport, comparison: Comparison, *, signed: bool) -> Iterable[list[Cell | str]]:
+def _stratum_rows(report: AuditReport, comparison: Comparison) -> Iterable[list[Cell | str]]:
     for record, stratum in zip(report.strata, comparison.strata, strict=True):
-        kind = standing(report, stratum, signed=signed)
-        yield [
-            stratum_title(record),
-            Cell(whole(stratum.count), "" if stratum.takes_part else "soft"),
-            number(stratum.discrepancy),
-            number(stratum.floor),
-            Cell(number(stratum.ratio), kind),
-            Cell(number(stratum.excess), kind if signed else ""),
-            interval(stratum.lower, stratum.upper),
-            probability(stratum.p_holm),
-            number(stratum.minimum_detectable_ratio),
-            NOTHING if stratum.references_needed is None else whole(stratum.references_needed),
-        ]
+        yield _stratum_row(stratum_title(record), stratum)
+    near = 1 if report.policy.strata == "all" else report.policy.strata
+    if near > 1:
+        yield _stratum_row(f"{near} nearest together", comparison.nearest)
+    yield _stratum_row("all", comparison.overall)
 
 
-def standing(report: AuditReport, stratum: StratumStatistics, *, signed: bool) -> str:
-    """Say where a stratum's bounds lie: "over" the tolerance, "within" it, or "" for neither."""
-    if stratum.lower is None or stratum.upper is None or stratum.floor is None:
-        return ""
-    low, high = excess_bounds(stratum, signed=signed)
-    tolerance = max(report.policy.absolute, report.policy.relative * abs(stratum.floor))
-    if low > tolerance:
-        return "over"
-    return "within" if high <= tolerance else ""
+def _stratum_row(title: str, stratum: StratumStatistics) -> list[Cell | str]:
+    kind = "over" if stratum.above_tolerance else "within" if stratum.within_tolerance else ""
+    return [
+        title,
+        Cell(whole(stratum.count), "" if stratum.takes_part else "soft"),
+        number(stratum.discrepancy),
+        number(stratum.floor),
+        Cell(number(stratum.ratio), kind if stratum.ratio is not None else ""),
+        Cell(number(stratum.excess), kind if stratum.ratio is None else ""),
+        interval(stratum.lower, stratum.upper),
+        probability(stratum.p_holm),
+        number(stratum.minimum_detectable_ratio),
+        NOTHING if stratum.references_needed is None else whole(stratum.references_needed),
+    ]
 
 
 def cost_table(report: AuditReport) -> Table:
@@ -250,9 +233,7 @@ def model_table(report: AuditReport) -> Table:
         ]
         for model in report.models
     ]
-    return table(
-        "All models of this audit", ("model", "role", "method", "seed", "id", "weights, SHA-256"), rows
-    )
+    return table("All models of this audit", ("model", "role", "method", "seed", "id", "weights, SHA-256"), rows)
 
 
 def provenance(report: AuditReport) -> tuple[tuple[str, str], ...]:
@@ -277,41 +258,38 @@ def provenance(report: AuditReport) -> tuple[tuple[str, str], ...]:
     return tuple(facts)
 
 
-def limits(report: AuditReport, *, forget_images: bool, images: bool) -> tuple[str, ...]:
+def limits(report: AuditReport) -> tuple[str, ...]:
     """Say what this audit cannot show."""
     said = [
-        "The audit compares predictions. It says nothing about what can be read from a model's weights, "
-        "nor about "
+        "The audit compares predictions. It says nothing about what can be read from a model's weights, nor about "
         "attacks that look at anything but its outputs on these examples.",
         f"It speaks of this forget set, these data and these {report.num_references} retrained "
-        f"{_models(report.num_references)}. Another forget set, or another way of retraining, may give "
-        "another answer.",
-        "Not failing is not the same as being indistinguishable: the detectable ratio says how large a "
-        "difference "
+        f"{_models(report.num_references)}. Another forget set, or another way of retraining, may give another answer.",
+        "Not failing is not the same as being indistinguishable: the detectable ratio says how large a difference "
         "could have stayed unseen.",
-        "Strata, measure and tolerance were fixed by the policy above; a different policy may give another "
-        "verdict.",
+        "Strata, measure and tolerance were fixed by the policy above; a different policy may give another verdict.",
     ]
-    small = sum(any(s.counts.get(p, 0) < 30 for p in report.policy.populations) for s in report.strata)
+    if report.num_references < MIN_REFERENCES:
+        said.append(
+            "With fewer than three retrained models their own variation cannot be told, so there is no verdict."
+        )
+    by_stratum = [p for p in report.policy.populations if p != "forget"]  # the forget set is one group
+    small = sum(any(s.counts.get(p, 0) < MIN_COUNT for p in by_stratum) for s in report.strata)
     if small:
         said.append(
-            f"{small} of {len(report.strata)} strata hold fewer than 30 examples and take no part in the "
-            "verdict."
+            f"{small} of {len(report.strata)} strata hold fewer than {MIN_COUNT} examples of some population that the "
+            "verdict rests on. They are shown, but by themselves take no part in it."
         )
-    if report.num_references < 3:
-        said.append(
-            "With fewer than three retrained models their own variation cannot be told, so there is no "
-            "verdict."
-        )
-    if not images:
-        said.append("No images are embedded in this file.")
-    elif forget_images:
-        said.append(
-            "This file embeds images of the forget set. They may be personal data: share it accordingly."
-        )
-    else:
-        said.append("Images of the forget set are not embedded in this file.")
     return tuple(said)
+
+
+def picture_limit(*, images: bool, forget_images: bool) -> str:
+    """Say which images a report holds."""
+    if not images:
+        return "No images are embedded in this file."
+    if forget_images:
+        return "This file embeds images of the forget set. They may be personal data: share it accordingly."
+    return "Images of the forget set are not embedded in this file."
 
 
 def aggregate_table(report: AuditReport) -> Table:
@@ -320,14 +298,20 @@ def aggregate_table(report: AuditReport) -> Table:
     rows = [[f"retrained, mean of {len(retrained)}", *_aggregate_cells(report, retrained)]]
     for model in report.by_role("candidate", "original", "untrained"):
         rows.append([model_title(model), *_aggregate_cells(report, [model.name])])
-    columns = ("model", *POPULATIONS, "MIA")
-    return table("Accuracy by population, and membership inference", columns, rows)
+    columns = ("model", *POPULATIONS, "ToW")
+    return table("Accuracy by population, and ToW, where 1 is best", columns, rows)
+
+
+def accuracy(report: AuditReport, name: str, population: str) -> float | None:
+    """Return a model's accuracy on a population, or None where it is not known."""
+    figures = report.aggregate.get(name)
+    return None if figures is None else getattr(figures, f"{population}_accuracy")
 
 
 def _aggregate_cells(report: AuditReport, names: list[str]) -> list[str]:
     known = [report.aggregate[name] for name in names if name in report.aggregate]
-    shares = [percent(_mean(figures.accuracy.get(p) for figures in known)) for p in POPULATIONS]
-    return [*shares, number(_mean(report.membership[n].auc for n in names if n in report.membership))]
+    shares = [percent(_mean(getattr(figures, f"{p}_accuracy") for figures in known)) for p in POPULATIONS]
+    return [*shares, number(_mean(figures.tug_of_war for figures in known))]
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
@@ -335,13 +319,28 @@ def _mean(values: Iterable[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def aggregate_note(report: AuditReport) -> str:
-    """Say what the aggregate figures hide."""
-    return (
-        "The aim is the retrained models' values. One number for a whole population can agree with them "
-        "while the "
-        "examples nearest to the forget set do not: compare with the chart."
-    )
+AGGREGATE_NOTE = (
+    "The aim is the retrained models' values. One number for a whole population can agree with them while the examples "
+    "nearest to the forget set do not: compare with the chart."
+)
+
+
+def membership_table(report: AuditReport) -> Table | None:
+    """Return membership inference on the forget set: the margin's AUC, and the attack on confidence."""
+    if not report.membership:
+        return None
+    retrained = [m.name for m in report.by_role("reference")]
+    rows = [[f"retrained, mean of {len(retrained)}", *_membership_cells(report, retrained)]]
+    for model in report.by_role("candidate", "original"):
+        rows.append([model_title(model), *_membership_cells(report, [model.name])])
+    columns = ("model", "AUC of the margin", "taken for unseen")
+    return table("Membership inference on the forget set", columns, rows)
+
+
+def _membership_cells(report: AuditReport, names: list[str]) -> list[str]:
+    known = [report.membership[name] for name in names if name in report.membership]
+    attacks = [figures.svc["confidence"].value for figures in known if "confidence" in figures.svc]
+    return [number(_mean(figures.auc for figures in known)), percent(_mean(attacks))]
 
 
 def alarms(report: AuditReport) -> tuple[str, ...]:
@@ -349,11 +348,25 @@ def alarms(report: AuditReport) -> tuple[str, ...]:
     return () if report.controls is None else report.controls.alarms
 
 
+def notes(report: AuditReport) -> tuple[str, ...]:
+    """Return what else the controls tell a reader."""
+    return () if report.controls is None else report.controls.notes
+
+
 def controls_table(report: AuditReport) -> Table | None:
-    """Return what each control should get and what it got."""
+    """Return what each control should get, what it got, and why."""
     if report.controls is None:
         return None
-    return table("Controls", ("control", "should get", "got", ""), [])
+    rows = [
+        [
+            row.name,
+            Cell(row.expected, "text"),
+            Cell(row.observed, "text" if row.behaves else "text over"),
+            Cell(row.reason, "wrap"),
+        ]
+        for row in report.controls.rows
+    ]
+    return table("Models of known nature, put through this audit", ("control", "expected", "found", "why"), rows)
 
 
 def comparison_table(reports: Iterable[AuditReport]) -> Table:

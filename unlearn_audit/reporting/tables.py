@@ -37,12 +37,10 @@ class Table:
 
     def is_text(self, column: int) -> bool:
         """Tell whether a column holds words, which stand at its left, rather than figures."""
-        return any(row[column].kind in ("text", "wrap") for group in self.groups for row in group.rows)
+        return any(row[column].kind.startswith(("text", "wrap")) for group in self.groups for row in group.rows)
 
 
-def table(
-    caption: str, columns: Sequence[str], rows: Iterable[Sequence[Cell | str]], **attributes: str
-) -> Table:
+def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[Cell | str]], **attributes: str) -> Table:
     """Build a table with one group; plain strings become cells."""
     return Table(caption, tuple(columns), (Group("", as_rows(rows)),), attributes)
 
@@ -80,9 +78,7 @@ def percent(share: float | None, digits: int = 1) -> str:
     >>> percent(0.1234), percent(None)
     ('12.3 %', '–')
     """
-    return (
-        NOTHING if share is None or math.isnan(share) else f"{100 * share:.{digits}f} %".replace("-", MINUS)
-    )
+    return NOTHING if share is None or math.isnan(share) else f"{100 * share:.{digits}f} %".replace("-", MINUS)
 
 
 def probability(p_value: float | None) -> str:

@@ -24,7 +24,6 @@ class VerdictView:
     word: str
     candidate: str
     sentence: str
-    why: str
 
 
 @dataclass(frozen=True)
@@ -95,6 +94,7 @@ class AuditView:
     subject: str
     alarms: tuple[str, ...]
     verdicts: tuple[VerdictView, ...]
+    notes: tuple[str, ...]
     policy: str
     contents: tuple[tuple[str, str], ...]
     charts: ChartData
@@ -108,6 +108,7 @@ class AuditView:
     chart_tables: tuple[Table, ...]
     aggregate: Table
     aggregate_note: str
+    membership: Table | None
     strata_note: str
     strata_tables: tuple[Table, ...]
     gallery: tuple[ExampleView, ...]

@@ -1,0 +1,72 @@
+"""The model card: one whole card, its metadata as the Hub's client reads it, and text from outside kept harmless."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard
+
+from tests.reporting.samples import make_report
+from unlearn_audit.errors import ConfigurationError
+from unlearn_audit.reporting.card import CardFacts, card_text, write_card
+
+WHOLE_CARD = Path(__file__).parent / "whole_card.md"
+FACTS = CardFacts(
+    "user/forgetful", license="apache-2.0", base_model="user/original", datasets=("mnist",), custom_architecture=True
+)
+
+
+def test_whole_card():
+    found = card_text(make_report(), candidate="local_teacher_distillation", facts=FACTS)
+    assert found == WHOLE_CARD.read_text(encoding="utf-8")
+
+
+def test_the_hubs_client_reads_the_metadata(tmp_path):
+    path = write_card(make_report(), tmp_path / "README.md", candidate="gradient_ascent", facts=FACTS)
+    data = ModelCard.load(path).data
+    assert data.library_name == "transformers"
+    assert data.pipeline_tag == "image-classification"
+    assert {"unlearn-audit", "machine-unlearning"} <= set(data.tags)
+    assert (data.license, data.base_model, data.datasets) == ("apache-2.0", "user/original", ["mnist"])
+    assert data.to_dict()["base_model_relation"] == "finetune"
+    results = {result.metric_type: result.metric_value for result in data.eval_results}
+    nearest = make_report().comparison("gradient_ascent", "retain", "js").strata[0]
+    assert results["accuracy"] == pytest.approx(0.933)
+    assert results["excess_js"] == pytest.approx(nearest.excess, abs=1e-6)
+
+
+def test_a_data_set_that_is_not_on_the_hub_is_not_claimed_to_be():
+    assert "datasets:" not in card_text(make_report(), candidate="gradient_ascent", facts=CardFacts("user/m"))
+    data = dataclasses.replace(make_report().data, name="uoft-cs/cifar100")
+    found = card_text(make_report(data=data), candidate="gradient_ascent", facts=CardFacts("user/m"))
+    assert "datasets:\n- uoft-cs/cifar100\n" in found
+
+
+@pytest.mark.parametrize("word", ["proof", "guarantee", "certified", "compliant"])
+@pytest.mark.parametrize("candidate", ["gradient_ascent", "local_teacher_distillation"])
+def test_a_card_never_claims_more_than_the_audit(word, candidate):
+    assert word not in card_text(make_report(), candidate=candidate, facts=FACTS).lower()
+
+
+def test_text_from_outside_is_never_markup():
+    names = ("<script>", *"12345678", "x")
+    forget = dataclasses.replace(make_report().forget_set, description="<img src=x>|`*[a](b)\n\n# title")
+    found = card_text(make_report(class_names=names, forget_set=forget), candidate="gradient_ascent", facts=FACTS)
+    body = found.split("---\n", 2)[2]
+    assert "<img" not in body
+    assert "\n# title" not in body
+    assert "&lt;img src=x&gt;\\|\\`\\*\\[a\\](b) # title" in body
+
+
+def test_several_candidates_need_a_choice():
+    with pytest.raises(ConfigurationError, match="Choose one: gradient_ascent, local_teacher"):
+        card_text(make_report(), facts=FACTS)
+    with pytest.raises(ConfigurationError, match="Did you mean 'gradient_ascent'"):
+        card_text(make_report(), candidate="gradient_asent", facts=FACTS)
+
+
+def test_where_the_ids_are_published_the_card_says_that_everything_can_be_checked():
+    facts = dataclasses.replace(FACTS, forget_ids_published=True)
+    found = card_text(make_report(), candidate="gradient_ascent", facts=facts)
+    assert "every figure can be recomputed" in found
+    assert "not published" not in found

@@ -1,0 +1,199 @@
+"""The report as text: what it holds, what it must not hold, and that nothing from outside becomes markup."""
+
+import base64
+import dataclasses
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from tests.reporting.samples import make_images, make_ledger, make_report
+from unlearn_audit.reporting.html import AuditSource, HtmlChoices, render_html, script_json, write_html
+from unlearn_audit.reporting.pictures import Pictures
+
+SECTIONS = ["neighbourhood", "strata", "examples", "classes", "cost", "controls", "provenance", "limits"]
+
+
+class Reader(HTMLParser):
+    """Collects tags, attributes and the text outside scripts and styles."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.text, self.inside, self.bodies = [], [], None, {}
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.inside = tag if tag in ("script", "style") else None
+
+    def handle_endtag(self, tag):
+        self.inside = None
+
+    def handle_data(self, data):
+        if self.inside:
+            self.bodies.setdefault(self.inside, []).append(data)
+        else:
+            self.text.append(data)
+
+    @property
+    def words(self):
+        return " ".join(" ".join(self.text).split())
+
+
+def render(report=None, *, images=None, **choices):
+    source = AuditSource(report or make_report(), make_ledger(), images)
+    return render_html([source], choices=HtmlChoices(**choices))
+
+
+@pytest.fixture(scope="module")
+def page():
+    return render(images=make_images())
+
+
+def test_sections_stand_in_the_order_of_reading(page):
+    places = [page.index(f'<section id="audit-0-{name}"') for name in SECTIONS]
+    assert page.index('aria-label="Verdicts"') < places[0]
+    assert places == sorted(places)
+
+
+def test_every_verdict_names_its_number_of_references_and_the_policy(page):
+    words = Reader(page).words
+    report = make_report()
+    for verdict in report.verdicts.values():
+        assert verdict.reason in words
+        assert f"{report.num_references} retrained models" in verdict.reason
+    assert "25 % of the noise floor" in words
+    assert "alpha 0.05" in words
+
+
+def test_table_by_stratum_holds_the_reports_figures(page):
+    report = make_report()
+    nearest = report.comparison("gradient_ascent", "retain", "js").strata[0]
+    row = re.search(r"<tr><th scope=\"row\">0: nearest 20 %</th>(.*?)</tr>", page[page.index('id="audit-0-strata"') :])
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", row[1])
+    assert cells[0] == str(nearest.count)
+    assert float(cells[1]) == pytest.approx(nearest.discrepancy, rel=0.005)
+    assert float(cells[3]) == pytest.approx(nearest.ratio, rel=0.005)
+
+
+def test_nothing_is_fetched(page):
+    for tag, attributes in Reader(page).tags:
+        for name in ("src", "href", "action", "srcset", "data"):
+            address = attributes.get(name) or ""
+            assert not address or address.startswith(("data:", "#")), (tag, address)
+    assert "@import" not in page
+    assert not re.search(r"url\((?!data:)", page)
+
+
+def test_content_policy_allows_exactly_the_style_and_script_that_are_there(page):
+    reader = Reader(page)
+    policy = next(a["content"] for t, a in reader.tags if a.get("http-equiv") == "Content-Security-Policy")
+    for kind in ("style", "script"):
+        body = reader.bodies[kind][-1]
+        digest = base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}'" in policy
+    assert "default-src 'none'" in policy
+    assert not [tag for tag, attributes in reader.tags if "style" in attributes]
+    assert not [name for _, attributes in reader.tags for name in attributes if name.startswith("on")]
+
+
+EVIL = '<script>alert("x")</script>'
+
+
+def test_class_names_ids_and_titles_are_only_ever_text():
+    names = (EVIL, "</script><img src=x onerror=alert(1)>", "a & b", "'\"", *"456789")
+    report = make_report(class_names=names, title=EVIL)
+    report = dataclasses.replace(report, models=tuple(dataclasses.replace(m, model_id=EVIL) for m in report.models))
+    page = render(report)
+    expected = Reader(render())
+    found = Reader(page)
+    assert [tag for tag, _ in found.tags] == [tag for tag, _ in expected.tags]
+    assert EVIL in found.words
+    data = json.loads(found.bodies["script"][0])
+    assert data["audits"][0]["classes"]["retain"]["classes"][0]["name"] in names
+
+
+def test_json_in_a_script_cannot_end_it():
+    text = script_json({"a": "</script><!--&\u2028"})
+    assert not set("<>&\u2028") & set(text)
+    assert json.loads(text) == {"a": "</script><!--&\u2028"}
+
+
+def pictures(page):
+    return [a["src"] for t, a in Reader(page).tags if t == "img" and a["src"].startswith("data:image/png")]
+
+
+def test_no_pictures_without_images():
+    page = render()
+    assert pictures(page) == []
+    assert "No images are embedded" in Reader(page).words
+
+
+def test_pictures_of_the_forget_set_only_when_asked(page):
+    images = make_images()
+    ledger = make_ledger().to_pydict()
+    shown = Pictures((images.train, images.test))
+    forgotten = {
+        shown.address(i) for i, p in zip(ledger["example_id"], ledger["population"], strict=True) if p == "forget"
+    }
+    assert not forgotten & set(pictures(page))
+    assert "Images of the forget set are not embedded" in Reader(page).words
+    asked = render(images=images, include_forget_images=True)
+    assert forgotten & set(pictures(asked))
+    assert "embeds images of the forget set" in Reader(asked).words
+
+
+def test_ids_of_the_forget_set_can_be_left_out():
+    ledger = make_ledger().to_pydict()
+    forgotten = {i for i, p in zip(ledger["example_id"], ledger["population"], strict=True) if p == "forget"}
+    shown = set(re.findall(r'<span class="id">(.*?)</span>', render()))
+    hidden = set(re.findall(r'<span class="id">(.*?)</span>', render(include_forget_ids=False)))
+    assert shown & forgotten
+    assert hidden and not hidden & forgotten
+
+
+def test_gallery_holds_the_greatest_excess():
+    ledger = make_ledger()
+    excess = ledger["gradient_ascent.excess"].to_numpy()
+    population = ledger["population"].to_numpy(zero_copy_only=False)
+    worst = ledger["example_id"].to_pylist()[
+        max((i for i in range(len(excess)) if population[i] != "forget"), key=excess.__getitem__)
+    ]
+    assert re.search(r'data-example="(.*?)"', render())[1] == worst
+
+
+def test_static_report_runs_no_script_and_hides_no_table_of_the_shown_measure():
+    page = render(static=True)
+    reader = Reader(page)
+    assert "script" not in [tag for tag, _ in reader.tags]
+    assert all("open" in attributes for tag, attributes in reader.tags if tag == "details")
+    assert sum(t == "img" and a["src"].startswith("data:image/svg") for t, a in reader.tags) == 3
+
+
+def test_misbehaving_controls_stand_at_the_top():
+    report = make_report()
+    controls = dataclasses.replace(report.controls, alarms=("The untrained model does not fail.",))
+    page = render(dataclasses.replace(report, controls=controls))
+    assert page.index("The untrained model does not fail.") < page.index('class="verdict-list"')
+
+
+def test_withheld_verdict_is_no_verdict():
+    report = make_report()
+    verdicts = {n: dataclasses.replace(v, outcome="inconclusive", withheld=True) for n, v in report.verdicts.items()}
+    page = render(dataclasses.replace(report, verdicts=verdicts))
+    assert page.count('<span class="badge none">No verdict</span>') == 3
+
+
+def test_several_audits_are_compared():
+    page = render_html([AuditSource(make_report(), make_ledger()), AuditSource(make_report(title="Another"))])
+    reader = Reader(page)
+    assert sum(a.get("class") == "audit" for t, a in reader.tags if t == "article") == 2
+    assert "The audits side by side" in reader.words
+    assert len(json.loads(reader.bodies["script"][0])["audits"]) == 2
+
+
+def test_write_html_returns_the_file(tmp_path):
+    path = write_html(make_report(), None, tmp_path / "report.html")
+    assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
