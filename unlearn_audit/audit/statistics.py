@@ -330,19 +330,17 @@ def _ratio(group: _Group, floor: float) -> float | None:
 
 def _tested(found: StratumStatistics, group: _Group, settings: _Settings) -> StratumStatistics:
     """Add what K >= 3 references allow."""
-    from scipy.stats import t
-
     scores = _scores(group, settings.signed)
     exact = scores.logarithmic or not group.to_references.any()
     errors = _errors(scores, group.sampling, 0.0 if exact else 1 / group.count)
     score, alpha = float(scores.candidates.mean()), settings.alpha
     limit = settings.tolerance.excess(found.floor)
     limit = float(np.log1p(limit / found.floor)) if scores.logarithmic else limit
-    width = float(t.isf(alpha, errors.confidence_df)) * errors.confidence
+    width = _critical(alpha, errors.confidence_df) * errors.confidence
     bounds = [_as_ratio(value, scores, found, settings) for value in (score - width, score + width)]
     detectable = max(
         _detectable(errors.prediction_df, alpha) * errors.prediction,
-        limit + (t.isf(alpha, errors.confidence_df) + t.isf(1 - POWER, errors.confidence_df)) * errors.confidence,
+        limit + width + _critical(1 - POWER, errors.confidence_df) * errors.confidence,
     )
     return dataclasses.replace(
         found,
@@ -367,29 +365,34 @@ def _as_ratio(value: float, scores: _Scores, found: StratumStatistics, settings:
 
 
 def _p_value(score: float, error: float, df: float) -> float:
-    from scipy.stats import t
+    from scipy.special import stdtr
 
     if error == 0:
         return 1.0 if score <= 0 else 0.0
-    return float(t.sf(score / error, df))
+    return float(stdtr(df, -score / error))
+
+
+def _critical(alpha: float, df: float) -> float:
+    """Return the number that Student's t with `df` degrees of freedom exceeds with probability alpha."""
+    from scipy.special import stdtrit
+
+    return -float(stdtrit(df, alpha))
 
 
 @lru_cache(maxsize=256)
 def _detectable(df: float, alpha: float) -> float:
     """Return the mean, in standard errors, that a one-sided t-test at level alpha detects with a power of 80 %."""
     from scipy.optimize import brentq
-    from scipy.stats import nct, t
+    from scipy.stats import nct
 
-    critical = float(t.isf(alpha, df))
+    critical = _critical(alpha, df)
     return float(brentq(lambda shift: nct.sf(critical, df, shift) - POWER, 0.0, 4 * critical + 4))
 
 
 @lru_cache(maxsize=16)
 def _critical_values(alpha: float) -> tuple[np.ndarray, np.ndarray]:
-    from scipy.stats import t
-
     numbers = np.arange(MIN_REFERENCES, MAX_REFERENCES + 1)
-    return numbers, t.isf(alpha, numbers - 1)
+    return numbers, np.array([_critical(alpha, number - 1) for number in numbers])
 
 
 def _references_needed(score: float, limit: float, errors: _Errors, k: int, alpha: float) -> int | None:
@@ -426,8 +429,6 @@ def _with_holm(strata: list[StratumStatistics]) -> tuple[StratumStatistics, ...]
 def _contrast(
     groups: list[_Group], strata: tuple[StratumStatistics, ...], settings: _Settings
 ) -> LocalityContrast | None:
-    from scipy.stats import t
-
     used = [group for group, stratum in zip(groups, strata, strict=True) if stratum.takes_part]
     if len(used) < 2 or used[0].num_references < MIN_REFERENCES:
         return None
@@ -442,7 +443,7 @@ def _contrast(
     difference = float(scores.candidates.mean())
     return LocalityContrast(
         difference=difference,
-        lower=difference - float(t.isf(settings.alpha, errors.confidence_df)) * errors.confidence,
+        lower=difference - _critical(settings.alpha, errors.confidence_df) * errors.confidence,
         p_value=_p_value(difference, errors.prediction, errors.prediction_df),
     )
 
