@@ -14,27 +14,19 @@ T = TypeVar("T")
 
 Settings = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Change one setting, for example training.epochs=5. Repeatable."
-    ),
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one setting, for example training.epochs=5. Repeatable."),
 ]
-Output = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Folder of the study. [default: runs/NAME]")
-]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the study. [default: runs/NAME]")]
 Data = Annotated[str, typer.Option("--data", help="A Hub id, a folder, or 'digits'.")]
 DataSettings = Annotated[
     list[str] | None,
-    typer.Option(
-        "--data-set", metavar="KEY=VALUE", help="An option of the data, for example label_column=fine_label."
-    ),
+    typer.Option("--data-set", metavar="KEY=VALUE", help="An option of the data, for example label_column=fine_label."),
 ]
 Label = Annotated[str | None, typer.Option("--forget-class", help="Index or name of the class to forget of.")]
 Fraction = Annotated[
     float | None, typer.Option("--forget-fraction", help="Share of the class, or of all training examples.")
 ]
-ForgetFile = Annotated[
-    Path | None, typer.Option("--forget-file", help="File of ids: txt, csv, json or parquet.")
-]
+ForgetFile = Annotated[Path | None, typer.Option("--forget-file", help="File of ids: txt, csv, json or parquet.")]
 ForgetSeed = Annotated[int, typer.Option("--forget-seed", help="Of the choice within the class.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of weights, order and augmentation.")]
 

@@ -9,9 +9,11 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from unlearn_audit.experiment.stages import Outcome, Stage
 
+WORTH_A_LINE = 0.5  # seconds
+
 
 class StageProgress:
-    """A listener with one bar for each stage that runs, one for all, and a line for each that is done.
+    """A listener with one bar for each stage that runs, one for all, and a line for each that took its time.
 
     Where the output is no terminal there are only the lines.
     """
@@ -55,16 +57,14 @@ class StageProgress:
     def advanced(self, stage: Stage, done: int, total: int) -> None:
         """Move the stage's bar."""
         if stage.name in self._bars:
-            self._progress.update(
-                self._bars[stage.name], completed=done, total=total, text=f"{done}/{total} steps"
-            )
+            self._progress.update(self._bars[stage.name], completed=done, total=total, text=f"{done}/{total} steps")
 
     def finished(self, stage: Stage, outcome: Outcome) -> None:
-        """Take the bar away and leave a line, unless the stage was done before."""
+        """Take the bar away and leave a line, unless it was done in no time."""
         if stage.name in self._bars:
             self._progress.remove_task(self._bars.pop(stage.name))
         self._done += 1
         self._reused += outcome.reused
         self._progress.update(self._all, completed=self._done, text=f"{self._done}/{self._stages}")
-        if not outcome.reused:
+        if outcome.seconds >= WORTH_A_LINE:
             self._console.print(f"[green]✓[/] {stage.name:<28} {outcome.seconds:7.1f} s")

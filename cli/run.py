@@ -24,9 +24,7 @@ def run(
     settings: Settings = None,
     output: Output = None,
     engine: Engine = "serial",
-    stage: Annotated[
-        str | None, typer.Option("--stage", help="Do only this stage and what it needs.")
-    ] = None,
+    stage: Annotated[str | None, typer.Option("--stage", help="Do only this stage and what it needs.")] = None,
     print_stages: Annotated[
         bool,
         typer.Option("--print-stages", help="Print a command for each stage, with its state; do nothing."),
@@ -52,11 +50,11 @@ def run_study(study: Study, *, engine: str = "serial", only: str | None = None) 
     from .progress import StageProgress
 
     with StageProgress(len(study.stages)) as progress:
-        folder = study.run(engine=engine, only=only, listener=progress)
+        study.run(engine=engine, only=only, listener=progress)
     if only is None:
         from .tables import show_study
 
-        show_study(folder / "report")
+        show_study(study.store.root / "report")
 
 
 def stage_lines(study: Study, config: Path, settings: list[str], output: Path | None) -> list[str]:

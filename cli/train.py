@@ -27,9 +27,7 @@ def run(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to save the model in.")],
     data: Data = "digits",
     data_settings: DataSettings = None,
-    model: Annotated[
-        str, typer.Option("--model", help="A timm architecture, for example resnet20.")
-    ] = "resnet20",
+    model: Annotated[str, typer.Option("--model", help="A timm architecture, for example resnet20.")] = "resnet20",
     forget_class: Label = None,
     forget_fraction: Fraction = None,
     forget_file: ForgetFile = None,

@@ -53,9 +53,7 @@ def run(
     images = load_data(data, data_settings)
     forget = forget_set(images, forget_class, forget_fraction, forget_file, forget_seed)
     if forget is None:
-        raise ConfigurationError(
-            "Expected --forget-class, --forget-fraction or --forget-file, got none of them."
-        )
+        raise ConfigurationError("Expected --forget-class, --forget-fraction or --forget-file, got none of them.")
     run = unlearn(
         load_model(model),
         images.train,

@@ -55,9 +55,7 @@ def stage(name, function, number=1, needs=()):
 @pytest.fixture(scope="module", autouse=True)
 def cluster():
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    here = {
-        "env_vars": {"PYTHONPATH": str(Path(__file__).parents[2])}
-    }  # of the functions above
+    here = {"env_vars": {"PYTHONPATH": str(Path(__file__).parents[2])}}  # of the functions above
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env=here)
     yield
     ray.shutdown()

@@ -136,9 +136,7 @@ def test_a_stage_that_fails_leaves_no_manifest(tmp_path):
 
 def test_two_runs_in_one_folder_do_each_stage_once(tmp_path):
     stages = with_needs([stage("end", 0, [stage(f"s{n}", n, work="slow_add") for n in range(4)])])
-    threads = [
-        threading.Thread(target=run_serial, args=(stages, Store(tmp_path), Silence())) for _ in range(2)
-    ]
+    threads = [threading.Thread(target=run_serial, args=(stages, Store(tmp_path), Silence())) for _ in range(2)]
     begin = time.perf_counter()
     for thread in threads:
         thread.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -88,7 +89,7 @@ def _check_missing(value: Value, kind: type, arguments: Mapping[str, Any]) -> No
 
 def _culprit(value: Value, message: str) -> Value:
     """Return the one entry of the mapping that the message names, or the mapping itself."""
-    named = [item for name, item in value.content.items() if name in message]
+    named = [item for name, item in value.content.items() if re.search(rf"\b{re.escape(name)}\b", message)]
     return named[0] if len(named) == 1 else value
 
 

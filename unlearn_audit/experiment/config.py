@@ -9,18 +9,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unlearn_audit.audit.verdict import Policy
 from unlearn_audit.data import ForgetSet, ImageData, Images, load_images
 from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.experiment.building import build, check_keys, option_fields
 from unlearn_audit.experiment.yaml_source import Value, override, read_yaml
 from unlearn_audit.methods import registry as methods
+from unlearn_audit.neighbourhoods.strata import NeighbourhoodConfig
 from unlearn_audit.training import TrainingConfig
 
 if TYPE_CHECKING:
     from unlearn_audit.methods.base import UnlearningCallback
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
-_RESERVED = re.compile(r"(original|untrained|audit|report|retrained-\d+|predict-.*)$")
+_RESERVED = re.compile(r"(original|untrained|forget|audit|report|retrained-\d+|predict-.*)$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +61,7 @@ class ForgetConfig:
 
     def __post_init__(self) -> None:
         if (self.label, self.file, self.fraction) == (None, None, None):
-            raise ConfigurationError(
-                "Expected label, file or fraction to say what to forget, got none of them."
-            )
+            raise ConfigurationError("Expected label, file or fraction to say what to forget, got none of them.")
         if self.file is not None and (self.label, self.fraction) != (None, None):
             raise ConfigurationError("Expected a file of ids alone, or label and fraction, got both.")
 
@@ -141,19 +141,34 @@ def _method(named: Value) -> type[UnlearningCallback]:
 
 def _training(value: Value, defaults: Mapping[str, Any]) -> TrainingConfig:
     if isinstance(value.content, dict):
-        known = {
-            name: Value(default, value.place, f"{value.key}.{name}") for name, default in defaults.items()
-        }
+        known = {name: Value(default, value.place, f"{value.key}.{name}") for name, default in defaults.items()}
         value = dataclasses.replace(value, content={**known, **value.content})
     return build(value, TrainingConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudyConfig:
-    """A whole study.
+class AuditConfig:
+    """How to audit.
 
     Attributes:
-        name: of the study, and of its folder under `runs/`.
+        title: of the report.
+        neighbourhood: how proximity and strata are made.
+        measures: pointwise measures to report, by name; all where there are none.
+        policy: what the verdicts rest on.
+    """
+
+    title: str = "Unlearning audit"
+    neighbourhood: NeighbourhoodConfig = field(default_factory=NeighbourhoodConfig)
+    measures: tuple[str, ...] = ()
+    policy: Policy = field(default_factory=Policy)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyConfig(AuditConfig):
+    """A whole study: how to audit, and what comes before.
+
+    Attributes:
+        name: of the study, and of its folder under `runs/`; by default the file's.
         data: where the images come from.
         forget: which training examples to forget.
         model: the architecture of all models.
@@ -163,6 +178,7 @@ class StudyConfig:
         seed: of the original model; the retrained models and the methods' seeds follow from it.
         methods: the unlearning methods, by the name to show.
         predictions: how predictions are computed.
+        threads: of the CPU, for each stage; all by default. Small models are far faster with 1.
     """
 
     name: str = "study"
@@ -175,6 +191,7 @@ class StudyConfig:
     seed: int = 0
     methods: Mapping[str, MethodConfig] = field(default_factory=dict)
     predictions: PredictionConfig = field(default_factory=PredictionConfig)
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("references", "candidates"):
@@ -199,6 +216,16 @@ def read_study(path: str | Path, *, settings: Iterable[str] = ()) -> StudyConfig
     value = override(read_yaml(path), settings)
     value.content.setdefault("name", Value(Path(path).stem, value.place, "name"))
     return build(value, StudyConfig)
+
+
+def read_audit(path: str | Path | None, *, settings: Iterable[str] = ()) -> AuditConfig:
+    """Read how to audit from YAML (or take the defaults), with `settings` ("dotted.key=value") put over it.
+
+    Raises:
+        ConfigurationError: for a wrong key or value, with its file and line and the nearest right one.
+    """
+    value = Value({}, "--set") if path is None else read_yaml(path)
+    return build(override(value, settings), AuditConfig)
 
 
 def as_json(config: Any, *, without: Iterable[str] = ()) -> dict[str, Any]:

@@ -145,9 +145,7 @@ class Store:
         return FileLock(folder / f"{stage.folder_name}.lock")
 
 
-def run_stage(
-    stage: Stage, store: Store, listener: Listener | None = None, *, wait: bool = True
-) -> Outcome | None:
+def run_stage(stage: Stage, store: Store, listener: Listener | None = None, *, wait: bool = True) -> Outcome | None:
     """Do a stage whose needs are complete, unless it is complete already.
 
     Returns:
@@ -156,10 +154,8 @@ def run_stage(
     listener = listener or Silence()
     try:
         with store.lock(stage).acquire(timeout=-1 if wait else 0):
-            if store.is_complete(stage):
-                outcome = Outcome(reused=True, seconds=0.0)
-            else:
-                outcome = _do(stage, store, listener)
+            complete = store.is_complete(stage)
+            outcome = Outcome(reused=True, seconds=0.0) if complete else _do(stage, store, listener)
     except Timeout:
         return None
     listener.finished(stage, outcome)

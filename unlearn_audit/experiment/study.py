@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,17 +41,20 @@ class Study:
         store = Store(Path(output) if output else Path("runs") / config.name)
         return cls(config, store, with_needs([planner.report()]))
 
-    def run(
-        self, *, engine: str = "serial", only: str | None = None, listener: Listener | None = None
-    ) -> Path:
+    def run(self, *, engine: str = "serial", only: str | None = None, listener: Listener | None = None) -> Path:
         """Complete all stages, or the one named by `only` and what it needs; return the folder of the last.
+
+        After all stages, `report` in the study's folder leads to the report.
 
         Raises:
             ConfigurationError: where there is no such engine or stage.
         """
         stages = with_needs([stage_named(self.stages, only)]) if only else self.stages
         engines.load(engine)(stages, self.store, listener or Silence())
-        return self.store.folder(stages[-1])
+        folder = self.store.folder(stages[-1])
+        if only is None:
+            _link(self.store.root / "report", folder / "report")
+        return folder
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +71,23 @@ class Planner:
 
     def audit(self) -> Stage:
         """The audit of all methods, from the predictions of all models."""
+        config = self.config
         needs = {name: self.predictions(name, model) for name, model in self.models().items()}
-        return self._stage("audit", inputs={"name": self.config.name, "roles": self._roles()}, needs=needs)
+        forget = self._stage("forget", inputs={"forget": self.forget.hash, "words": self.forget.description})
+        return self._stage(
+            "audit",
+            inputs={
+                "title": config.title,
+                "candidates": self._roles(),
+                "methods": {label: method.method for label, method in config.methods.items()},
+                "references": config.references,
+                "seed": config.seed,
+                "neighbourhood": as_json(config.neighbourhood),
+                "measures": config.measures,
+                "policy": as_json(config.policy),
+            },
+            needs={"forget": forget, **needs},
+        )
 
     def models(self) -> dict[str, Stage]:
         """All models by name: the original, K retrained, an untrained one, and J a method."""
@@ -125,7 +144,6 @@ class Planner:
         return self._stage(
             name,
             kind="unlearned",
-            work="forget",
             inputs={
                 "forget": self.forget.hash,
                 "method": method.method,
@@ -161,9 +179,16 @@ class Planner:
             kind=kind,
             work=f"unlearn_audit.experiment.work:{work or kind}",
             inputs={"data": self.data.fingerprint, **inputs},
-            settings={"sources": self._sources(), **settings},
+            settings={"sources": self._sources(), "threads": self.config.threads, **settings},
             needs=dict(needs),
         )
+
+
+def _link(link: Path, target: Path) -> None:
+    draft = link.with_name(f".{link.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    draft.symlink_to(os.path.relpath(target, link.parent), target_is_directory=True)
+    draft.replace(link)
 
 
 def _lasting(training: TrainingConfig) -> dict[str, Any]:

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, wraps
+from statistics import fmean
 from typing import Any
 
+import pyarrow.parquet as pq
+import torch
+from torch import nn
 from transformers import TrainerCallback
 
+from unlearn_audit.audit.folder import AuditRequest, ModelFiles, run_audit, save_audit, seal
+from unlearn_audit.audit.report import AuditReport
+from unlearn_audit.audit.verdict import Policy
 from unlearn_audit.data import ForgetSet, ImageData
 from unlearn_audit.errors import DataError
 from unlearn_audit.experiment.config import DataConfig, ForgetConfig, MethodConfig
 from unlearn_audit.experiment.stages import Stage, Work
 from unlearn_audit.models import create_model, load_model, predict, save_model, weights_hash
+from unlearn_audit.neighbourhoods.strata import NeighbourhoodConfig
+from unlearn_audit.reporting.html import write_html
 from unlearn_audit.training import TrainingConfig, TrainingRun, fit, unlearn
 
 
@@ -52,14 +61,28 @@ class _Steps(TrainerCallback):
         self._work.advanced(state.global_step, state.max_steps)
 
 
+def _threaded(function: Callable[[Work], Mapping[str, Any]]) -> Callable[[Work], Mapping[str, Any]]:
+    """Let a stage use as many threads of the CPU as the study says."""
+
+    @wraps(function)
+    def limited(work: Work) -> Mapping[str, Any]:
+        before, wanted = torch.get_num_threads(), work.stage.settings["threads"]
+        torch.set_num_threads(wanted or before)
+        try:
+            return function(work)
+        finally:
+            torch.set_num_threads(before)
+
+    return limited
+
+
+@_threaded
 def train(work: Work) -> Mapping[str, Any]:
     """Train the original model, or a retrained one where the inputs name a forget set."""
     data, forget = load_examples(work.stage)
     inputs = work.stage.inputs
     run = fit(
-        create_model(
-            inputs["model"]["name"], data.train, seed=inputs["seed"], **inputs["model"]["arguments"]
-        ),
+        _new_model(work, data),
         data.train,
         _training(work),
         seed=inputs["seed"],
@@ -74,14 +97,16 @@ def train(work: Work) -> Mapping[str, Any]:
 def initialise(work: Work) -> Mapping[str, Any]:
     """Make an untrained model."""
     data, _ = load_examples(work.stage)
-    inputs = work.stage.inputs
-    model = create_model(
-        inputs["model"]["name"], data.train, seed=inputs["seed"], **inputs["model"]["arguments"]
-    )
-    return _save(work, TrainingRun(model, seconds=0.0, examples=0, steps=0))
+    return _save(work, TrainingRun(_new_model(work, data), seconds=0.0, examples=0, steps=0))
 
 
-def forget(work: Work) -> Mapping[str, Any]:
+def _new_model(work: Work, data: ImageData) -> nn.Module:
+    model, seed = work.stage.inputs["model"], work.stage.inputs["seed"]
+    return create_model(model["name"], data.train, seed=seed, **model["arguments"])
+
+
+@_threaded
+def unlearned(work: Work) -> Mapping[str, Any]:
     """Make the original model forget, with one method."""
     data, forget = load_examples(work.stage)
     inputs = work.stage.inputs
@@ -89,9 +114,7 @@ def forget(work: Work) -> Mapping[str, Any]:
     if "teacher_folder" in options:
         options["teacher_folder"] = str(work.folder / "checkpoints" / "teacher")
     training = _training(work)
-    method = MethodConfig(method=inputs["method"], options=options, training=training).make(
-        seed=inputs["seed"]
-    )
+    method = MethodConfig(method=inputs["method"], options=options, training=training).make(seed=inputs["seed"])
     run = unlearn(
         load_model(work.needs["original"] / "model"),
         data.train,
@@ -121,6 +144,7 @@ def _save(work: Work, run: TrainingRun) -> Mapping[str, Any]:
     }
 
 
+@_threaded
 def predictions(work: Work) -> Mapping[str, Any]:
     """Write the logits and embeddings of one model on all examples; hands on what the model cost."""
     data, _ = load_examples(work.stage)
@@ -133,3 +157,61 @@ def predictions(work: Work) -> Mapping[str, Any]:
     )
     found.save(work.folder / "predictions.parquet")
     return {"model": {name: item for name, item in work.results_of("model").items() if name != "log"}}
+
+
+def forget(work: Work) -> Mapping[str, Any]:
+    """Write the forget set."""
+    _, forget = load_examples(work.stage)
+    forget.save(work.folder / "forget.json")
+    return {"size": len(forget)}
+
+
+def audit(work: Work) -> Mapping[str, Any]:
+    """Audit all candidates, and write the report as figures."""
+    data, _ = load_examples(work.stage)
+    inputs = work.stage.inputs
+    base = work.folder.parent
+    request = AuditRequest(
+        candidates={
+            label: _files(work, names, seed=inputs["seed"] + 1, method=inputs["methods"][label])
+            for label, names in inputs["candidates"].items()
+        },
+        references={
+            f"retrained-{k}": _files(work, [f"retrained-{k}"], seed=inputs["seed"] + k)
+            for k in range(1, inputs["references"] + 1)
+        },
+        forget=f"{work.needs['forget'].name}/forget.json",
+        original=_files(work, ["original"], seed=inputs["seed"]),
+        untrained=_files(work, ["untrained"], seed=inputs["seed"]),
+        neighbourhood=NeighbourhoodConfig(**inputs["neighbourhood"]),
+        policy=Policy(**inputs["policy"]),
+        measures=tuple(inputs["measures"]),
+        class_names=data.train.class_names,
+        title=inputs["title"],
+    )
+    found = run_audit(request, base=base)
+    save_audit(found, request, work.folder / "report", base=base)
+    return {"verdicts": {name: verdict.outcome for name, verdict in found.report.verdicts.items()}}
+
+
+def _files(work: Work, names: Sequence[str], *, seed: int, method: str | None = None) -> ModelFiles:
+    """Return the predictions of J models of one method, and their mean cost."""
+    models = [work.results_of(name)["model"] for name in names]
+    return ModelFiles(
+        predictions=tuple(f"{work.needs[name].name}/predictions.parquet" for name in names),
+        method=method,
+        seed=seed,
+        seconds=fmean(model["seconds"] for model in models),
+        examples=round(fmean(model["examples"] for model in models)),
+    )
+
+
+def report(work: Work) -> Mapping[str, Any]:
+    """Turn the figures of the audit into what people read."""
+    folder = work.folder / "report"
+    shutil.copytree(work.needs["audit"] / "report", folder, dirs_exist_ok=True)
+    data, _ = load_examples(work.stage)
+    found = AuditReport.load(folder)
+    write_html(found, pq.read_table(folder / "examples.parquet"), folder / "report.html", images=data)
+    seal(folder)
+    return {}

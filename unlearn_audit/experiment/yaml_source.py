@@ -31,7 +31,7 @@ class Value:
 
     def error(self, message: str) -> ConfigurationError:
         """Return (not raise) an error that begins with this value's place and key."""
-        key = f"{self.key}: " if self.key else ""
+        key = f"{self.key}: " if self.key and not message.startswith(self.key) else ""
         return ConfigurationError(f"{self.place}: {key}{message}")
 
     def plain(self) -> object:
@@ -47,9 +47,7 @@ class _Loader(yaml.SafeLoader):
     """SafeLoader with the booleans and floats of YAML 1.2."""
 
 
-_FLOAT = re.compile(
-    r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$"
-)
+_FLOAT = re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$")
 _INT = re.compile(r"^[-+]?[0-9]+$")
 _BOOL = re.compile(r"^(true|True|TRUE|false|False|FALSE)$")
 _NULL = re.compile(r"^(~|null|Null|NULL|)$")
@@ -102,9 +100,7 @@ def _value(loader: _Loader, node: yaml.Node, place: str, numbered: bool, key: st
     return Value(loader.construct_object(node), where, key)
 
 
-def _mapping(
-    loader: _Loader, node: yaml.MappingNode, place: str, numbered: bool, key: str
-) -> dict[str, Value]:
+def _mapping(loader: _Loader, node: yaml.MappingNode, place: str, numbered: bool, key: str) -> dict[str, Value]:
     content: dict[str, Value] = {}
     for key_node, value_node in node.value:
         name = str(key_node.value)
@@ -127,9 +123,7 @@ def override(value: Value, settings: Iterable[str], *, flag: str = "--set") -> V
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or not key or "" in key.split("."):
-            raise ConfigurationError(
-                f"{flag} {setting}: expected key=value, for example {flag} training.epochs=5."
-            )
+            raise ConfigurationError(f"{flag} {setting}: expected key=value, for example {flag} training.epochs=5.")
         new = parse_yaml(text, place=f"{flag} {setting}", numbered=False)
         value = _put(value, key.split("."), _rekeyed(new, key), f"{flag} {setting}")
     return value
@@ -140,9 +134,7 @@ def _put(value: Value, path: list[str], new: Value, place: str) -> Value:
         return new
     content = {} if value.content is None else value.content
     if not isinstance(content, dict):
-        raise ConfigurationError(
-            f"{place}: {value.key} is {value.plain()!r}, it has nothing inside it to set."
-        )
+        raise ConfigurationError(f"{place}: {value.key} is {value.plain()!r}, it has nothing inside it to set.")
     key = f"{value.key}.{path[0]}" if value.key else path[0]
     inner = content.get(path[0], Value({}, place, key))
     return replace(value, content={**content, path[0]: _put(inner, path[1:], new, place)})

@@ -1,0 +1,114 @@
+"""`unlearn-audit audit`: an audit from files of predictions alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from unlearn_audit.errors import ConfigurationError
+
+from .options import Settings
+
+if TYPE_CHECKING:
+    from unlearn_audit.audit.folder import ModelFiles
+    from unlearn_audit.audit.report import AuditReport
+
+
+class FailOn(StrEnum):
+    """Which verdicts make the exit code 3."""
+
+    fail = "fail"
+    inconclusive = "inconclusive"
+
+
+Files = list[str]
+
+
+def run(
+    candidate: Annotated[
+        Files,
+        typer.Option(metavar="[NAME=]FILE", help="An unlearned model; repeat a NAME for its other seeds."),
+    ],
+    reference: Annotated[Files, typer.Option(metavar="[NAME=]FILE", help="A retrained model; give at least 3.")],
+    forget: Annotated[Path, typer.Option(help="Ids of the forget set: txt, csv, json or parquet.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the report.")] = Path("report"),
+    original: Annotated[Path | None, typer.Option(help="The original model; its embeddings are the space.")] = None,
+    untrained: Annotated[Path | None, typer.Option(help="An untrained model.")] = None,
+    embeddings: Annotated[Path | None, typer.Option(help="File with example_id and embedding instead.")] = None,
+    proximities: Annotated[Path | None, typer.Option(help="File with example_id and proximity instead.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="YAML with title, policy, neighbourhood and measures, as in a study's.")
+    ] = None,
+    settings: Settings = None,
+    fail_on: Annotated[FailOn | None, typer.Option(help="Exit with 3 on this verdict or a worse one.")] = None,
+) -> None:
+    """Audit from files of predictions alone.
+
+    Files are Parquet with example_id, label, and logits or probabilities, from any framework. --set takes policy.KEY,
+    neighbourhood.KEY, measures and title, for example --set policy.alpha=0.01.
+    """
+    from unlearn_audit.audit.folder import AuditRequest, run_audit, save_audit
+    from unlearn_audit.experiment.config import read_audit
+    from unlearn_audit.reporting import render_folder
+
+    from .tables import show_report
+
+    chosen = read_audit(config, settings=settings or ())
+    request = AuditRequest(
+        candidates=model_files(candidate),
+        references=model_files(reference),
+        forget=str(forget),
+        original=_one(original),
+        untrained=_one(untrained),
+        embeddings=_path(embeddings),
+        proximities=_path(proximities),
+        neighbourhood=chosen.neighbourhood,
+        policy=chosen.policy,
+        measures=chosen.measures,
+        title=chosen.title,
+    )
+    found = run_audit(request)
+    save_audit(found, request, output)
+    render_folder(output)
+    show_report(found.report, output)
+    if fail_on and failed(found.report, fail_on):
+        raise typer.Exit(3)
+
+
+def failed(report: AuditReport, fail_on: FailOn) -> bool:
+    """Whether some candidate's verdict is `fail_on` or worse."""
+    bad = {"fail"} if fail_on is FailOn.fail else {"fail", "inconclusive"}
+    return any(verdict.outcome in bad for verdict in report.verdicts.values())
+
+
+def model_files(named: Sequence[str]) -> dict[str, ModelFiles]:
+    """Return the files of each model by name; NAME=FILE names it, FILE alone is named as the file is.
+
+    Raises:
+        ConfigurationError: where two files without a NAME have the same one.
+    """
+    from unlearn_audit.audit.folder import ModelFiles
+
+    found: dict[str, list[str]] = {}
+    for item in named:
+        name, equals, path = item.rpartition("=")
+        if not equals and Path(path).stem in found:
+            raise ConfigurationError(
+                f"Expected each model under its own name, got {Path(path).stem!r} twice. Write NAME={path}."
+            )
+        found.setdefault(name if equals else Path(path).stem, []).append(path)
+    return {name: ModelFiles(tuple(paths)) for name, paths in found.items()}
+
+
+def _one(path: Path | None) -> ModelFiles | None:
+    from unlearn_audit.audit.folder import ModelFiles
+
+    return None if path is None else ModelFiles((str(path),))
+
+
+def _path(path: Path | None) -> str | None:
+    return None if path is None else str(path)
