@@ -1,0 +1,183 @@
+"""Each method's loss against the paper's objective, computed independently."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import log_softmax, softmax
+
+from tests.tiny import CLASSES, tiny_forget, tiny_images, tiny_resnet
+from unlearn_audit.errors import ConfigurationError, MethodError
+from unlearn_audit.methods import registry
+from unlearn_audit.methods._targets import MODES, soft_targets
+from unlearn_audit.training import training_examples
+
+N = 16
+RNG = np.random.default_rng(5)
+LOGITS = RNG.normal(size=(N, CLASSES))
+LABELS = RNG.integers(0, CLASSES, N)
+FORGET = np.arange(N) % 3 == 0
+BATCH = {
+    "labels": torch.tensor(LABELS),
+    "is_forget": torch.tensor(FORGET),
+    "index": torch.arange(100, 100 + N),
+}
+
+
+def loss_of(method, batch=None) -> np.ndarray:
+    return method.per_example_loss(torch.tensor(LOGITS), {**BATCH, **(batch or {})}).numpy()
+
+
+def cross_entropy(targets: np.ndarray, logits: np.ndarray = LOGITS) -> np.ndarray:
+    return -(targets * log_softmax(logits, axis=1)).sum(axis=1)
+
+
+ONE_HOT = np.eye(CLASSES)[LABELS]
+
+
+def test_gradient_ascent_climbs_on_forget_and_descends_on_retain_examples() -> None:
+    expected = np.where(FORGET, -cross_entropy(ONE_HOT), cross_entropy(ONE_HOT))
+    np.testing.assert_allclose(loss_of(registry.load("gradient_ascent")()), expected)
+
+
+def test_finetune_refuses_forget_examples() -> None:
+    retain = {"is_forget": torch.zeros(N, dtype=torch.bool)}
+    np.testing.assert_allclose(loss_of(registry.load("finetune")(), retain), cross_entropy(ONE_HOT))
+    with pytest.raises(MethodError, match="retain examples only"):
+        loss_of(registry.load("finetune")())
+
+
+@pytest.mark.parametrize("labels", ["any", "wrong"])
+@pytest.mark.parametrize("name", ["random_labels", "salun"])
+def test_random_labels_are_learned_on_forget_examples_alone(name: str, labels: str) -> None:
+    method = registry.load(name)(labels=labels, saliency_share=None)
+    drawn = method.random_labels(BATCH["index"], BATCH["labels"], CLASSES).numpy()
+    targets = np.where(FORGET[:, None], np.eye(CLASSES)[drawn], ONE_HOT)
+    np.testing.assert_allclose(loss_of(method), cross_entropy(targets))
+
+
+def test_random_labels_are_fresh_each_epoch_uniform_and_wrong_where_asked() -> None:
+    index, labels = torch.arange(20_000), torch.arange(20_000) % 10
+    method = registry.load("random_labels")(labels="any", seed=3)
+    first = method.random_labels(index, labels, 10)
+    assert torch.equal(first, method.random_labels(index, labels, 10))
+    assert torch.equal(first[[7, 3]], method.random_labels(index[[7, 3]], labels[[7, 3]], 10))
+    method.epoch = 1
+    assert (first == method.random_labels(index, labels, 10)).float().mean() == pytest.approx(0.1, abs=0.01)
+    assert torch.bincount(first, minlength=10).float().div(20_000).sub(0.1).abs().max() < 0.01
+    wrong = registry.load("random_labels")(labels="wrong").random_labels(index, labels, 10)
+    assert (wrong != labels).all()
+    assert torch.bincount((wrong - labels) % 10, minlength=10)[1:].float().div(20_000).sub(1 / 9).abs().max() < 0.01
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_targets_equal_a_slow_computation(mode: str) -> None:
+    logits = RNG.normal(size=(9, 8)) * 3
+    expected = []
+    for p in softmax(logits / 2.0, axis=1):
+        keep = {
+            "soft": set(range(8)),
+            "hard": {int(p.argmax())},
+            "top": set(np.argsort(-p)[:3].tolist()),
+            "threshold": {i for i in range(8) if p[i] >= 0.02},
+        }[mode]
+        q = np.array([p[i] if i in keep else 0.0 for i in range(8)])
+        expected.append(q / q.sum())
+    found = soft_targets(torch.tensor(logits), mode, temperature=2.0)
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-12)
+
+
+class _FixedTeacher(torch.nn.Module):
+    """Gives logits from the pixels that it is shown, and remembers them."""
+
+    def forward(self, pixel_values):
+        self.seen = pixel_values
+        from types import SimpleNamespace
+
+        return SimpleNamespace(logits=pixel_values.flatten(1)[:, :CLASSES])
+
+
+def test_local_teacher_distillation_weighs_and_softens_as_the_paper_does() -> None:
+    method = registry.load("local_teacher_distillation")(temperature=2.0, targets_from="soft")
+    method._teacher = _FixedTeacher()
+    views = torch.tensor(RNG.normal(size=(N, 3, 2, 2)))
+    found = loss_of(method, {"pixel_values": views})
+    assert torch.equal(method._teacher.seen, views[torch.tensor(FORGET)])  # the student's own augmented views
+    teacher = softmax(views.flatten(1)[:, :CLASSES].numpy() / 2.0, axis=1)
+    expected = np.where(FORGET, 2 * cross_entropy(teacher, LOGITS / 2.0), cross_entropy(ONE_HOT))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_knn_targets_are_label_shares_of_the_nearest_support() -> None:
+    images = tiny_images()
+    model = tiny_resnet(images)
+    split = training_examples(model, images, tiny_forget(images))
+    method = registry.load("local_teacher_knn")(n_support=20, k=5)
+    method.examples(model, split)
+    embeddings = _embeddings(model, images)
+    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    forget, retain = split.forget_rows.numpy(), split.retain_rows.numpy()
+    centre = embeddings[forget].mean(axis=0)
+    support = retain[np.argsort(-(unit[retain] @ (centre / np.linalg.norm(centre))), kind="stable")[:20]]
+    for row in forget:
+        nearest = support[np.argsort(-(unit[support] @ unit[row]), kind="stable")[:5]]
+        expected = np.bincount(images.labels[nearest], minlength=CLASSES) / 5
+        np.testing.assert_allclose(method._targets[row].numpy(), expected, atol=1e-6)
+
+
+def _embeddings(model, images) -> np.ndarray:
+    from unlearn_audit.models import predict
+
+    return predict(model, images).embeddings.astype(np.float64)
+
+
+@pytest.mark.parametrize("support", ["nearest", "farthest", "random"])
+def test_support_is_chosen_by_proximity_among_retain_examples(support: str) -> None:
+    from unlearn_audit.methods.support import choose
+
+    rows, proximity = torch.arange(10, 30), torch.tensor(RNG.normal(size=20))
+    chosen = choose(rows, proximity, 6, choice=support, seed=1)
+    assert len(chosen) == 6 and set(chosen.tolist()) <= set(rows.tolist())
+    order = rows[proximity.argsort(descending=True)].tolist()
+    expected = {"nearest": order[:6], "farthest": order[-6:]}
+    if support in expected:
+        assert sorted(chosen.tolist()) == sorted(expected[support])
+    else:
+        assert torch.equal(chosen, choose(rows, None, 6, choice="random", seed=1))
+        assert not torch.equal(chosen, choose(rows, None, 6, choice="random", seed=2))
+
+
+def test_retain_share_and_choice_pick_the_retain_rows() -> None:
+    images = tiny_images()
+    model = tiny_resnet(images)
+    split = training_examples(model, images, tiny_forget(images))
+    method = registry.load("local_teacher_knn")(retain_share=0.25, retain_choice="nearest", n_support=10)
+    rows = method.examples(model, split).rows
+    assert len(rows) == 8 + 14
+    kept = rows[8:]
+    cut = method._proximity.sort(descending=True).values[13]
+    proximity = dict(zip(split.retain_rows.tolist(), method._proximity.tolist(), strict=True))
+    assert all(proximity[int(row)] >= cut for row in kept)
+    whole = registry.load("random_labels")(retain_share=0.0).examples(model, split).rows
+    assert torch.equal(whole, split.forget_rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("random_labels", {"labels": "some"}),
+        ("gradient_ascent", {"retain_share": 1.5}),
+        ("gradient_ascent", {"order": "backwards"}),
+        ("salun", {"saliency_share": 0.0}),
+        ("local_teacher_distillation", {"targets_from": "argmax"}),
+        ("local_teacher_distillation", {"n_support": 0}),
+        ("local_teacher_distillation", {"temperature": 0.0}),
+        ("local_teacher_knn", {"k": 0}),
+        ("local_teacher_knn", {"support": "closest"}),
+    ],
+)
+def test_wrong_hyperparameters_are_named(name: str, wrong: dict) -> None:
+    (key,) = wrong
+    with pytest.raises(ConfigurationError, match=f"expected {key} to be"):
+        registry.load(name)(**wrong)
