@@ -86,7 +86,7 @@ def _metadata(model: nn.Module, data: Images | ImageData, precision: str, model_
     }
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: weights moved inside it could never be trained again
 def _forward(
     model: nn.Module, images: Images, batch_size: int, embeddings: bool, dtype: torch.dtype | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
