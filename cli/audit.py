@@ -53,7 +53,7 @@ def run(
     """
     from unlearn_audit.audit.folder import AuditRequest, run_audit, save_audit
     from unlearn_audit.experiment.config import read_audit
-    from unlearn_audit.reporting import render_folder
+    from unlearn_audit.reporting.folder import render_folder
 
     from .tables import show_report
 

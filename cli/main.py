@@ -10,7 +10,21 @@ import typer
 from unlearn_audit import __version__
 from unlearn_audit.errors import ConfigurationError, UnlearnAuditError
 
-from . import demo, init, measures, methods, neighbourhoods, predict, run, train, unlearn
+from . import (
+    audit,
+    demo,
+    init,
+    measures,
+    methods,
+    neighbourhoods,
+    predict,
+    push,
+    report,
+    run,
+    train,
+    unlearn,
+    verify,
+)
 
 app = typer.Typer(
     name="unlearn-audit",
@@ -20,7 +34,12 @@ app = typer.Typer(
     rich_markup_mode=None,  # help without importing rich is three times as fast
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-COMMANDS = (demo, init, run, train, unlearn, predict, methods, measures, neighbourhoods)
+COMMANDS = (
+    *(demo, init, run),
+    *(train, unlearn, predict, audit),
+    *(verify, report, push),
+    *(methods, measures, neighbourhoods),
+)
 for _command in COMMANDS:
     app.command(_command.__name__.rpartition(".")[2])(_command.run)
 

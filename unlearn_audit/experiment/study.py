@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,10 +10,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from unlearn_audit.audit.folder import read_manifest
 from unlearn_audit.data import ForgetSet, ImageData
+from unlearn_audit.errors import ConfigurationError, did_you_mean
 from unlearn_audit.experiment.config import MethodConfig, StudyConfig, as_json
 from unlearn_audit.experiment.engines import registry as engines
-from unlearn_audit.experiment.stages import Listener, Silence, Stage, Store, stage_named, with_needs
+from unlearn_audit.experiment.stages import MANIFEST, Listener, Silence, Stage, Store, stage_named, with_needs
 from unlearn_audit.training import TrainingConfig
 
 # Fields of a training that do not change its result.
@@ -182,6 +185,29 @@ class Planner:
             settings={"sources": self._sources(), "threads": self.config.threads, **settings},
             needs=dict(needs),
         )
+
+
+def model_folder_of(report: str | Path, candidate: str | None = None) -> Path:
+    """Return the folder of a candidate's model, for a report that a study made.
+
+    Raises:
+        ConfigurationError: where there is no such candidate, or the report is not a study's.
+    """
+    report = Path(report)
+    candidates = read_manifest(report).request.candidates
+    if candidate is None and len(candidates) == 1:
+        (candidate,) = candidates
+    if candidate not in candidates:
+        hint = did_you_mean(str(candidate), candidates)
+        raise ConfigurationError(f"Expected the name of one candidate, got {candidate!r}.{hint}")
+    predictions = (report / candidates[candidate].predictions[0]).parent
+    manifest = predictions / MANIFEST
+    if not manifest.is_file():
+        raise ConfigurationError(
+            f"Expected the report of a study to find the model of {candidate!r}, got another. Give its folder."
+        )
+    model = json.loads(manifest.read_text(encoding="utf-8"))["needs"]["model"]
+    return predictions.parent / model / "model"
 
 
 def _link(link: Path, target: Path) -> None:

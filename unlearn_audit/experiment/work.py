@@ -9,13 +9,11 @@ from functools import lru_cache, wraps
 from statistics import fmean
 from typing import Any
 
-import pyarrow.parquet as pq
 import torch
 from torch import nn
 from transformers import TrainerCallback
 
-from unlearn_audit.audit.folder import AuditRequest, ModelFiles, run_audit, save_audit, seal
-from unlearn_audit.audit.report import AuditReport
+from unlearn_audit.audit.folder import AuditRequest, ModelFiles, run_audit, save_audit
 from unlearn_audit.audit.verdict import Policy
 from unlearn_audit.data import ForgetSet, ImageData
 from unlearn_audit.errors import DataError
@@ -23,7 +21,7 @@ from unlearn_audit.experiment.config import DataConfig, ForgetConfig, MethodConf
 from unlearn_audit.experiment.stages import Stage, Work
 from unlearn_audit.models import create_model, load_model, predict, save_model, weights_hash
 from unlearn_audit.neighbourhoods.strata import NeighbourhoodConfig
-from unlearn_audit.reporting.html import write_html
+from unlearn_audit.reporting.folder import render_folder
 from unlearn_audit.training import TrainingConfig, TrainingRun, fit, unlearn
 
 
@@ -211,7 +209,5 @@ def report(work: Work) -> Mapping[str, Any]:
     folder = work.folder / "report"
     shutil.copytree(work.needs["audit"] / "report", folder, dirs_exist_ok=True)
     data, _ = load_examples(work.stage)
-    found = AuditReport.load(folder)
-    write_html(found, pq.read_table(folder / "examples.parquet"), folder / "report.html", images=data)
-    seal(folder)
-    return {}
+    written = render_folder(folder, images=data)
+    return {"written": sorted(path.relative_to(folder).as_posix() for path in written)}

@@ -1,0 +1,57 @@
+"""`unlearn-audit push`: a model with its audit to the Hub, in one commit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import quiet
+
+
+def run(
+    folder: Annotated[Path, typer.Argument(help="The report's folder.")],
+    repo_id: Annotated[str, typer.Option("--repo-id", help="user/name on the Hub.")],
+    candidate: Annotated[str | None, typer.Option(help="Which candidate; needed where there are several.")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Folder of the candidate's model. [default: that of the study]")
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="Make a private repository, if it is new.")] = False,
+    revision: Annotated[str | None, typer.Option(help="Branch to push to.")] = None,
+    license: Annotated[str | None, typer.Option(help="For the card's metadata, for example apache-2.0.")] = None,
+    base_model: Annotated[str | None, typer.Option(help="Hub id of the model before unlearning.")] = None,
+    include_forget_ids: Annotated[
+        bool, typer.Option("--include-forget-ids", help="Publish who was forgotten, and all predictions.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be pushed; push nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Push without a verdict too.")] = False,
+) -> None:
+    """Publish a candidate with its audit on the Hub.
+
+    Weights, configuration, card and report go into one commit. Who was forgotten stays here.
+    """
+    quiet()
+    from unlearn_audit.experiment.study import model_folder_of
+    from unlearn_audit.reporting.hub import Destination, push
+    from unlearn_audit.reporting.publication import PublishChoices
+
+    choices = PublishChoices(
+        candidate=candidate,
+        force=force,
+        include_forget_ids=include_forget_ids,
+        license=license,
+        base_model=base_model,
+    )
+    pushed = push(
+        folder,
+        Destination(repo_id, private=private, revision=revision),
+        model_folder=model or model_folder_of(folder, candidate),
+        choices=choices,
+        dry_run=dry_run,
+    )
+    for path, size in pushed.files.items():
+        typer.echo(f"{size:>12,} bytes  {path}")
+    for sentence in pushed.withheld:
+        typer.echo(sentence)
+    typer.echo(f"Pushed to {pushed.url}" if pushed.url else "Nothing was pushed.")

@@ -1,0 +1,48 @@
+"""`unlearn-audit report`: what people read, made again from an audit's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unlearn_audit.errors import ConfigurationError
+
+from .options import DataSettings, load_data, quiet
+
+
+def run(
+    folders: Annotated[list[Path], typer.Argument(help="A report's folder; several are compared in one file.")],
+    formats: Annotated[str, typer.Option("--format", help="Of html, md, plots and pdf-ready, with commas.")] = (
+        "html,md,plots"
+    ),
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The HTML file, where several are compared.")
+    ] = None,
+    data: Annotated[str | None, typer.Option("--data", help="Gives the pictures: a Hub id, a folder, digits.")] = None,
+    data_settings: DataSettings = None,
+    include_forget_images: Annotated[
+        bool, typer.Option("--include-forget-images", help="Embed forgotten images too; they may be personal data.")
+    ] = False,
+    no_images: Annotated[bool, typer.Option("--no-images", help="Embed no images.")] = False,
+) -> None:
+    """Make a report's HTML, cards and plots again.
+
+    Images are embedded where --data says where they are.
+    """
+    quiet()
+    from unlearn_audit.reporting.folder import compare_folders, render_folder
+    from unlearn_audit.reporting.html import HtmlChoices
+
+    images = None if data is None or no_images else load_data(data, data_settings)
+    choices = HtmlChoices(include_forget_images=include_forget_images)
+    if len(folders) == 1:
+        if output is not None:
+            raise ConfigurationError("Expected --output only where several folders are compared.")
+        written = render_folder(folders[0], images=images, choices=choices, formats=formats.split(","))
+    else:
+        path = output or Path("comparison.html")
+        written = [compare_folders(folders, path, images=images, choices=choices)]
+    for path in written:
+        typer.echo(path)
