@@ -21,6 +21,7 @@ SPLITS = ("train", "test")
 _SHOWN = 3  # offending ids in a message
 _TINY = np.finfo(np.float32).tiny
 ROW_GROUP = 16_384
+_READ_BUFFER = 1 << 20  # bytes read ahead; without it a column's whole row group is read at once
 
 
 class PredictionSource(Protocol):
@@ -140,7 +141,7 @@ class PredictionsFile:
         self.path = Path(path)
         self.name = self.path.name
         try:
-            self._file = pq.ParquetFile(self.path)
+            self._file = pq.ParquetFile(self.path, buffer_size=_READ_BUFFER)
         except (OSError, pa.ArrowInvalid) as error:
             raise PredictionsError(f"Expected a Parquet file of predictions, got {str(path)!r}: {error}") from error
         self._columns = set(self._file.schema_arrow.names)
@@ -174,12 +175,17 @@ class PredictionsFile:
         """Yield the logits (m, c) of all rows in order, m at most `size`. Probabilities become their logarithms."""
         column = "logits" if "logits" in self._columns else "probabilities"
         start = 0
-        for batch in self._file.iter_batches(batch_size=size, columns=[column]):
+        for batch in self._batches(size, column):
             values = _matrix(self.name, column, batch.column(0))
             ids = self.example_ids[start : start + len(values)]
             check_finite(self.name, column, values, ids)
             yield values if column == "logits" else _log_probabilities(self.name, values, ids)
             start += len(values)
+
+    def _batches(self, size: int, column: str) -> Iterator[Any]:
+        """Yield a column's record batches. A reader over all row groups keeps them all, so each gets its own."""
+        for group in range(self._file.num_row_groups):
+            yield from self._file.iter_batches(batch_size=size, row_groups=[group], columns=[column])
 
     def load_embeddings(self) -> np.ndarray | None:
         """Return the embeddings (n, d), or None if the file has none."""
