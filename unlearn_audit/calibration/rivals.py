@@ -1,0 +1,114 @@
+"""Other tests than the one that verdicts use, for comparison: each maps one group's scores to a p-value.
+
+All take stratum means of a group of audits: `candidate` (B, K, G), d(u, r_k), and `references` (B, K, K, G), and
+return p-values (B, G). B audits, K references, G groups of examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.stats import t
+
+Test = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def _leave_one_out(references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return D and F of each reference against the others, (B, K, G) each."""
+    k = references.shape[1]
+    total, row = references.sum((1, 2)), references.sum(2)
+    return row / (k - 1), (total[:, None] - 2 * row) / ((k - 1) * (k - 2))
+
+
+def _floor(references: np.ndarray) -> np.ndarray:
+    k = references.shape[1]
+    return references.sum((1, 2)) / (k * (k - 1))
+
+
+def _one_more(score: np.ndarray, spread: np.ndarray, k: int, df: np.ndarray | int | None = None) -> np.ndarray:
+    """P-value of a score as one more draw beside K."""
+    return t.sf(score / (spread * np.sqrt(1 + 1 / k)), k - 1 if df is None else df)
+
+
+def log_ratio(candidate: np.ndarray, references: np.ndarray) -> np.ndarray:
+    """Log-ratio; leave-one-out values taken as they are, around their own mean."""
+    k = references.shape[1]
+    null = np.log(np.divide(*_leave_one_out(references)))
+    score = np.log(candidate.mean(1) / _floor(references)) - null.mean(1)
+    return _one_more(score, null.std(1, ddof=1), k)
+
+
+def log_ratio_scaled(candidate: np.ndarray, references: np.ndarray) -> np.ndarray:
+    """Log-ratio; leave-one-out values scaled by (K - 1) / K: the test that verdicts use."""
+    k = references.shape[1]
+    null = np.log(np.divide(*_leave_one_out(references))) * (k - 1) / k
+    return _one_more(np.log(candidate.mean(1) / _floor(references)), null.std(1, ddof=1), k)
+
+
+def log_ratio_pooled(candidate: np.ndarray, references: np.ndarray) -> np.ndarray:
+    """The same with one variance for all groups, and Satterthwaite's degrees of freedom for their correlation."""
+    k, groups = references.shape[1], references.shape[3]
+    null = np.log(np.divide(*_leave_one_out(references))) * (k - 1) / k
+    centred = null - null.mean(1, keepdims=True)
+    covariance = np.einsum("bkg,bkh->bgh", centred, centred) / (k - 1)
+    trace = np.trace(covariance, axis1=1, axis2=2)
+    df = (k - 1) * trace**2 / (covariance**2).sum((1, 2))
+    score = np.log(candidate.mean(1) / _floor(references))
+    return _one_more(score, np.sqrt(trace / groups)[:, None], k, df[:, None])
+
+
+def _among_all(candidate: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the log mean discrepancy to the K others, of the candidate (B, G) and of each reference (B, K, G)."""
+    k = references.shape[1]
+    return np.log(candidate.mean(1)), np.log((references.sum(2) + candidate) / k)
+
+
+def exchangeable(candidate: np.ndarray, references: np.ndarray) -> np.ndarray:
+    """Each of the K + 1 models against the K others, so that under the null all are exchangeable; then a t-test."""
+    own, null = _among_all(candidate, references)
+    return _one_more(own - null.mean(1), null.std(1, ddof=1), references.shape[1])
+
+
+def rank(candidate: np.ndarray, references: np.ndarray) -> np.ndarray:
+    """The candidate's rank among the K + 1 models: exact, and never below 1 / (K + 1)."""
+    own, null = _among_all(candidate, references)
+    return (1 + (null >= own[:, None]).sum(1)) / (references.shape[1] + 1)
+
+
+def excess(candidate: np.ndarray, references: np.ndarray) -> np.ndarray:
+    """The plain excess D - F in place of the log-ratio, scaled in the same way."""
+    k = references.shape[1]
+    null = np.subtract(*_leave_one_out(references)) * (k - 1) / k
+    return _one_more(candidate.mean(1) - _floor(references), null.std(1, ddof=1), k)
+
+
+TESTS: dict[str, Test] = {
+    "log-ratio, scaled (used)": log_ratio_scaled,
+    "log-ratio, as in the first design": log_ratio,
+    "log-ratio, variance pooled over groups": log_ratio_pooled,
+    "K + 1 exchangeable models": exchangeable,
+    "excess, scaled": excess,
+    "rank": rank,
+}
+
+
+def beyond(candidate: np.ndarray, references: np.ndarray, relative: float, alpha: float) -> np.ndarray:
+    """Tell (B, G) where the jackknife's lower bound of D / F is above 1 + relative: a failure needs this too."""
+    k = references.shape[1]
+    _, floors = _leave_one_out(references)
+    without = np.log((candidate.sum(1, keepdims=True) - candidate) / (k - 1) / floors)
+    error = np.sqrt((k - 1) ** 2 / k * without.var(1, ddof=1))
+    score = np.log(candidate.mean(1) / _floor(references))
+    return score - t.isf(alpha, k - 1) * error > np.log1p(relative)
+
+
+def rejected(p_values: np.ndarray, alpha: float) -> np.ndarray:
+    """Tell (B, G) which hypotheses Holm's procedure rejects at family level alpha."""
+    b, g = p_values.shape
+    order = np.argsort(p_values, axis=1)
+    steps = np.take_along_axis(p_values, order, 1) * (g - np.arange(g))
+    steps = np.maximum.accumulate(steps, axis=1)
+    found = np.empty((b, g), bool)
+    np.put_along_axis(found, order, steps <= alpha, 1)
+    return found

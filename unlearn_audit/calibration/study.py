@@ -1,0 +1,177 @@
+"""The calibration study: how often verdicts are right, for K = 3, 4, 5 and 8 references."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from unlearn_audit.audit.verdict import Policy
+from unlearn_audit.calibration import rivals
+from unlearn_audit.calibration.draws import (
+    HONEST,
+    Means,
+    Shares,
+    draw,
+    measure,
+    verdict_shares,
+    withheld_share,
+)
+from unlearn_audit.calibration.pool import KINDS, PoolSize, load_pool
+from unlearn_audit.calibration.simulation import EFFECTS, simulate
+from unlearn_audit.errors import ConfigurationError
+
+NUM_REFERENCES = (3, 4, 5, 8)
+RELATIVE = (0.0, 0.25, 0.5)  # tolerances that are compared
+SPREADS = (0.02, 0.15)  # of model effects: about CIFAR-100's and the digits'
+
+
+@dataclass(frozen=True)
+class TestShares:
+    """How one test does at one K: shares of draws that some group rejects, honest and not.
+
+    Attributes:
+        alone: by kind, with Holm over groups and no tolerance.
+        tolerated: by kind, where the lower bound must be above the default tolerance too.
+    """
+
+    test: str
+    num_references: int
+    alone: dict[str, float]
+    tolerated: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """All that the study found.
+
+    Attributes:
+        policy: whose verdicts were studied.
+        draws: random audits a cell.
+        num_retrained: N, the pool's retrained models.
+        verdicts: by (kind, K, relative tolerance).
+        strata: by K, (S + 1,) share of honest candidates with p <= alpha in each retain stratum and the forget set.
+        withheld: by K, share of audits whose controls would withhold the verdict though all references are honest.
+        tests: each test at each K.
+        simulated: by (effects, spread, K).
+    """
+
+    policy: Policy
+    draws: int
+    num_retrained: int
+    verdicts: dict[tuple[str, int, float], Shares]
+    strata: dict[int, np.ndarray]
+    withheld: dict[int, float]
+    tests: list[TestShares]
+    simulated: dict[tuple[str, float, int], Shares]
+
+    @property
+    def holds(self) -> bool:
+        """Whether honest candidates fail in at most alpha of draws at every K, under the default policy."""
+        cells = [found for (kind, _, relative), found in self.verdicts.items() if kind == HONEST and relative == 0.25]
+        return all(found.failed <= self.policy.alpha for found in cells)
+
+
+def calibrate(
+    *,
+    size: PoolSize | None = None,
+    draws: int = 2000,
+    folder: str | Path | None = None,
+    output: str | Path | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+    seed: int = 0,
+) -> Calibration:
+    """Run the study; models that the cache does not hold are trained first.
+
+    Args:
+        size: of the pool.
+        draws: random audits a cell, at least 100.
+        folder: of the cache.
+        output: write the tables there, as Markdown.
+        progress: called with what comes next, how many steps are done, and how many there are.
+        seed: of the draws.
+    """
+    if draws < 100:
+        raise ConfigurationError(f"Expected at least 100 draws, got {draws}.")
+    pool = load_pool(size, folder=folder, progress=progress)
+    found = study(measure(pool), draws=draws, seed=seed, progress=progress)
+    if output is not None:
+        from unlearn_audit.calibration.tables import markdown
+
+        Path(output).write_text(markdown(found), encoding="utf-8")
+    return found
+
+
+def study(
+    means: Means, *, draws: int, seed: int = 0, progress: Callable[[str, int, int], None] | None = None
+) -> Calibration:
+    """Draw audits from measured means."""
+    policy = Policy()
+    rng = np.random.default_rng(seed)
+    tell = progress or (lambda *_: None)
+    kinds = [kind for kind in KINDS if kind == HONEST or kind in means.others]
+    verdicts, strata, withheld, tests = {}, {}, {}, []
+    for step, k in enumerate(NUM_REFERENCES):
+        tell(f"verdicts with {k} references", step, len(NUM_REFERENCES) + 1)
+        for kind in kinds:
+            for relative in RELATIVE if kind in (HONEST, "original") else (policy.relative,):
+                used = dataclasses.replace(policy, relative=relative)
+                verdicts[kind, k, relative] = verdict_shares(
+                    lambda kind=kind, k=k: draw(means, kind, k, rng), used, draws
+                )
+        strata[k] = _stratum_shares(means, k, policy, draws, rng)
+        withheld[k] = withheld_share(means, k, policy, draws // 4, rng) if k > 3 else 0.0
+        tests += _test_shares(means, k, policy, draws, kinds, rng)
+    tell("simulation", len(NUM_REFERENCES), len(NUM_REFERENCES) + 1)
+    simulated = {
+        (effects, spread, k): verdict_shares(
+            lambda effects=effects, spread=spread, k=k: simulate(k, spread, effects, rng), policy, draws
+        )
+        for effects in EFFECTS
+        for spread in SPREADS
+        for k in NUM_REFERENCES
+    }
+    count = means.num_retrained
+    return Calibration(policy, draws, count, verdicts, strata, withheld, tests, simulated)
+
+
+def _stacked(means: Means, kind: str, k: int, draws: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """Draw audits as arrays over retain strata and forget set: (B, K, S + 1), (B, K, K, S + 1), and counts (S,)."""
+    found = [draw(means, kind, k, rng) for _ in range(draws)]
+    candidate = [np.concatenate([d.candidate["retain"], d.candidate["forget"]], axis=-1)[0] for d in found]
+    between = [np.concatenate([d.references["retain"], d.references["forget"]], axis=-1) for d in found]
+    return np.stack(candidate), np.nan_to_num(np.stack(between)), found[0].counts["retain"]
+
+
+def _stratum_shares(means: Means, k: int, policy: Policy, draws: int, rng: np.random.Generator) -> np.ndarray:
+    candidate, references, _ = _stacked(means, HONEST, k, draws, rng)
+    return (rivals.log_ratio_scaled(candidate, references) <= policy.alpha).mean(axis=0)
+
+
+def _test_shares(
+    means: Means, k: int, policy: Policy, draws: int, kinds: list[str], rng: np.random.Generator
+) -> list[TestShares]:
+    """Compare all tests on the same draws, on the groups that verdicts rest on."""
+    alone: dict[str, dict[str, float]] = {name: {} for name in rivals.TESTS}
+    tolerated: dict[str, dict[str, float]] = {name: {} for name in rivals.TESTS}
+    for kind in kinds:
+        candidate, references, counts = _stacked(means, kind, k, draws, rng)
+        candidate, references = (_verdict_groups(values, counts, policy) for values in (candidate, references))
+        far = rivals.beyond(candidate, references, policy.relative, policy.alpha)
+        for name, test in rivals.TESTS.items():
+            rejected = rivals.rejected(test(candidate, references), policy.alpha)
+            alone[name][kind] = float(rejected.any(axis=1).mean())
+            tolerated[name][kind] = float((rejected & far).any(axis=1).mean())
+    return [TestShares(name, k, alone[name], tolerated[name]) for name in rivals.TESTS]
+
+
+def _verdict_groups(values: np.ndarray, counts: np.ndarray, policy: Policy) -> np.ndarray:
+    """From retain strata and forget set (…, S + 1) to nearest, all retain examples and forget set (…, 3)."""
+    weights = np.zeros((len(counts) + 1, 3))
+    weights[: policy.nearest, 0] = counts[: policy.nearest] / counts[: policy.nearest].sum()
+    weights[:-1, 1] = counts / counts.sum()
+    weights[-1, 2] = 1
+    return values @ weights

@@ -1,0 +1,147 @@
+"""The calibration study as Markdown tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from unlearn_audit.calibration.draws import HONEST, Shares
+from unlearn_audit.calibration.rivals import TESTS
+from unlearn_audit.calibration.simulation import EFFECTS
+from unlearn_audit.calibration.study import NUM_REFERENCES, RELATIVE, SPREADS, Calibration
+
+INTRODUCTION = """# How often verdicts are right
+
+Made by `unlearn-audit calibrate --output docs/calibration.md`; do not edit by hand. {retrained} ResNet-8 models were
+retrained on the embedded digits without half of class {forgotten}, and differ only in their seed. In each of {draws}
+random audits a cell, K of them are the references and another model is the candidate. Policy: {policy}.
+
+Shares are in percent. "pools" is a 95 % interval that also counts the candidates as drawn anew: it says what another
+pool might have shown; the other interval holds for this pool.
+"""
+
+
+def markdown(found: Calibration) -> str:
+    """Return the whole document."""
+    policy = found.policy
+    described = (
+        f"measure `{policy.measure}`, populations {' and '.join(policy.populations)}, nearest {policy.strata} of 10 "
+        f"strata together and each whole population, tolerance the larger of {policy.absolute} and {policy.relative} "
+        f"times the noise floor, alpha {policy.alpha}"
+    )
+    parts = [
+        INTRODUCTION.format(retrained=found.num_retrained, forgotten=8, draws=found.draws, policy=described),
+        _honest(found),
+        _power(found),
+        _tolerances(found),
+        _strata(found),
+        _tests(found),
+        _simulated(found),
+    ]
+    return "\n".join(parts)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _interval(bounds: tuple[float, float]) -> str:
+    return f"{_percent(bounds[0])} to {_percent(bounds[1])}"
+
+
+def _honest(found: Calibration) -> str:
+    rows = []
+    for k in NUM_REFERENCES:
+        cell = found.verdicts[HONEST, k, found.policy.relative]
+        rows.append(
+            [
+                str(k),
+                f"**{_percent(cell.failed)}**",
+                _interval(cell.interval),
+                _interval(cell.over_models),
+                _percent(cell.passed),
+                _percent(cell.inconclusive),
+                _percent(found.withheld[k]) if k > 3 else "not possible",
+            ]
+        )
+    head = ("K", "fail", "95 %", "95 %, pools", "pass", "inconclusive", "withheld by controls")
+    holds = "holds" if found.holds else "does not hold"
+    alpha = _percent(found.policy.alpha)
+    return (
+        f"## Honest candidates\n\nA retrained model as the candidate. The bar, at most {alpha} % failing at every K, "
+        f"{holds}.\n\n{_table(head, rows)}"
+    )
+
+
+def _power(found: Calibration) -> str:
+    kinds = list(dict.fromkeys(kind for kind, _, _ in found.verdicts if kind != HONEST))
+    rows = [
+        [kind, *(_outcomes(found.verdicts[kind, k, found.policy.relative]) for k in NUM_REFERENCES)] for kind in kinds
+    ]
+    text = (
+        "## Power\n\nOther candidates: fail / inconclusive / pass. The original did nothing at all, the noisy original "
+        "nothing but add noise to its weights, and the wrong set is a model retrained without half of another class: "
+        "none of the three is damaged, so that only what they still know of the forget set and its neighbourhood can "
+        "tell them from a retrained model.\n\n"
+    )
+    return text + _table(("candidate", *(f"K = {k}" for k in NUM_REFERENCES)), rows)
+
+
+def _outcomes(cell: Shares) -> str:
+    return f"{100 * cell.failed:.0f} / {100 * cell.inconclusive:.0f} / {100 * cell.passed:.0f}"
+
+
+def _tolerances(found: Calibration) -> str:
+    rows = [
+        [kind, f"{relative}", *(_outcomes(found.verdicts[kind, k, relative]) for k in NUM_REFERENCES)]
+        for kind in (HONEST, "original")
+        for relative in RELATIVE
+    ]
+    head = ("candidate", "relative tolerance", *(f"K = {k}" for k in NUM_REFERENCES))
+    return f"## Tolerance\n\nfail / inconclusive / pass, by the relative tolerance.\n\n{_table(head, rows)}"
+
+
+def _strata(found: Calibration) -> str:
+    size = len(found.strata[NUM_REFERENCES[0]]) - 1
+    rows = [[str(k), *(_percent(share) for share in found.strata[k])] for k in NUM_REFERENCES]
+    head = ("K", *(f"retain {i}" for i in range(size)), "forget")
+    return (
+        "## Single strata\n\nShare of honest candidates with p at most alpha in one stratum, before any correction and "
+        f"without a tolerance. Retain 0 is the nearest tenth.\n\n{_table(head, rows)}"
+    )
+
+
+def _tests(found: Calibration) -> str:
+    kinds = list(found.tests[0].alone)
+    head = ("test", "K", *kinds)
+    parts = []
+    for title, field in (
+        ("### p-values alone (Holm over groups)", "alone"),
+        ("### with the lower bound above the default tolerance, as verdicts ask", "tolerated"),
+    ):
+        rows = [
+            [name, str(cell.num_references), *(f"{100 * getattr(cell, field)[kind]:.1f}" for kind in kinds)]
+            for name in TESTS
+            for cell in found.tests
+            if cell.test == name
+        ]
+        parts.append(f"{title}\n\n{_table(head, rows)}")
+    return "## Tests compared\n\nShare of draws in which some group rejects, on the same draws.\n\n" + "\n".join(parts)
+
+
+def _simulated(found: Calibration) -> str:
+    rows = [
+        [effects, f"{spread}", *(_outcomes(found.simulated[effects, spread, k]) for k in NUM_REFERENCES)]
+        for effects in EFFECTS
+        for spread in SPREADS
+    ]
+    head = ("model effects", "their spread", *(f"K = {k}" for k in NUM_REFERENCES))
+    return (
+        "## Simulation\n\nHonest candidates under a random-effects model of log discrepancies: fail / inconclusive / "
+        "pass. A spread of 0.02 is near what ResNet-20 shows on CIFAR-100, 0.15 what ResNet-8 shows on digits.\n\n"
+        f"{_table(head, rows)}"
+    )
