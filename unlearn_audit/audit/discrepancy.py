@@ -7,7 +7,7 @@ number of classes times the number of examples.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from unlearn_audit.audit.predictions import PredictionSource, matching_rows
 from unlearn_audit.measures._measure import Measure
-from unlearn_audit.measures._outputs import Outputs, plogp
+from unlearn_audit.measures._outputs import Outputs
 
 CHUNK_NUMBERS = 1 << 19  # logits of one model in a chunk: small enough for the processor's cache
 
@@ -96,8 +96,8 @@ def discrepancies(
     size = chunk or max(64, CHUNK_NUMBERS // first.num_classes)
     labels = torch.tensor(first.labels)
     groups = torch.from_numpy(np.asarray(group, dtype=np.int64))
-    sums = [_Sums(measure, len(models), len(references), num_groups) for measure in measures]
-    scores: list[list[ExampleScores]] = [[] for _ in sources]
+    sums = [_Sums(measure, len(models), len(references), num_groups, len(labels)) for measure in measures]
+    scores = [_empty_scores(len(labels)) for _ in sources]
     streams = [_aligned_chunks(s, r, size) for s, r in zip(sources, rows, strict=True)]
     for start, logits in zip(range(0, len(labels), size), zip(*streams, strict=True), strict=True):
         part = slice(start, start + size)
@@ -107,10 +107,10 @@ def discrepancies(
         ]
         membership = _one_hot(groups[part], num_groups)
         for total in sums:
-            total.add(outputs[: len(models)], outputs[len(models) :], membership)
+            total.add(part, outputs[: len(models)], outputs[len(models) :], membership)
         for found, output in zip(scores, outputs, strict=True):
-            found.append(_scores(output))
-    return [total.result() for total in sums], [_joined(parts) for parts in scores]
+            _fill_scores(found, part, output)
+    return [total.result() for total in sums], scores
 
 
 def _aligned_chunks(source: PredictionSource, rows: np.ndarray | None, size: int) -> Iterator[np.ndarray]:
@@ -136,47 +136,49 @@ def _one_hot(group: Tensor, num_groups: int) -> Tensor:
     return (group[:, None] == torch.arange(num_groups)).to(torch.float64)
 
 
-def _scores(outputs: Outputs) -> ExampleScores:
+def _empty_scores(n: int) -> ExampleScores:
+    return ExampleScores(np.empty(n, np.int64), np.empty(n, bool), *(np.empty(n, np.float32) for _ in range(4)))
+
+
+def _fill_scores(scores: ExampleScores, part: slice, outputs: Outputs) -> None:
     rest = (1 - outputs.probabilities).clamp_min(torch.finfo(torch.float32).tiny).log()
     label = outputs.labels[:, None]
     others = (outputs.probabilities * rest).scatter(1, label, 0).sum(dim=1)
     confidence = outputs.label_log_probability.exp()
-    modified = -(1 - confidence) * outputs.label_log_probability - others
-    found = (
-        outputs.top1,
-        outputs.correct,
-        confidence,
-        -plogp(outputs.probabilities),
-        modified,
-        outputs.margin,
-    )
-    return ExampleScores(*(tensor.numpy() for tensor in found))
-
-
-def _joined(parts: Sequence[ExampleScores]) -> ExampleScores:
-    names = ExampleScores.__dataclass_fields__
-    return ExampleScores(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    scores.top1[part] = outputs.top1
+    scores.correct[part] = outputs.correct
+    scores.confidence[part] = confidence
+    scores.entropy[part] = -outputs.entropy_terms
+    scores.modified_entropy[part] = -(1 - confidence) * outputs.label_log_probability - others
+    scores.margin[part] = outputs.margin
 
 
 @dataclass(eq=False)
 class _Sums:
-    """Group sums of one measure, chunk after chunk, in float64."""
+    """Group sums of one measure, chunk after chunk, in float64, and its pointwise values.
+
+    These go into arrays that are there from the start: small pieces kept from each chunk would lie between the chunks'
+    large ones, which then could not be given back.
+    """
 
     measure: Measure
     num_models: int
     num_references: int
     num_groups: int
-    _pointwise: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
+    num_examples: int
 
     def __post_init__(self) -> None:
-        k = self.num_references
+        k, n = self.num_references, self.num_examples
         self._models = torch.zeros(self.num_models * k, self.num_groups, dtype=torch.float64)
         self._references = torch.zeros(k * k, self.num_groups, dtype=torch.float64)
         self._model_counts = torch.zeros(self.num_groups, dtype=torch.float64)
         self._reference_counts = torch.zeros(k, self.num_groups, dtype=torch.float64)
+        self._pointwise = torch.full((self.num_models, n), torch.nan)
+        self._posing = torch.full((k, n), torch.nan)
+        self._floor = torch.full((n,), torch.nan)
 
-    def add(self, models: list[Outputs], references: list[Outputs], membership: Tensor) -> None:
-        """Add a chunk of n examples, whose groups are the one-hot rows of `membership` (n, G)."""
+    def add(self, part: slice, models: list[Outputs], references: list[Outputs], membership: Tensor) -> None:
+        """Add the n examples of `part`, whose groups are the one-hot rows of `membership` (n, G)."""
         n, k = len(membership), self.num_references
         to_references = torch.stack([self.measure(u, r) for u in models for r in references] or [torch.zeros(n)])
         to_references = to_references[: len(models) * k]
@@ -186,7 +188,7 @@ class _Sums:
         self._references += (between * counted_without[:, None]).reshape(k * k, n).double() @ membership
         self._model_counts += counted.double() @ membership
         self._reference_counts += counted_without.double() @ membership
-        self._remember(to_references.view(-1, k, n), between, counted, counted_without)
+        self._remember(part, to_references.view(-1, k, n), between, counted.bool(), counted_without.bool())
 
     def _between(self, references: list[Outputs], n: int) -> Tensor:
         """Return d(r_k, r_l) as (K, K, n), 0 on the diagonal."""
@@ -214,20 +216,19 @@ class _Sums:
         agree = ((total == 0) | (total == k)).float()
         return agree, ((without == 0) | (without == k - 1)).float()
 
-    def _remember(self, to_references: Tensor, between: Tensor, counted: Tensor, counted_without: Tensor) -> None:
+    def _remember(
+        self, part: slice, to_references: Tensor, between: Tensor, counted: Tensor, counted_without: Tensor
+    ) -> None:
         k = self.num_references
         nan = torch.tensor(torch.nan)
-        pointwise = torch.where(counted.bool(), to_references.mean(dim=1), nan)
+        self._pointwise[:, part] = torch.where(counted, to_references.mean(dim=1), nan)
         if k == 1:
-            n = len(counted)
-            self._pointwise.append((pointwise, torch.full((1, n), torch.nan), torch.full((n,), torch.nan)))
             return
-        posing = torch.where(counted_without.bool(), between.sum(dim=1) / (k - 1), nan)
+        self._posing[:, part] = torch.where(counted_without, between.sum(dim=1) / (k - 1), nan)
         if self.measure.where_references_agree:
-            floor = torch.where(counted.bool(), torch.zeros(()), nan)
+            self._floor[part] = torch.where(counted, torch.zeros(()), nan)
         else:
-            floor = between.sum(dim=(0, 1)) / (k * (k - 1))
-        self._pointwise.append((pointwise, posing, floor))
+            self._floor[part] = between.sum(dim=(0, 1)) / (k * (k - 1))
 
     def result(self) -> Discrepancies:
         """Return the group means."""
@@ -235,13 +236,12 @@ class _Sums:
         models = self._models / self._model_counts
         references = self._references.view(k, k, groups) / self._reference_counts[:, None]
         references[torch.arange(k), torch.arange(k)] = torch.nan
-        pointwise, posing, floor = (torch.cat(parts, dim=-1) for parts in zip(*self._pointwise, strict=True))
         return Discrepancies(
             measure=self.measure,
             models=models.view(self.num_models, k, groups).numpy(),
             references=references.numpy(),
             counts=self._model_counts.numpy().astype(np.int64),
-            pointwise=pointwise.numpy(),
-            pointwise_references=posing.numpy(),
-            floor=floor.numpy(),
+            pointwise=self._pointwise.numpy(),
+            pointwise_references=self._posing.numpy(),
+            floor=self._floor.numpy(),
         )
