@@ -196,9 +196,7 @@ class LoopbackHub:
     async def _whoami(self, request: web.Request) -> web.Response:
         token = {"displayName": "test", "role": "write"}
         auth = {"type": "access_token", "accessToken": token}
-        return web.json_response(
-            {"type": "user", "id": "0", "name": OWNER, "fullname": "", "orgs": [], "auth": auth}
-        )
+        return web.json_response({"type": "user", "id": "0", "name": OWNER, "fullname": "", "orgs": [], "auth": auth})
 
     async def _validate_yaml(self, request: web.Request) -> web.Response:
         return web.json_response({"errors": [], "warnings": []})
@@ -256,10 +254,7 @@ class LoopbackHub:
         if commits is None:
             raise _missing("RevisionNotFound", f"Invalid rev id: {revision}")
         return web.json_response(
-            [
-                {"id": c.oid, "title": c.title, "message": "", "authors": [], "date": WHEN}
-                for c in reversed(commits)
-            ]
+            [{"id": c.oid, "title": c.title, "message": "", "authors": [], "date": WHEN} for c in reversed(commits)]
         )
 
     async def _tree(self, request: web.Request) -> web.Response:

@@ -1,0 +1,50 @@
+"""A real audit of real, small models: five networks of random weights, which differ as retrained models do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.reporting.samples import make_images
+from unlearn_audit.audit.folder import AuditRequest, ModelFiles, run_audit, save_audit
+from unlearn_audit.audit.verdict import Policy
+from unlearn_audit.data.forget import ForgetSet
+from unlearn_audit.models.loading import create_model, save_model
+from unlearn_audit.models.prediction import predict
+from unlearn_audit.neighbourhoods.strata import NeighbourhoodConfig
+
+NAMES = ("candidate", "original", "retrained-1", "retrained-2", "retrained-3")
+
+
+@dataclass(frozen=True)
+class Audited:
+    """The folder of an audit, the folder of the candidate's model, and the forget set."""
+
+    folder: Path
+    model_folder: Path
+    forget: ForgetSet
+
+
+def make_audited(base: Path) -> Audited:
+    """Save five models, their predictions and an audit of the first below `base`."""
+    images = make_images()
+    forget = ForgetSet.by_class(images.train, 8, fraction=0.5, seed=0)
+    for seed, name in enumerate(NAMES):
+        model = create_model("resnet8", images.train, seed=seed)
+        save_model(model, base / "models" / name)
+        predict(model, images, model_id=str(base / "models" / name)).save(base / f"{name}.parquet")
+    forget.save(base / "forget.json")
+    request = AuditRequest(
+        candidates={"candidate": ModelFiles(("candidate.parquet",), "random_labels", 0, 12.0, 400)},
+        references={f"retrained-{k}": ModelFiles((f"retrained-{k}.parquet",), None, k, 60.0, 4000) for k in (1, 2, 3)},
+        original=ModelFiles(("original.parquet",)),
+        forget="forget.json",
+        neighbourhood=NeighbourhoodConfig(number=3),
+        measures=("js", "confidence_gap"),
+        policy=Policy(populations=("retain", "test")),
+        title="Audit of half of class 8, seed 0",
+        configuration={"forget": {"class": 8, "fraction": 0.5, "seed": 0}},
+    )
+    found = run_audit(request, base=base, command="unlearn-audit run digits.yaml --set forget.seed=0")
+    save_audit(found, request, base / "report", base=base)
+    return Audited(base / "report", base / "models" / "candidate", forget)
