@@ -12,6 +12,7 @@ from unlearn_audit.audit.audit import AuditedModel, AuditSubject, audit
 from unlearn_audit.audit.folder import run_audit
 from unlearn_audit.audit.neighbours import neighbourhood_of
 from unlearn_audit.audit.report import AuditReport, json_schema
+from unlearn_audit.audit.verdict import Policy
 from unlearn_audit.errors import AuditError, ConfigurationError
 from unlearn_audit.measures import registry
 from unlearn_audit.neighbourhoods.strata import NeighbourhoodConfig
@@ -44,6 +45,22 @@ def test_figures_equal_plain_masks(tmp_path) -> None:
     assert (ledger["population"] == "forget").sum() == found.report.forget_set.size
     assert found.report.forget_set.class_counts == {"0": found.report.forget_set.size}
     assert (ledger["example_id"] == made_up(0).example_ids).all()
+
+
+def test_consensus_flip_counts_only_examples_on_which_references_agree(tmp_path) -> None:
+    request = dataclasses.replace(request_in(tmp_path), policy=Policy(measure="consensus_flip"))
+    found = run_audit(request, base=tmp_path)
+    retain = found.ledger.to_pandas().query("population == 'retain'")
+    correct = np.stack([retain[f"retrained-{k}.top1"] == retain["label"] for k in range(4)])
+    agree = correct.all(axis=0) | ~correct.any(axis=0)
+    overall = found.report.comparison("damaged", "retain", "consensus_flip").overall
+    assert 0 < overall.count == agree.sum() < len(retain)
+    mine = retain["damaged.top1"] == retain["label"]
+    assert overall.discrepancy == pytest.approx((mine != correct[0])[agree].mean())
+    others = correct[1:].all(axis=0) | ~correct[1:].any(axis=0)
+    posing = found.report.comparison("retrained-0", "retain", "consensus_flip").overall
+    assert posing.count == others.sum()
+    assert posing.discrepancy == pytest.approx((correct[0] != correct[1])[others].mean())
 
 
 def test_json_round_trip_is_exact(tmp_path) -> None:

@@ -225,14 +225,16 @@ class _Work:
             compared.append(
                 (
                     name,
-                    self._compare(found, index, policy, found.models[rows][:, :, part], references, pointwise),
+                    self._compare(
+                        found, index, policy, found.models[rows][:, :, part], references, pointwise, found.counts[part]
+                    ),
                 )
             )
         if len(references) > 1:
             for k, name in enumerate(self.subject.references):
                 posing, others = pose(references, k)
-                pointwise = found.pointwise_references[k]
-                compared.append((name, self._compare(found, index, policy, posing, others, pointwise)))
+                pointwise, counts = found.pointwise_references[k], found.reference_counts[k, part]
+                compared.append((name, self._compare(found, index, policy, posing, others, pointwise, counts)))
         return compared
 
     def _compare(
@@ -243,6 +245,7 @@ class _Work:
         candidate: np.ndarray,
         references: np.ndarray,
         pointwise: np.ndarray,
+        counts: np.ndarray,
     ) -> Comparison:
         here = self.population == index
         signed = found.measure.signed
@@ -258,7 +261,7 @@ class _Work:
         comparison = compare(
             candidate,
             references,
-            counts=self.counts[index],
+            counts=counts,
             signed=signed,
             sampling=sampling,
             nearest=policy.nearest,
@@ -380,7 +383,7 @@ def _share(value: float | None, whole: float | None) -> float | None:
 
 
 def _ledger(work: _Work, policy: Policy) -> pa.Table:
-    """One row an example; per model `.top1`, `.confidence`, and `.discrepancy` and `.excess` by the policy's measure."""
+    """One row an example; per model `.top1`, `.confidence`, `.discrepancy` and `.excess` (by the policy's measure)."""
     import pyarrow as pa
 
     first, found = work.subject.first, work.found[0]

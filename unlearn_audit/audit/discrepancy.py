@@ -1,7 +1,8 @@
 """Pointwise discrepancies of models from references, and their means by group, in one pass over logits.
 
 Memory holds one chunk of logits of every model, and for each measure a few numbers an example: nothing grows with the
-number of classes times the number of examples.
+number of classes times the number of examples. The exception is predictions whose rows are in another order than the
+first reference's: their logits are held whole.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class Discrepancies:
         models: (M, K, G) group means of d(u_m, r_k); NaN for an empty group.
         references: (K, K, G) group means of d(r_k, r_l), with r_k in the candidate's place; NaN on the diagonal.
         counts: (G,) examples that count in each group, for the models.
+        reference_counts: (K, G) the same for each reference against the others.
         pointwise: (M, n) float32: D(x), the mean over references; NaN where the measure is undefined.
         pointwise_references: (K, n) float32: the same for each reference against the others; NaN for K = 1.
         floor: (n,) float32: F(x), the mean over ordered pairs of references; NaN for K = 1.
@@ -59,6 +61,7 @@ class Discrepancies:
     models: np.ndarray
     references: np.ndarray
     counts: np.ndarray
+    reference_counts: np.ndarray
     pointwise: np.ndarray
     pointwise_references: np.ndarray
     floor: np.ndarray
@@ -241,6 +244,7 @@ class _Sums:
             models=models.view(self.num_models, k, groups).numpy(),
             references=references.numpy(),
             counts=self._model_counts.numpy().astype(np.int64),
+            reference_counts=self._reference_counts.numpy().astype(np.int64),
             pointwise=self._pointwise.numpy(),
             pointwise_references=self._posing.numpy(),
             floor=self._floor.numpy(),

@@ -272,7 +272,8 @@ def check_index(name: str, ids: np.ndarray, splits: np.ndarray, labels: np.ndarr
     foreign = ~np.isin(splits, SPLITS)
     if foreign.any():
         raise PredictionsError(
-            f"{name}: expected split to be 'train' or 'test', got {str(splits[foreign][0])!r} at {_first(ids[foreign])}."
+            f"{name}: expected split to be 'train' or 'test', got {str(splits[foreign][0])!r} at "
+            f"{_first(ids[foreign])}."
         )
     outside = (labels < 0) | (labels >= num_classes)
     if outside.any():
