@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from transformers import PreTrainedModel
+
 from tests.reporting.samples import make_images
 from unlearn_audit.audit.folder import AuditRequest, ModelFiles, run_audit, save_audit
 from unlearn_audit.audit.verdict import Policy
 from unlearn_audit.data.forget import ForgetSet
+from unlearn_audit.data.images import ImageData
 from unlearn_audit.models.loading import create_model, save_model
 from unlearn_audit.models.prediction import predict
 from unlearn_audit.neighbourhoods.strata import NeighbourhoodConfig
@@ -27,13 +30,27 @@ class Audited:
 
 def make_audited(base: Path) -> Audited:
     """Save five models, their predictions and an audit of the first below `base`."""
+    images, forget, candidate = make_references(base)
+    save_model(candidate, base / "models" / "candidate")
+    return Audited(audit_candidate(base, candidate, images), base / "models" / "candidate", forget)
+
+
+def make_references(base: Path) -> tuple[ImageData, ForgetSet, PreTrainedModel]:
+    """Save the forget set and the predictions of all models but the candidate, which is returned."""
     images = make_images()
     forget = ForgetSet.by_class(images.train, 8, fraction=0.5, seed=0)
-    for seed, name in enumerate(NAMES):
-        model = create_model("resnet8", images.train, seed=seed)
-        save_model(model, base / "models" / name)
-        predict(model, images, model_id=str(base / "models" / name)).save(base / f"{name}.parquet")
     forget.save(base / "forget.json")
+    models = {name: create_model("resnet8", images.train, seed=seed) for seed, name in enumerate(NAMES)}
+    for name in NAMES[1:]:
+        save_model(models[name], base / "models" / name)
+        predict(models[name], images, model_id=str(base / "models" / name)).save(base / f"{name}.parquet")
+    return images, forget, models["candidate"]
+
+
+def audit_candidate(base: Path, candidate: PreTrainedModel, images: ImageData) -> Path:
+    """Audit a model against the references that `make_references` left, and return the audit's folder."""
+    model_id = str(base / "models" / "candidate")
+    predict(candidate, images, model_id=model_id).save(base / "candidate.parquet")
     request = AuditRequest(
         candidates={"candidate": ModelFiles(("candidate.parquet",), "random_labels", 0, 12.0, 400)},
         references={f"retrained-{k}": ModelFiles((f"retrained-{k}.parquet",), None, k, 60.0, 4000) for k in (1, 2, 3)},
@@ -47,4 +64,4 @@ def make_audited(base: Path) -> Audited:
     )
     found = run_audit(request, base=base, command="unlearn-audit run digits.yaml --set forget.seed=0")
     save_audit(found, request, base / "report", base=base)
-    return Audited(base / "report", base / "models" / "candidate", forget)
+    return base / "report"
