@@ -21,6 +21,8 @@ SPLITS = ("train", "test")
 _SHOWN = 3  # offending ids in a message
 _TINY = np.finfo(np.float32).tiny
 ROW_GROUP = 16_384
+# No dictionary of logits: they hardly repeat, and looking for one takes most of the time to write.
+PARQUET = {"compression": "zstd", "compression_level": 1, "use_dictionary": ["split"]}
 _READ_BUFFER = 1 << 20  # bytes read ahead; without it a column's whole row group is read at once
 
 
@@ -104,7 +106,7 @@ class Predictions:
         table = pa.table(columns).replace_schema_metadata({f"unlearn_audit.{k}": v for k, v in self.metadata.items()})
         path = Path(path)
         partial = path.with_name(path.name + ".partial")
-        pq.write_table(table, partial, row_group_size=ROW_GROUP, compression="zstd", compression_level=1)
+        pq.write_table(table, partial, row_group_size=ROW_GROUP, **PARQUET)
         partial.replace(path)
 
     @classmethod
