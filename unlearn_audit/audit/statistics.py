@@ -17,16 +17,24 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
+from unlearn_audit.audit._scores import (
+    MIN_REFERENCES,
+    POWER,
+    Group,
+    Scores,
+    StandardErrors,
+    StratumMeans,
+    critical_value,
+    critical_values,
+    detectable_shift,
+    p_value_of,
+    scores_of,
+    standard_errors,
+)
 from unlearn_audit.errors import AuditError, ConfigurationError
-
-MIN_COUNT = 30  # examples that a stratum needs to take part in a verdict
-MIN_REFERENCES = 3  # retrained models that a verdict needs
-MAX_REFERENCES = 200  # beyond this, more retrained models are no advice
-POWER = 0.8
 
 
 @dataclass(frozen=True)
@@ -158,7 +166,9 @@ def compare(
     counts = np.asarray(counts, np.int64)
     _check_shapes(candidate, references, counts, sampling)
     settings = _Settings(signed, tolerance or Tolerance(), alpha)
-    means = _Means(candidate, references, counts, np.zeros(len(counts)) if sampling is None else np.asarray(sampling))
+    means = StratumMeans(
+        candidate, references, counts, np.zeros(len(counts)) if sampling is None else np.asarray(sampling)
+    )
     single = [means.group([s]) for s in range(len(counts))]
     strata = _with_holm([_statistics(group, settings) for group in single])
     return Comparison(
@@ -193,115 +203,13 @@ class _Settings:
     alpha: float
 
 
-@dataclass(frozen=True, eq=False)
-class _Means:
-    candidate: np.ndarray  # (J, K, S)
-    references: np.ndarray  # (K, K, S)
-    counts: np.ndarray  # (S,)
-    sampling: np.ndarray  # (S,)
-
-    def group(self, strata: object) -> _Group:
-        """Take strata together, weighted by their counts; undefined ones are left out."""
-        k = self.candidate.shape[1]
-        off = ~np.eye(k, dtype=bool)
-        wanted = np.asarray(list(strata))
-        defined = np.isfinite(self.candidate).all((0, 1)) & np.isfinite(self.references[off]).all(0)
-        use = wanted[(defined & (self.counts > 0))[wanted]]
-        if not len(use):
-            return _Group(int(self.counts[wanted].sum()), None, None, 0.0)
-        weight = self.counts[use] / self.counts[use].sum()
-        to_references = self.candidate[:, :, use] @ weight  # (J, K)
-        between = np.where(off, np.nan_to_num(self.references[:, :, use]) @ weight, 0.0)  # (K, K)
-        share = weight * self.candidate[:, :, use].mean((0, 1))
-        share = share / share.sum() if share.sum() > 0 else weight
-        variance = float((share**2 * np.nan_to_num(self.sampling[use])).sum())
-        return _Group(int(self.counts[use].sum()), to_references, between, variance)
+def _least(scores: Scores, settings: _Settings) -> float:
+    """Return 1, one example's whole weight, where references agree by accident and no spread can be trusted; else 0."""
+    trusted = scores.logarithmic or (settings.signed and scores.null.any())
+    return 0.0 if trusted or not (scores.candidates.any() or scores.null.any()) else 1.0
 
 
-@dataclass(frozen=True, eq=False)
-class _Group:
-    """Means over one group of examples."""
-
-    count: int
-    to_references: np.ndarray | None  # (J, K)
-    between: np.ndarray | None  # (K, K), 0 on the diagonal
-    sampling: float
-
-    @property
-    def num_references(self) -> int:
-        return 0 if self.between is None else len(self.between)
-
-    @property
-    def takes_part(self) -> bool:
-        return self.count >= MIN_COUNT and self.between is not None
-
-    def floor(self) -> float | None:
-        """F, the mean over ordered pairs."""
-        k = self.num_references
-        return float(self.between.sum() / (k * (k - 1))) if k >= 2 else None
-
-
-@dataclass(frozen=True, eq=False)
-class _Scores:
-    """R (or the excess) of candidates and, one reference left out at a time, of references and candidates."""
-
-    logarithmic: bool
-    candidates: np.ndarray  # (J,)
-    null: np.ndarray  # (K,) reference k against the others
-    without: np.ndarray  # (K,) the candidates' mean, without reference k
-
-
-def _scores(group: _Group, signed: bool) -> _Scores:
-    """Score the candidates and the references of a group with K >= 3."""
-    k = group.num_references
-    total, row, column = group.between.sum(), group.between.sum(1), group.between.sum(0)
-    floor = np.full(1, total / (k * (k - 1)))
-    floors = (total - row - column) / ((k - 1) * (k - 2))  # (K,) without reference k
-    nearness = row / (k - 1)  # (K,) reference k to the others
-    whole = group.to_references.mean(1)  # (J,)
-    parts = (group.to_references.sum(1, keepdims=True) - group.to_references) / (k - 1)  # (J, K)
-    if signed:
-        return _Scores(False, whole, nearness, parts.mean(0))
-    positive = all((values > 0).all() for values in (floor, floors, nearness, whole, parts))
-    if positive:
-        return _Scores(True, np.log(whole / floor), np.log(nearness / floors), np.log(parts / floors).mean(0))
-    return _Scores(False, whole - floor, nearness - floors, (parts - floors).mean(0))
-
-
-@dataclass(frozen=True)
-class _Errors:
-    """Standard errors of the candidates' mean score, with their degrees of freedom."""
-
-    prediction: float
-    prediction_df: float
-    confidence: float
-    confidence_df: float
-
-
-def _errors(scores: _Scores, sampling: float, least: float) -> _Errors:
-    """Return standard errors; `least` is a lower limit of the spread where the references happen to agree exactly."""
-    j, k = len(scores.candidates), len(scores.null)
-    reference = max(scores.null.var(ddof=1) * ((k - 1) / k) ** 2, least**2)
-    spread = scores.candidates.var(ddof=1) if j > 1 else 0.0
-    jackknife = max((k - 1) / k * ((scores.without - scores.without.mean()) ** 2).sum(), least**2 / k)
-    if spread > reference:  # J candidates that vary more than retrained models do: Welch
-        prediction, prediction_df = _welch(spread / j, j - 1, reference / k, k - 1)
-    else:
-        prediction, prediction_df = reference * (1 / j + 1 / k), k - 1
-    confidence, confidence_df = jackknife, k - 1
-    if j > 1 and spread > 0:
-        confidence, confidence_df = _welch(spread / j, j - 1, jackknife, k - 1)
-    return _Errors(
-        float(np.sqrt(prediction + sampling)), prediction_df, float(np.sqrt(confidence + sampling)), confidence_df
-    )
-
-
-def _welch(first: float, first_df: int, second: float, second_df: int) -> tuple[float, float]:
-    total = first + second
-    return total, float(total**2 / (first**2 / first_df + second**2 / second_df)) if total else (0.0, second_df)
-
-
-def _statistics(group: _Group, settings: _Settings) -> StratumStatistics:
+def _statistics(group: Group, settings: _Settings) -> StratumStatistics:
     if group.between is None:
         return StratumStatistics(group.count, False)
     discrepancy = float(group.to_references.mean())
@@ -320,7 +228,7 @@ def _statistics(group: _Group, settings: _Settings) -> StratumStatistics:
     return found if group.num_references < MIN_REFERENCES else _tested(found, group, settings)
 
 
-def _ratio(group: _Group, floor: float) -> float | None:
+def _ratio(group: Group, floor: float) -> float | None:
     """D / F, the geometric mean over candidates; 1 for 0 / 0, None where only the floor is 0."""
     whole = group.to_references.mean(1)
     if floor > 0:
@@ -328,26 +236,25 @@ def _ratio(group: _Group, floor: float) -> float | None:
     return 1.0 if not whole.any() else None
 
 
-def _tested(found: StratumStatistics, group: _Group, settings: _Settings) -> StratumStatistics:
+def _tested(found: StratumStatistics, group: Group, settings: _Settings) -> StratumStatistics:
     """Add what K >= 3 references allow."""
-    scores = _scores(group, settings.signed)
-    exact = scores.logarithmic or not group.to_references.any()
-    errors = _errors(scores, group.sampling, 0.0 if exact else 1 / group.count)
+    scores = scores_of(group, settings.signed)
+    errors = standard_errors(scores, group.sampling, _least(scores, settings) / group.count)
     score, alpha = float(scores.candidates.mean()), settings.alpha
     limit = settings.tolerance.excess(found.floor)
     limit = float(np.log1p(limit / found.floor)) if scores.logarithmic else limit
-    width = _critical(alpha, errors.confidence_df) * errors.confidence
+    width = critical_value(alpha, errors.confidence_df) * errors.confidence
     bounds = [_as_ratio(value, scores, found, settings) for value in (score - width, score + width)]
     detectable = max(
-        _detectable(errors.prediction_df, alpha) * errors.prediction,
-        limit + width + _critical(1 - POWER, errors.confidence_df) * errors.confidence,
+        detectable_shift(errors.prediction_df, alpha) * errors.prediction,
+        limit + width + critical_value(1 - POWER, errors.confidence_df) * errors.confidence,
     )
     return dataclasses.replace(
         found,
         null=tuple(float(value) for value in scores.null),
         lower=bounds[0],
         upper=bounds[1],
-        p_value=_p_value(score, errors.prediction, errors.prediction_df),
+        p_value=p_value_of(score, errors.prediction, errors.prediction_df),
         above_tolerance=bool(score - width > limit),
         within_tolerance=bool(score + width <= limit),
         minimum_detectable_ratio=None if settings.signed else _as_ratio(float(detectable), scores, found, settings),
@@ -355,7 +262,7 @@ def _tested(found: StratumStatistics, group: _Group, settings: _Settings) -> Str
     )
 
 
-def _as_ratio(value: float, scores: _Scores, found: StratumStatistics, settings: _Settings) -> float | None:
+def _as_ratio(value: float, scores: Scores, found: StratumStatistics, settings: _Settings) -> float | None:
     """Turn a score into a ratio D / F (signed measures: leave it); None where the floor is 0, or beyond all numbers."""
     if settings.signed:
         return value
@@ -364,40 +271,9 @@ def _as_ratio(value: float, scores: _Scores, found: StratumStatistics, settings:
     return 1 + value / found.floor if found.floor > 0 else None
 
 
-def _p_value(score: float, error: float, df: float) -> float:
-    from scipy.special import stdtr
-
-    if error == 0:
-        return 1.0 if score <= 0 else 0.0
-    return float(stdtr(df, -score / error))
-
-
-def _critical(alpha: float, df: float) -> float:
-    """Return the number that Student's t with `df` degrees of freedom exceeds with probability alpha."""
-    from scipy.special import stdtrit
-
-    return -float(stdtrit(df, alpha))
-
-
-@lru_cache(maxsize=256)
-def _detectable(df: float, alpha: float) -> float:
-    """Return the mean, in standard errors, that a one-sided t-test at level alpha detects with a power of 80 %."""
-    from scipy.optimize import brentq
-    from scipy.stats import nct
-
-    critical = _critical(alpha, df)
-    return float(brentq(lambda shift: nct.sf(critical, df, shift) - POWER, 0.0, 4 * critical + 4))
-
-
-@lru_cache(maxsize=16)
-def _critical_values(alpha: float) -> tuple[np.ndarray, np.ndarray]:
-    numbers = np.arange(MIN_REFERENCES, MAX_REFERENCES + 1)
-    return numbers, np.array([_critical(alpha, number - 1) for number in numbers])
-
-
-def _references_needed(score: float, limit: float, errors: _Errors, k: int, alpha: float) -> int | None:
+def _references_needed(score: float, limit: float, errors: StandardErrors, k: int, alpha: float) -> int | None:
     """Return the least number of references that settles a score, if it and the models' spread stay as they are."""
-    numbers, critical = _critical_values(alpha)
+    numbers, critical = critical_values(alpha)
     width = critical * errors.confidence * np.sqrt(k / numbers)
     if score <= limit:
         settled = score + width <= limit
@@ -427,24 +303,24 @@ def _with_holm(strata: list[StratumStatistics]) -> tuple[StratumStatistics, ...]
 
 
 def _contrast(
-    groups: list[_Group], strata: tuple[StratumStatistics, ...], settings: _Settings
+    groups: list[Group], strata: tuple[StratumStatistics, ...], settings: _Settings
 ) -> LocalityContrast | None:
     used = [group for group, stratum in zip(groups, strata, strict=True) if stratum.takes_part]
     if len(used) < 2 or used[0].num_references < MIN_REFERENCES:
         return None
-    near, far = (_scores(group, settings.signed) for group in (used[0], used[-1]))
+    near, far = (scores_of(group, settings.signed) for group in (used[0], used[-1]))
     if near.logarithmic != far.logarithmic:
         return LocalityContrast()
-    scores = _Scores(
+    scores = Scores(
         near.logarithmic, near.candidates - far.candidates, near.null - far.null, near.without - far.without
     )
-    least = 0.0 if near.logarithmic else 1 / used[0].count + 1 / used[-1].count
-    errors = _errors(scores, used[0].sampling + used[-1].sampling, least)
+    least = _least(scores, settings) * (1 / used[0].count + 1 / used[-1].count)
+    errors = standard_errors(scores, used[0].sampling + used[-1].sampling, least)
     difference = float(scores.candidates.mean())
     return LocalityContrast(
         difference=difference,
-        lower=difference - _critical(settings.alpha, errors.confidence_df) * errors.confidence,
-        p_value=_p_value(difference, errors.prediction, errors.prediction_df),
+        lower=difference - critical_value(settings.alpha, errors.confidence_df) * errors.confidence,
+        p_value=p_value_of(difference, errors.prediction, errors.prediction_df),
     )
 
 

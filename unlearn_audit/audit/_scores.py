@@ -1,0 +1,162 @@
+"""Scores of candidates and references, and their standard errors: what `statistics` builds on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+MIN_COUNT = 30  # examples that a stratum needs to take part in a verdict
+MIN_REFERENCES = 3  # retrained models that a verdict needs
+MAX_REFERENCES = 200  # beyond this, more retrained models are no advice
+POWER = 0.8
+
+
+@dataclass(frozen=True, eq=False)
+class StratumMeans:
+    """Stratum means of pairwise discrepancies of J candidates and K references."""
+
+    candidate: np.ndarray  # (J, K, S)
+    references: np.ndarray  # (K, K, S)
+    counts: np.ndarray  # (S,)
+    sampling: np.ndarray  # (S,)
+
+    def group(self, strata: Iterable[int]) -> Group:
+        """Take strata together, weighted by their counts; undefined ones are left out."""
+        k = self.candidate.shape[1]
+        off = ~np.eye(k, dtype=bool)
+        wanted = np.asarray(list(strata))
+        defined = np.isfinite(self.candidate).all((0, 1)) & np.isfinite(self.references[off]).all(0)
+        use = wanted[(defined & (self.counts > 0))[wanted]]
+        if not len(use):
+            return Group(int(self.counts[wanted].sum()), None, None, 0.0)
+        weight = self.counts[use] / self.counts[use].sum()
+        to_references = self.candidate[:, :, use] @ weight  # (J, K)
+        between = np.where(off, np.nan_to_num(self.references[:, :, use]) @ weight, 0.0)  # (K, K)
+        share = weight * self.candidate[:, :, use].mean((0, 1))
+        share = share / share.sum() if share.sum() > 0 else weight
+        variance = float((share**2 * np.nan_to_num(self.sampling[use])).sum())
+        return Group(int(self.counts[use].sum()), to_references, between, variance)
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Means over one group of examples."""
+
+    count: int
+    to_references: np.ndarray | None  # (J, K)
+    between: np.ndarray | None  # (K, K), 0 on the diagonal
+    sampling: float
+
+    @property
+    def num_references(self) -> int:
+        """K; 0 where nothing is defined."""
+        return 0 if self.between is None else len(self.between)
+
+    @property
+    def takes_part(self) -> bool:
+        """Whether there are enough examples for a verdict."""
+        return self.count >= MIN_COUNT and self.between is not None
+
+    def floor(self) -> float | None:
+        """F, the mean over ordered pairs."""
+        k = self.num_references
+        return float(self.between.sum() / (k * (k - 1))) if k >= 2 else None
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """R (or the excess) of candidates and, one reference left out at a time, of references and candidates."""
+
+    logarithmic: bool
+    candidates: np.ndarray  # (J,)
+    null: np.ndarray  # (K,) reference k against the others
+    without: np.ndarray  # (K,) the candidates' mean, without reference k
+
+
+def scores_of(group: Group, signed: bool) -> Scores:
+    """Score the candidates and the references of a group with K >= 3."""
+    k = group.num_references
+    total, row, column = group.between.sum(), group.between.sum(1), group.between.sum(0)
+    floor = np.full(1, total / (k * (k - 1)))
+    floors = (total - row - column) / ((k - 1) * (k - 2))  # (K,) without reference k
+    nearness = row / (k - 1)  # (K,) reference k to the others
+    whole = group.to_references.mean(1)  # (J,)
+    parts = (group.to_references.sum(1, keepdims=True) - group.to_references) / (k - 1)  # (J, K)
+    if signed:
+        return Scores(False, whole, nearness, parts.mean(0))
+    positive = all((values > 0).all() for values in (floor, floors, nearness, whole, parts))
+    if positive:
+        return Scores(True, np.log(whole / floor), np.log(nearness / floors), np.log(parts / floors).mean(0))
+    return Scores(False, whole - floor, nearness - floors, (parts - floors).mean(0))
+
+
+@dataclass(frozen=True)
+class StandardErrors:
+    """Standard errors of the candidates' mean score, with their degrees of freedom."""
+
+    prediction: float
+    prediction_df: float
+    confidence: float
+    confidence_df: float
+
+
+def standard_errors(scores: Scores, sampling: float, least: float) -> StandardErrors:
+    """Return standard errors; `least` is a lower limit of the models' spread."""
+    j, k = len(scores.candidates), len(scores.null)
+    reference = max(scores.null.var(ddof=1) * ((k - 1) / k) ** 2, least**2)
+    spread = scores.candidates.var(ddof=1) if j > 1 else 0.0
+    jackknife = max((k - 1) / k * ((scores.without - scores.without.mean()) ** 2).sum(), least**2 / k)
+    if spread > reference:  # J candidates that vary more than retrained models do: Welch
+        prediction, prediction_df = _welch(spread / j, j - 1, reference / k, k - 1)
+    else:
+        prediction, prediction_df = reference * (1 / j + 1 / k), k - 1
+    confidence, confidence_df = jackknife, k - 1
+    if j > 1 and spread > 0:
+        confidence, confidence_df = _welch(spread / j, j - 1, jackknife, k - 1)
+    return StandardErrors(
+        float(np.sqrt(prediction + sampling)), prediction_df, float(np.sqrt(confidence + sampling)), confidence_df
+    )
+
+
+def _welch(first: float, first_df: int, second: float, second_df: int) -> tuple[float, float]:
+    """Add two variances of means; return the sum and Welch's degrees of freedom."""
+    total = first + second
+    if total == 0:
+        return 0.0, second_df
+    return total, float(total**2 / (first**2 / first_df + second**2 / second_df))
+
+
+@lru_cache(maxsize=256)
+def detectable_shift(df: float, alpha: float) -> float:
+    """Return the mean, in standard errors, that a one-sided t-test at level alpha detects with a power of 80 %."""
+    from scipy.optimize import brentq
+    from scipy.stats import nct
+
+    critical = critical_value(alpha, df)
+    return float(brentq(lambda shift: nct.sf(critical, df, shift) - POWER, 0.0, 4 * critical + 4))
+
+
+@lru_cache(maxsize=16)
+def critical_values(alpha: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return numbers of references, and the critical value of t for each."""
+    numbers = np.arange(MIN_REFERENCES, MAX_REFERENCES + 1)
+    return numbers, np.array([critical_value(alpha, number - 1) for number in numbers])
+
+
+def critical_value(alpha: float, df: float) -> float:
+    """Return the number that Student's t with `df` degrees of freedom exceeds with probability alpha."""
+    from scipy.special import stdtrit
+
+    return -float(stdtrit(df, alpha))
+
+
+def p_value_of(score: float, error: float, df: float) -> float:
+    """Return the one-sided p-value of a score; without any error it is 0 above 0, else 1."""
+    from scipy.special import stdtr
+
+    if error == 0:
+        return 1.0 if score <= 0 else 0.0
+    return float(stdtr(df, -score / error))
