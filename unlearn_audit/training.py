@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from accelerate.state import AcceleratorState
 from torch import nn
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import ExportableState
@@ -39,7 +41,8 @@ class TrainingConfig:
     Attributes:
         epochs: passes over the examples.
         learning_rate: the largest, after warm-up.
-        batch_size: examples an optimizer step, over all processes and accumulation steps together.
+        batch_size: examples an optimizer step, over all processes and accumulation steps together. Where the examples
+            of an epoch do not fill the last batch of every process, Accelerate repeats examples to fill it.
         accumulation_steps: forward passes a process makes for one optimizer step.
         optimizer: "sgd" or "adamw".
         momentum: of SGD.
@@ -270,18 +273,35 @@ def _run(
     if config.target_accuracy is not None:
         callbacks.append(StopAtAccuracy(config.target_accuracy))
     model.to(memory_format=torch.channels_last)
-    trainer = Trainer(
-        model=model,
-        args=config.arguments(Path(output_dir), seed, progress=progress),
-        train_dataset=dataset,
-        data_collator=collate,
-        callbacks=callbacks,
-    )
-    trainer.remove_callback(PrinterCallback)
-    trainer.train(resume_from_checkpoint=last_checkpoint(output_dir))
+    with _own_accelerator_state():
+        trainer = Trainer(
+            model=model,
+            args=config.arguments(Path(output_dir), seed, progress=progress),
+            train_dataset=dataset,
+            data_collator=collate,
+            callbacks=callbacks,
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.train(resume_from_checkpoint=last_checkpoint(output_dir))
     model.eval()
     log = tuple(entry for entry in trainer.state.log_history if "loss" in entry)
     return TrainingRun(model, meter.seconds, meter.examples, trainer.state.global_step, log)
+
+
+@contextlib.contextmanager
+def _own_accelerator_state() -> Iterator[None]:
+    """Let a Trainer inside the block have its own precision, and give the state back to whoever had one before.
+
+    Accelerate keeps one state a process: without this, a local teacher trained in bfloat16 would refuse the float32
+    Trainer that a user builds next.
+    """
+    before = AcceleratorState._shared_state.copy()
+    AcceleratorState._reset_state()
+    try:
+        yield
+    finally:
+        AcceleratorState._reset_state()
+        AcceleratorState._shared_state.update(before)
 
 
 def last_checkpoint(output_dir: str | Path) -> str | None:

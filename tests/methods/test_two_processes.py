@@ -1,0 +1,50 @@
+"""Two CPU processes give what one gives."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.methods import two_processes
+from unlearn_audit.audit.predictions import Predictions
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory) -> tuple[Path, Path]:
+    one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    subprocess.run([*command, two_processes.__file__, str(two)], check=True, cwd=root, env=environment, timeout=600)
+    two_processes.run(one)
+    return one, two
+
+
+def test_there_were_two(folders) -> None:
+    assert [(folders[1] / f"world-{rank}").read_text() for rank in (0, 1)] == ["2", "2"]
+
+
+@pytest.mark.parametrize("name", [*two_processes.METHODS, "finetune", "retrained"])
+def test_weights_and_cost_are_the_same(folders, name: str) -> None:
+    one, two = (load_file(folder / f"{name}.safetensors") for folder in folders)
+    assert one.keys() == two.keys()
+    for key in one:
+        torch.testing.assert_close(one[key], two[key], rtol=1e-4, atol=1e-5, msg=key)
+    costs = [ast.literal_eval((folder / "examples").read_text()) for folder in folders]
+    assert costs[0][name] == costs[1][name]
+
+
+def test_predictions_are_bit_for_bit_the_same_and_without_duplicates(folders) -> None:
+    one, two = (Predictions.load(folder / "untrained.parquet") for folder in folders)
+    np.testing.assert_array_equal(one.example_ids, two.example_ids)
+    np.testing.assert_array_equal(one.logits, two.logits)
+    np.testing.assert_array_equal(one.embeddings, two.embeddings)
+    assert len(two) == 64

@@ -1,0 +1,56 @@
+"""Run by torchrun in a test: unlearn with each method and predict, and write what came out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from accelerate import PartialState
+from safetensors.torch import save_file
+
+from tests.tiny import tiny_forget, tiny_images, tiny_resnet, tiny_vit
+from unlearn_audit.methods import registry
+from unlearn_audit.models import predict
+from unlearn_audit.training import TrainingConfig, fit, unlearn
+
+CONFIG = TrainingConfig(epochs=2, learning_rate=0.01, batch_size=8, precision="float32", checkpoints=0)
+METHODS = {
+    "gradient_ascent": {"retain_share": 1.0},
+    "random_labels": {"retain_share": 1.0, "order": "forget_first"},
+    "salun": {},
+    "local_teacher_knn": {"n_support": 16},
+}
+
+
+def run(folder: Path) -> None:
+    """Write one file a method, one for a retrained model, and predictions."""
+    images = tiny_images()
+    forget = tiny_forget(images)
+    found = {}
+    for name, options in METHODS.items():
+        method = registry.load(name)(**options)
+        found[name] = unlearn(tiny_vit(images), images, forget, method, CONFIG, progress=False)
+    frozen = registry.load("finetune")(freeze_batchnorm=True)
+    found["finetune"] = unlearn(tiny_resnet(images), images, forget, frozen, CONFIG, progress=False)
+    found["retrained"] = fit(tiny_vit(images), images, CONFIG, seed=1, forget=tiny_forget(images), progress=False)
+    trained, untrained = (
+        predict(found["retrained"].model, images, batch_size=10),
+        predict(tiny_resnet(images), images, batch_size=10),
+    )
+    state = PartialState()
+    (folder / f"world-{state.process_index}").write_text(str(state.num_processes))
+    if state.is_main_process:
+        for name, training in found.items():
+            save_file(
+                {k: v.contiguous() for k, v in training.model.state_dict().items()}, folder / f"{name}.safetensors"
+            )
+        (folder / "examples").write_text(str({name: training.examples for name, training in found.items()}))
+        trained.save(folder / "trained.parquet")
+        untrained.save(folder / "untrained.parquet")
+
+
+if __name__ == "__main__":
+    import torch
+
+    torch.set_num_threads(1)
+    run(Path(sys.argv[1]))
