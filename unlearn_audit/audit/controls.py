@@ -11,7 +11,8 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from unlearn_audit.audit.statistics import MIN_REFERENCES, Comparison
+from unlearn_audit.audit._scores import MIN_REFERENCES
+from unlearn_audit.audit.statistics import Comparison
 from unlearn_audit.audit.verdict import Policy, Verdict, decide
 
 NOT_POSSIBLE = "not possible"

@@ -18,7 +18,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from unlearn_audit.audit.statistics import MIN_COUNT, MIN_REFERENCES, Comparison, StratumStatistics, Tolerance, holm
+from unlearn_audit.audit._scores import MIN_COUNT, MIN_REFERENCES
+from unlearn_audit.audit.statistics import Comparison, StratumStatistics, Tolerance, holm
 from unlearn_audit.errors import ConfigurationError, did_you_mean
 
 POPULATIONS = ("retain", "forget", "test")
