@@ -128,3 +128,21 @@ def test_rows_are_matched_by_id() -> None:
 def test_mismatches_are_refused(change, message) -> None:
     with pytest.raises(PredictionsError, match=message):
         matching_rows(predictions(), predictions(**change(predictions()), name="other"))
+
+
+@pytest.mark.parametrize("row_group", [4096, 1 << 20])
+def test_a_file_is_streamed_in_bounded_memory(tmp_path, row_group) -> None:
+    n, c = 32_768, 64
+    logits = np.random.default_rng(0).normal(size=n * c).astype(np.float32)
+    table = {
+        "example_id": np.arange(n),
+        "label": np.zeros(n, int),
+        "logits": pa.FixedSizeListArray.from_arrays(logits, c),
+    }
+    pq.write_table(pa.table(table), tmp_path / "p.parquet", row_group_size=row_group, use_dictionary=False)
+    del table
+    source = PredictionsFile(tmp_path / "p.parquet")
+    before = pa.total_allocated_bytes()
+    held = [pa.total_allocated_bytes() - before for _ in source.logit_chunks(512)]
+    assert len(held) == n // 512
+    assert max(held) < logits.nbytes / 2
