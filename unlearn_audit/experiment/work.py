@@ -21,7 +21,6 @@ from unlearn_audit.experiment.config import DataConfig, ForgetConfig, MethodConf
 from unlearn_audit.experiment.stages import Stage, Work
 from unlearn_audit.models import create_model, load_model, predict, save_model, weights_hash
 from unlearn_audit.neighbourhoods.strata import NeighbourhoodConfig
-from unlearn_audit.reporting.folder import render_folder
 from unlearn_audit.training import TrainingConfig, TrainingRun, fit, unlearn
 
 
@@ -206,6 +205,8 @@ def _files(work: Work, names: Sequence[str], *, seed: int, method: str | None = 
 
 def report(work: Work) -> Mapping[str, Any]:
     """Turn the figures of the audit into what people read."""
+    from unlearn_audit.reporting.folder import render_folder
+
     folder = work.folder / "report"
     shutil.copytree(work.needs["audit"] / "report", folder, dirs_exist_ok=True)
     data, _ = load_examples(work.stage)

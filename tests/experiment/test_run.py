@@ -1,0 +1,171 @@
+"""A tiny study on real digits, run for real: its report, a second run, a killed run, and Ray."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from unlearn_audit.audit.predictions import Predictions
+from unlearn_audit.audit.report import AuditReport
+from unlearn_audit.audit.verify import verify
+from unlearn_audit.experiment import Study, read_study
+from unlearn_audit.experiment.stages import Silence, stage_named
+from unlearn_audit.experiment.study import model_folder_of
+from unlearn_audit.models import load_model, weights_hash
+
+CONFIGURATION = """\
+name: tiny
+data: {source: digits}
+forget: {label: 8, fraction: 0.5}
+model: {name: resnet8}
+training: {epochs: 2, batch_size: 128, precision: float32, checkpoints: 5}
+references: 3
+threads: 1
+methods:
+  gradient_ascent:
+    training: {epochs: 1, learning_rate: 1e-2, precision: float32}
+  knn:
+    method: local_teacher_knn
+    retain_share: 0.1
+    n_support: 100
+    training: {epochs: 1, precision: float32}
+neighbourhood: {number: 3}
+measures: [js]
+"""
+
+
+class Events(Silence):
+    def __init__(self):
+        self.done, self.reused, self.steps = [], [], {}
+
+    def advanced(self, stage, done, total):
+        self.steps.setdefault(stage.name, []).append((done, total))
+
+    def finished(self, stage, outcome):
+        (self.reused if outcome.reused else self.done).append(stage.name)
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    path = tmp_path_factory.mktemp("configuration") / "tiny.yaml"
+    path.write_text(CONFIGURATION)
+    return path
+
+
+@pytest.fixture(scope="module")
+def first(config, tmp_path_factory):
+    """The study after its first run, and what its listener heard."""
+    study, events = Study.plan(read_study(config), tmp_path_factory.mktemp("runs") / "tiny"), Events()
+    study.run(listener=events)
+    return study, events
+
+
+def test_every_stage_is_done_once_and_in_order(first):
+    study, events = first
+    assert sorted(events.done) == sorted(stage.name for stage in study.stages)
+    position = {name: place for place, name in enumerate(events.done)}
+    assert all(position[need.name] < position[stage.name] for stage in study.stages for need in stage.needs.values())
+
+
+def test_training_reports_its_steps(first):
+    _, events = first
+    steps = events.steps["original"]
+    total = 2 * -(-1433 // 128)
+    assert steps == [(step, total) for step in range(1, total + 1)]
+
+
+def test_the_report_holds_all_models_and_their_costs(first):
+    study, _ = first
+    report = AuditReport.load(study.store.root / "report")
+    roles = {model.name: model.role for model in report.models}
+    references = {f"retrained-{k}": "reference" for k in (1, 2, 3)}
+    candidates = {"gradient_ascent": "candidate", "knn": "candidate"}
+    assert roles == {**candidates, "original": "original", "untrained": "untrained", **references}
+    assert report.model("original").examples == 2 * 1433
+    assert report.model("retrained-1").examples == 2 * (1433 - report.forget_set.size)
+    assert report.model("gradient_ascent").method == "gradient_ascent"
+    assert report.model("untrained").seconds == 0
+    assert len(report.strata) == 3
+
+
+def test_the_report_can_be_verified_and_read(first):
+    study, _ = first
+    assert verify(study.store.root / "report").differences == ()
+    assert (study.store.root / "report" / "report.html").stat().st_size > 10_000
+
+
+def test_retrained_models_never_saw_the_forget_set_and_predict_all_examples(first):
+    study, _ = first
+    stage = stage_named(study.stages, "predict-retrained-1")
+    found = Predictions.load(study.store.folder(stage) / "predictions.parquet")
+    assert len(found.example_ids) == 1797
+    assert sorted(set(found.splits)) == ["test", "train"]
+    assert np.isfinite(found.logits).all()
+
+
+def test_a_candidate_s_model_is_found_from_the_report(first):
+    study, _ = first
+    folder = model_folder_of(study.store.root / "report", "knn")
+    manifest = study.store.manifest(stage_named(study.stages, "knn"))
+    assert weights_hash(load_model(folder)) == manifest["results"]["weights_hash"]
+
+
+def test_a_second_run_does_nothing(first, config):
+    study, _ = first
+    again, events = Study.plan(read_study(config), study.store.root), Events()
+    again.run(listener=events)
+    assert events.done == []
+    assert len(events.reused) == len(study.stages)
+
+
+def test_a_run_of_one_stage_does_only_what_it_needs(config, tmp_path):
+    study, events = Study.plan(read_study(config), tmp_path), Events()
+    study.run(only="predict-untrained", listener=events)
+    assert events.done == ["untrained", "predict-untrained"]
+    assert not (tmp_path / "report").exists()
+
+
+def test_checkpoints_are_gone_when_a_stage_is_done(first):
+    study, _ = first
+    assert not list(study.store.root.rglob("checkpoint*"))
+
+
+def test_a_killed_run_goes_on_inside_training_with_the_same_result(first, config, tmp_path):
+    study, _ = first
+    line = [sys.executable, "-m", "unlearn_audit.cli", "run", str(config), "--output", str(tmp_path)]
+    process = subprocess.Popen([*line, "--stage", "original"], stdout=subprocess.DEVNULL, env=dict(os.environ))
+    killed = Study.plan(read_study(config), tmp_path)
+    stage = stage_named(killed.stages, "original")
+    checkpoints = killed.store.folder(stage) / "checkpoints"
+    while not list(checkpoints.glob("checkpoint-*/trainer_state.json")):
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not killed.store.is_complete(stage)
+    events = Events()
+    killed.run(only="original", listener=events)
+    assert events.steps["original"][0][0] > 1
+    results = [s.store.manifest(stage)["results"] for s in (study, killed)]
+    assert results[0]["weights_hash"] == results[1]["weights_hash"]
+    assert results[0]["examples"] == results[1]["examples"]
+
+
+def test_ray_makes_the_same_figures(first, config, tmp_path):
+    ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'unlearn-audit[ray]'")
+    from unlearn_audit.experiment.engines.ray import run_on_ray
+
+    study, _ = first
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        remote = Study.plan(read_study(config), tmp_path)
+        run_on_ray(remote.stages, remote.store, Silence())
+    finally:
+        ray.shutdown()
+    reports = [AuditReport.load(s.store.folder(s.stages[-1]) / "report") for s in (study, remote)]
+    assert reports[0].results == reports[1].results
+    assert reports[0].verdicts == reports[1].verdicts
