@@ -3,12 +3,14 @@
 import dataclasses
 import io
 import json
+import shutil
 
 import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import HfApi, ModelCard
 
 from tests.hub.loopback import Fault
+from unlearn_audit.audit.folder import file_hash
 from unlearn_audit.audit.report import AuditReport
 from unlearn_audit.audit.verify import verify
 from unlearn_audit.errors import AuditError, HubError
@@ -85,6 +87,22 @@ def test_what_was_pushed_can_be_fetched_and_checked(hub, audited):
     found = verify(folder / "audit")
     assert found.differences == ()
     assert "retain" in found.not_checked[0]
+    assert found.figures > 500  # all comparisons on the test set, computed again from what was published
+
+
+def test_an_edited_figure_in_a_published_report_is_named(hub, audited, tmp_path):
+    send(hub, audited)
+    folder = tmp_path / "audit"
+    shutil.copytree(fetch(hub) / "audit", folder)
+    report = json.loads((folder / "report.json").read_text())
+    place = next(i for i, r in enumerate(report["results"]) if (r["model"], r["population"]) == ("candidate", "test"))
+    report["results"][place]["comparison"]["strata"][0]["discrepancy"] *= 0.5
+    (folder / "report.json").write_text(json.dumps(report))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["outputs"]["report.json"] = file_hash(folder / "report.json")  # a forger would not forget the hash
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (difference,) = verify(folder).differences
+    assert difference.startswith("report.json test/js/candidate/strata/0/discrepancy: saved")
 
 
 def test_the_card_is_the_audits(hub, audited):
@@ -115,8 +133,6 @@ def test_without_a_login_it_says_how(hub, audited, monkeypatch):
 
 @pytest.fixture
 def without_verdict(audited, tmp_path):
-    import shutil
-
     folder = tmp_path / "report"
     shutil.copytree(audited.folder, folder)
     for path in audited.folder.parent.glob("*.*"):

@@ -6,6 +6,7 @@ may differ by rounding on another machine: by `RELATIVE` of the larger, or `ABSO
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import numpy as np
 
 from unlearn_audit.audit.audit import Audit
 from unlearn_audit.audit.folder import Manifest, file_hash, read_manifest, run_audit
+from unlearn_audit.audit.published import recomputed_test_figures
 from unlearn_audit.audit.report import AuditReport
 from unlearn_audit.errors import AuditError, UnlearnAuditError, VerificationError
 
@@ -64,10 +66,7 @@ def verify(folder: str | Path) -> Verification:
     differences = list(_hash_differences(folder, manifest))
     files = len(manifest.outputs) + (0 if manifest.withheld else len(manifest.inputs))
     if manifest.withheld:
-        withheld = ", ".join(manifest.withheld)
-        return Verification(
-            files, 0, tuple(differences), (f"Predictions on {withheld} examples are withheld, not checked.",)
-        )
+        return _verified_where_published(folder, manifest, files, differences)
     try:
         saved = AuditReport.load(folder)
         found = run_audit(manifest.request, base=folder)
@@ -77,6 +76,25 @@ def verify(folder: str | Path) -> Verification:
     differences += [f"report.json {place}: saved {a!r}, computed {b!r}" for place, a, b in pairs if not _agree(a, b)]
     differences += _ledger_differences(folder, found)
     return Verification(files, len(pairs), tuple(differences))
+
+
+def _verified_where_published(folder: Path, manifest: Manifest, files: int, differences: list[str]) -> Verification:
+    withheld = (f"Predictions on {' and '.join(manifest.withheld)} examples are withheld, not checked.",)
+    try:
+        found = list(recomputed_test_figures(folder, AuditReport.load(folder), manifest.request))
+    except (UnlearnAuditError, OSError) as error:
+        return Verification(files, 0, (*differences, f"The test set cannot be audited again: {error}"), withheld)
+    pairs = [
+        (f"{place}{leaf}", a, b)
+        for place, saved, computed in found
+        for leaf, a, b in _paired_leaves(_plain(saved), _plain(computed))
+    ]
+    differences += [f"report.json {place}: saved {a!r}, computed {b!r}" for place, a, b in pairs if not _agree(a, b)]
+    return Verification(files, len(pairs), tuple(differences), withheld)
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value))
 
 
 def _hash_differences(folder: Path, manifest: Manifest) -> Iterator[str]:
@@ -98,6 +116,10 @@ def _figure_pairs(saved: AuditReport, found: Audit) -> Iterator[tuple[str, Any, 
     mine, other = json.loads(saved.to_json()), json.loads(found.report.to_json())
     for report in (mine, other):
         report.pop("provenance")
+    yield from _paired_leaves(mine, other)
+
+
+def _paired_leaves(mine: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:
     left, right = dict(_leaves(mine, "")), dict(_leaves(other, ""))
     for place in left | right:
         yield place, left.get(place), right.get(place)

@@ -1,0 +1,126 @@
+"""Compute again what a published folder lets anyone check: every figure on the test set.
+
+Such a folder holds predictions on test examples alone, because rows of training examples would tell who was forgotten.
+Strata come from its ledger.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unlearn_audit.audit.discrepancy import Discrepancies, discrepancies
+from unlearn_audit.audit.folder import AuditRequest
+from unlearn_audit.audit.predictions import PredictionsFile
+from unlearn_audit.audit.report import AuditReport
+from unlearn_audit.audit.statistics import Comparison, compare, pose, sampling_variance
+from unlearn_audit.audit.verdict import Policy
+from unlearn_audit.errors import AuditError
+from unlearn_audit.measures import registry
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _TestSet:
+    """The strata of n test examples, in the order of the first reference's predictions."""
+
+    stratum: np.ndarray
+    num_strata: int
+
+    @property
+    def counts(self) -> np.ndarray:
+        return np.bincount(self.stratum[self.stratum >= 0], minlength=self.num_strata)
+
+
+def recomputed_test_figures(
+    folder: str | Path, report: AuditReport, request: AuditRequest
+) -> Iterator[tuple[str, Any, Any]]:
+    """Yield (place, saved, computed) of every comparison and accuracy on the test set.
+
+    Args:
+        folder: a published audit's.
+        report: its report.
+        request: of its manifest, naming the predictions that it holds.
+
+    Raises:
+        PredictionsError: where the predictions cannot be read or do not fit together.
+        AuditError: where the ledger lacks an example of theirs.
+    """
+    folder = Path(folder)
+    compared = {**request.candidates, "original": request.original, "untrained": request.untrained}
+    rows_of: dict[str, list[int]] = {}
+    sources: list[PredictionsFile] = []
+    for name, files in compared.items():
+        if files is not None:
+            rows_of[name] = list(range(len(sources), len(sources) + len(files.predictions)))
+            sources += [PredictionsFile(folder / path) for path in files.predictions]
+    references = [PredictionsFile(folder / files.predictions[0]) for files in request.references.values()]
+    test = _test_set(folder, references[0], len(report.strata))
+    measures = [registry.load(measure.name) for measure in report.measures]
+    found, scores = discrepancies(sources, references, test.stratum, test.num_strata, measures)
+    for discrepancy in found:
+        for name, comparison in _comparisons(discrepancy, rows_of, list(request.references), test, report.policy):
+            measure = discrepancy.measure.name
+            yield f"test/{measure}/{name}", _without_rank(report.comparison(name, "test", measure)), comparison
+    names = {name: rows[0] for name, rows in rows_of.items()}
+    names |= {name: len(sources) + k for k, name in enumerate(request.references)}
+    for name, row in names.items():
+        yield f"test/accuracy/{name}", report.aggregate[name].test_accuracy, float(scores[row].correct.mean())
+
+
+def _test_set(folder: Path, first: PredictionsFile, num_strata: int) -> _TestSet:
+    import pyarrow.parquet as pq
+
+    ledger = pq.read_table(folder / "examples.parquet", columns=["example_id", "stratum"]).to_pydict()
+    place = {example_id: row for row, example_id in enumerate(ledger["example_id"])}
+    missing = [i for i in first.example_ids if i not in place]
+    if missing:
+        raise AuditError(f"Expected a ledger of all examples of {first.name}, found none of {missing[0]!r}.")
+    order = [place[i] for i in first.example_ids]
+    return _TestSet(np.asarray(ledger["stratum"])[order], num_strata)
+
+
+def _comparisons(
+    found: Discrepancies, rows_of: dict[str, list[int]], references: Sequence[str], test: _TestSet, policy: Policy
+) -> Iterator[tuple[str, Comparison]]:
+    for name, rows in rows_of.items():
+        pointwise = found.pointwise[rows].mean(axis=0)
+        yield name, _compared(found, found.models[rows], found.references, pointwise, test, policy)
+    if len(references) > 1:
+        for k, name in enumerate(references):
+            posing, others = pose(found.references, k)
+            yield name, _compared(found, posing, others, found.pointwise_references[k], test, policy)
+
+
+def _compared(
+    found: Discrepancies,
+    candidate: np.ndarray,
+    references: np.ndarray,
+    pointwise: np.ndarray,
+    test: _TestSet,
+    policy: Policy,
+) -> Comparison:
+    signed = found.measure.signed
+    sampling = None
+    if len(references) > 1:
+        sampling = sampling_variance(pointwise, found.floor, test.stratum, test.num_strata, signed=signed)
+    return compare(
+        candidate,
+        references,
+        counts=test.counts,
+        signed=signed,
+        sampling=sampling,
+        nearest=policy.nearest,
+        tolerance=policy.tolerance,
+        alpha=policy.alpha,
+    )
+
+
+def _without_rank(comparison: Comparison | None) -> Comparison | None:
+    """Leave out the rank correlation, for which the ledger's proximities are too coarse."""
+    if comparison is None or comparison.contrast is None:
+        return comparison
+    return dataclasses.replace(comparison, contrast=dataclasses.replace(comparison.contrast, spearman=None))
