@@ -110,11 +110,11 @@ def test_minimum_detectable_ratio_is_detected_in_four_of_five_audits():
         return compare(candidate, whole[:k, :k], counts=np.array([999]), tolerance=Tolerance(0.0, 0.0)).overall
 
     errors = [
-        np.log(audit_with(0.0).minimum_detectable_ratio) / np.std(audit_with(0.0).null, ddof=1) for _ in range(2000)
+        np.log(audit_with(0.0).minimum_detectable_ratio) / np.std(audit_with(0.0).null, ddof=1) for _ in range(500)
     ]
     typical = np.median(errors) * spread * k / (k - 1)
-    power = np.mean([audit_with(typical).p_value <= 0.05 for _ in range(2000)])
-    assert 0.74 < power < 0.88
+    power = np.mean([audit_with(typical).p_value <= 0.05 for _ in range(500)])
+    assert 0.72 < power < 0.9
 
 
 def test_references_needed_settle_a_score_that_stays_as_it_is():

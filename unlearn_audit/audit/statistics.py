@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unlearn_audit.audit._scores import MIN_COUNT as MIN_COUNT
 from unlearn_audit.audit._scores import (
     MIN_REFERENCES,
     POWER,
