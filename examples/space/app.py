@@ -1,0 +1,120 @@
+"""Look at an audit: choose a model, a measure and a population, and see strata and the examples that suffer most.
+
+    pip install -r examples/space/requirements.txt
+    python examples/space/app.py REPORT_FOLDER
+
+The folder is what `unlearn-audit` wrote, or what `unlearn-audit push` published. As a Space, put the folder beside this
+file under the name `report`.
+"""
+
+import base64
+import html
+import os
+import sys
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+
+from unlearn_audit.audit.report import POPULATIONS, AuditReport
+from unlearn_audit.reporting.charting import chart_data, primary_population, stratum_title
+from unlearn_audit.reporting.charts import ChartData
+from unlearn_audit.reporting.folder import read_ledger
+from unlearn_audit.reporting.gallery import Ledger
+from unlearn_audit.reporting.plots import draw_neighbourhood, svg_of
+from unlearn_audit.reporting.sections import policy_sentence, strata_table, subject, verdicts
+
+EVERY = "every stratum"
+MOST_EXAMPLES = 25
+
+
+def summary(report: AuditReport) -> str:
+    """Return what was audited and each verdict, as HTML."""
+    rows = "".join(
+        f"<li><strong>{v.word}</strong>: {html.escape(v.candidate)}. {html.escape(v.sentence)}</li>"
+        for v in verdicts(report)
+    )
+    return f"<p>{html.escape(subject(report))}</p><ul>{rows}</ul><p>{html.escape(policy_sentence(report))}</p>"
+
+
+def picture(charts: ChartData, measure: str, population: str) -> str:
+    """Return the chart of discrepancy by neighbourhood, as HTML."""
+    svg = svg_of(lambda axes: draw_neighbourhood(axes, charts, measure, population))
+    address = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+    return f'<img src="{address}" alt="Discrepancy by neighbourhood; the table holds the figures" style="width: 100%">'
+
+
+def strata(report: AuditReport, model: str, measure: str, population: str) -> dict[str, list]:
+    """Return a model's figures stratum by stratum."""
+    table = strata_table(report, measure, population, only=report.model(model))
+    rows = [[cell.text for cell in row] for group in table.groups for row in group.rows]
+    return {"headers": list(table.columns), "data": rows}
+
+
+def examples(report: AuditReport, ledger: Ledger, model: str, population: str, stratum: str) -> dict[str, list]:
+    """Return the examples of a population with the greatest excess under a model, all or those of one stratum."""
+    excess = ledger.of_model(model, "excess")
+    wanted = ledger.mask(population) & np.isfinite(excess)
+    if stratum != EVERY:
+        wanted &= ledger["stratum"] == [stratum_title(s) for s in report.strata].index(stratum)
+    rows = np.flatnonzero(wanted)
+    worst = rows[np.argsort(-excess[rows], kind="stable")][:MOST_EXAMPLES]
+    names = report.data.class_names
+    data = [
+        [
+            str(ledger["example_id"][row]),
+            names[ledger["label"][row]],
+            stratum_title(report.strata[ledger["stratum"][row]]),
+            names[ledger.of_model(model, "top1")[row]],
+            round(float(ledger.of_model(model, "confidence")[row]), 3),
+            round(float(excess[row]), 4),
+        ]
+        for row in worst
+    ]
+    return {"headers": ["example", "class", "stratum", "predicted", "probability of the class", "excess"], "data": data}
+
+
+def build(folder: Path) -> gr.Blocks:
+    """Return the app for one report folder."""
+    report, ledger = AuditReport.load(folder), Ledger.of(read_ledger(folder))
+    charts = chart_data(report)
+    models = [m.name for m in report.by_role("candidate", "original", "untrained")]
+    present = [p for p in POPULATIONS if ledger.mask(p).any()]
+    first = primary_population(report) if primary_population(report) in present else present[0]
+
+    def answer(model: str, measure: str, population: str, stratum: str) -> tuple:
+        return (
+            picture(charts, measure, population),
+            strata(report, model, measure, population),
+            examples(report, ledger, model, population, stratum),
+        )
+
+    with gr.Blocks(title=report.title) as app:
+        gr.Markdown(f"# {report.title}", sanitize_html=True)
+        gr.HTML(summary(report))
+        with gr.Row():
+            choices = [
+                gr.Dropdown(models, value=models[0], label="Model"),
+                gr.Dropdown([(m.title, m.name) for m in report.measures], value=report.policy.measure, label="Measure"),
+                gr.Dropdown(present, value=first, label="Population"),
+                gr.Dropdown([EVERY, *map(stratum_title, report.strata)], value=EVERY, label="Stratum"),
+            ]
+        outputs = [
+            gr.HTML(label="Discrepancy by neighbourhood"),
+            gr.Dataframe(label="Stratum by stratum", interactive=False),
+            gr.Dataframe(label="Examples that suffer most, by the policy's measure", interactive=False),
+        ]
+        for choice in choices:
+            choice.change(answer, choices, outputs, api_name="answer" if choice is choices[0] else False)
+        app.load(answer, choices, outputs, api_name=False)
+    return app
+
+
+def main() -> None:
+    """Serve the report folder named on the command line, or `report` beside this file."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "report"
+    build(folder).launch(server_port=int(os.environ.get("PORT", "7860")), footer_links=[])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""The Gradio app: started as a person starts it, and asked as its page asks."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.reporting.samples import make_ledger, make_report
+
+APP = Path(__file__).parents[2] / "examples" / "space" / "app.py"
+gradio_client = pytest.importorskip("gradio_client", reason="gradio is not installed")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    import pyarrow.parquet as pq
+
+    folder = tmp_path_factory.mktemp("report")
+    (folder / "report.json").write_text(make_report().to_json(), encoding="utf-8")
+    pq.write_table(make_ledger(), folder / "examples.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def client(folder):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = {"PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        [sys.executable, str(APP), str(folder)], env={**os.environ, **settings}, stdout=subprocess.DEVNULL
+    ) as app:
+        try:
+            yield connected(app, port)
+        finally:
+            app.terminate()
+
+
+def connected(app, port):
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and app.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return gradio_client.Client(f"http://127.0.0.1:{port}", verbose=False)
+        time.sleep(0.3)
+    raise AssertionError(f"the app did not start: {app.poll()}")
+
+
+def ask(client, model="gradient_ascent", measure="js", population="retain", stratum="every stratum"):
+    return client.predict(model, measure, population, stratum, api_name="/answer")
+
+
+def test_it_answers_with_the_reports_figures(client):
+    picture, strata, examples = ask(client)
+    assert picture.startswith('<img src="data:image/svg+xml;base64,')
+    nearest = make_report().comparison("gradient_ascent", "retain", "js").strata[0]
+    row = dict(zip(strata["headers"], strata["data"][0], strict=True))
+    assert float(row["discrepancy"]) == pytest.approx(nearest.discrepancy, rel=0.005)
+    excesses = [row[-1] for row in examples["data"]]
+    assert excesses == sorted(excesses, reverse=True)
+
+
+def test_stratum_and_population_choose_the_examples(client):
+    _, _, examples = ask(client, population="test", stratum="1: 20-40 %")
+    assert examples["data"]
+    assert all(row[0].startswith("test-") for row in examples["data"])
+    assert {row[2] for row in examples["data"]} == {"1: 20-40 %"}
+
+
+def test_another_model_gives_another_table(client):
+    assert ask(client, model="random_labels")[1] != ask(client, model="original")[1]
