@@ -12,6 +12,7 @@ from unlearn_audit.errors import ConfigurationError, UnlearnAuditError
 
 from . import (
     audit,
+    calibrate,
     demo,
     init,
     measures,
@@ -21,6 +22,7 @@ from . import (
     push,
     report,
     run,
+    selftest,
     train,
     unlearn,
     verify,
@@ -38,6 +40,7 @@ COMMANDS = (
     *(demo, init, run),
     *(train, unlearn, predict, audit),
     *(verify, report, push),
+    *(selftest, calibrate),
     *(methods, measures, neighbourhoods),
 )
 for _command in COMMANDS:

@@ -68,3 +68,32 @@ class StageProgress:
         self._progress.update(self._all, completed=self._done, text=f"{self._done}/{self._stages}")
         if outcome.seconds >= WORTH_A_LINE:
             self._console.print(f"[green]✓[/] {stage.name:<28} {outcome.seconds:7.1f} s")
+
+
+class TaskProgress:
+    """A bar for a function that reports as `progress(what, done, total)`."""
+
+    def __init__(self, console: Console | None = None):
+        self._console = console or Console(highlight=False)
+        self._progress = Progress(
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} {task.description}"),
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._bar = self._progress.add_task("", total=1)
+
+    def __enter__(self) -> TaskProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Move the bar, and name what is done now."""
+        self._progress.update(self._bar, description=what, completed=done, total=total)
