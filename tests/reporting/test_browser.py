@@ -55,6 +55,17 @@ def test_measure_and_population_change_chart_and_tables(browser):
     assert "confidence gap" in browser.one("[data-chart=neighbourhood] svg[role=img]").get_attribute("aria-label")
 
 
+def test_the_table_by_stratum_shows_the_chosen_model(browser):
+    def shown():
+        return [body.get_attribute("data-model") for body in browser.shown("section[id$=strata] tbody")]
+
+    assert shown() == ["gradient_ascent"]
+    browser.choose("[data-choose=model]", "original")
+    assert shown() == ["original"]
+    browser.choose("[data-choose=model]", "")
+    assert len(shown()) == 5
+
+
 def test_scale_changes_the_chart(browser):
     before = line(browser)
     browser.choose("[data-choose=scale]", "linear")

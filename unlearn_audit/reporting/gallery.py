@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from unlearn_audit.audit.report import AuditReport, ModelRecord
 
 GALLERY_POPULATIONS = ("retain", "test")
-EXAMPLES_A_MODEL = 8
+MOST_EXAMPLES = 24  # of all models together
 MOST_CLASSES = 20  # on the chart; the table has them all
 
 
@@ -132,12 +132,14 @@ def gallery(report: AuditReport, ledger: Ledger, choices: GalleryChoices) -> tup
 def _worst_rows(report: AuditReport, ledger: Ledger) -> list[int]:
     shown = np.isin(ledger["population"], GALLERY_POPULATIONS)
     worst: dict[int, float] = {}
-    for model in report.by_role("candidate"):
+    candidates = report.by_role("candidate")
+    share = max(2, MOST_EXAMPLES // len(candidates))
+    for model in candidates:
         excess = ledger.of_model(model.name, "excess")
         if excess is None:
             continue
         ranked = np.where(shown & np.isfinite(excess), excess, -np.inf)
-        for row in np.argsort(-ranked, kind="stable")[:EXAMPLES_A_MODEL]:
+        for row in np.argsort(-ranked, kind="stable")[:share]:
             if ranked[row] > 0:
                 worst[int(row)] = max(worst.get(int(row), -np.inf), float(ranked[row]))
     return sorted(worst, key=lambda row: -worst[row])

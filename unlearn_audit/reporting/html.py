@@ -202,6 +202,7 @@ def _view(source: AuditSource, place: int, choices: HtmlChoices) -> AuditView:
         membership=sections.membership_table(report),
         strata_note=STRATA_NOTE,
         strata_tables=_first_shown(sections.strata_tables(report), charts.primary.name, population),
+        model_options=(Option("", "all models"), *(Option(m.name, m.title) for m in charts.models)),
         gallery=examples,
         gallery_note=_gallery_note(source, choices),
         gallery_strata=strata_menu,

@@ -15,9 +15,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Okabe and Ito's palette, which the colour-blind tell apart, darkened for thin lines: as in report.css.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b0508a", "#b07d00", "#3d9bd1", "#7a5c3e")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b0508a", "#b07d00", "#3d9bd1", "#7a5c3e", "#6a51a3")
 MARKERS = ("o", "s", "^", "D", "v")
-DASHES = ("-", (0, (4, 2)), (0, (1, 2)), (0, (5, 2, 1, 2)), (0, (7, 2)), (0, (2, 1)), (0, (1, 3)))
+DASHES = (
+    "-",
+    (0, (4, 2)),
+    (0, (1, 2)),
+    (0, (5, 2, 1, 2)),
+    (0, (7, 2)),
+    (0, (2, 1)),
+    (0, (1, 3)),
+    (0, (6, 2, 1, 2, 1, 2)),
+)
 INK, SOFT, BAND = "#1b2126", "#59646d", "#cfcac0"
 STYLE = {
     "font.family": "sans-serif",

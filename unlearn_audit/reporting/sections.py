@@ -153,7 +153,7 @@ def strata_table(report: AuditReport, measure: str, population: str, *, only: Mo
     )
     order = [only] if only else [*report.by_role("candidate"), *report.by_role("original", "untrained")]
     found = [(m, report.comparison(m.name, population, measure)) for m in order]
-    groups = [Group(_group_title(m, c), as_rows(_stratum_rows(report, c))) for m, c in found if c is not None]
+    groups = [Group(_group_title(m, c), as_rows(_stratum_rows(report, c)), m.name) for m, c in found if c is not None]
     return Table(f"{title}, {population} set", columns, tuple(groups), _follows(measure, population))
 
 

@@ -20,10 +20,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Group:
-    """Rows under one heading; without a title there is no heading."""
+    """Rows under one heading; without a title there is no heading. `key` is what a menu calls the group."""
 
     title: str
     rows: tuple[tuple[Cell, ...], ...]
+    key: str = ""
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,7 @@ class AuditView:
     membership: Table | None
     strata_note: str
     strata_tables: tuple[Table, ...]
+    model_options: tuple[Option, ...]
     gallery: tuple[ExampleView, ...]
     gallery_note: str
     gallery_strata: tuple[Option, ...]

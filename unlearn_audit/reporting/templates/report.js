@@ -1,7 +1,7 @@
 "use strict";
 (() => {
   const SVG = "http://www.w3.org/2000/svg";
-  const DASHES = ["", "7 4", "2 4", "9 3 2 3", "12 4", "4 2", "1 3"];
+  const DASHES = ["", "7 4", "2 4", "9 3 2 3", "12 4", "4 2", "1 3", "10 3 2 3 2 3"];
   const report = JSON.parse(document.getElementById("report-data").textContent);
 
   /* Small helpers */
@@ -76,13 +76,13 @@
   function lineClass(model) {
     if (model.role === "original") return "anchor";
     if (model.role === "untrained") return "untrained";
-    return `s${model.slot % 7}`;
+    return `s${model.slot % 8}`;
   }
 
   function markClass(model) {
     if (model.role === "original") return "anchor-mark";
     if (model.role === "untrained") return "untrained-mark";
-    return `f${model.slot % 7}`;
+    return `f${model.slot % 8}`;
   }
 
   function dash(model) {
@@ -266,13 +266,18 @@
   function followTables(article) {
     const measure = article.querySelector("[data-choose=measure]");
     const population = article.querySelector("[data-choose=population]");
+    const model = article.querySelector("[data-choose=model]");
     const show = () => {
+      for (const body of article.querySelectorAll("tbody[data-model]")) {
+        body.hidden = model.value !== "" && body.dataset.model !== model.value;
+      }
       for (const table of article.querySelectorAll("[data-table]")) {
         table.hidden = table.dataset.measure !== measure.value || table.dataset.population !== population.value;
       }
     };
     measure.addEventListener("change", show);
     population.addEventListener("change", show);
+    model.addEventListener("change", show);
     show();
   }
 
