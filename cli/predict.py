@@ -24,7 +24,7 @@ def run(
     One file holds the logits and embeddings of all training and test examples.
     """
     quiet()
-    from accelerate import PartialState
+    from unlearn_audit.processes import process_state
 
     from unlearn_audit.models import load_model, predict
 
@@ -37,7 +37,7 @@ def run(
         embeddings=embeddings,
         model_id=model,
     )
-    if PartialState().is_main_process:
+    if process_state().is_main_process:
         output.parent.mkdir(parents=True, exist_ok=True)
         found.save(output)
         typer.echo(f"{output}: {len(found.example_ids)} examples of {images.name}")

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 def report_run(run: TrainingRun, output: Path, forget: ForgetSet | None) -> None:
     """Save the model and its forget set, remove the checkpoints, and print where it is and what it took."""
-    from accelerate import PartialState
+    from unlearn_audit.processes import process_state
 
     from unlearn_audit.models import save_model
 
-    if not PartialState().is_main_process:
+    if not process_state().is_main_process:
         return
     save_model(run.model, output)
     if forget is not None:

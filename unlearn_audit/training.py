@@ -24,6 +24,7 @@ from unlearn_audit.data.images import Images
 from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.models.prediction import evaluation_mode
 from unlearn_audit.models.preprocessing import Preprocessing
+from unlearn_audit.processes import process_state
 
 if TYPE_CHECKING:
     from unlearn_audit.data.forget import ForgetSet
@@ -93,7 +94,7 @@ class TrainingConfig:
 
     def arguments(self, output_dir: Path, seed: int, *, progress: bool = True) -> TrainingArguments:
         """Return the `TrainingArguments` that say the same."""
-        processes = _num_processes()
+        processes = process_state().num_processes
         share, rest = divmod(self.batch_size, processes * self.accumulation_steps)
         if rest:
             raise ConfigurationError(
@@ -134,12 +135,6 @@ def _scheduler(config: TrainingConfig) -> str:
     if config.scheduler == "constant" and config.warmup:
         return "constant_with_warmup"
     return config.scheduler
-
-
-def _num_processes() -> int:
-    from accelerate import PartialState
-
-    return PartialState().num_processes
 
 
 def bfloat16_is_faster() -> bool:
@@ -244,15 +239,9 @@ def _dataset(model: nn.Module, images: Images, config: TrainingConfig, seed: int
         Preprocessing.of(model),
         augmentation=Augmentation.usual(images) if config.augment else None,
         seed=seed,
-        device=_device(),
+        device=process_state().device,
         **selection,
     )
-
-
-def _device() -> torch.device:
-    from accelerate import PartialState
-
-    return PartialState().device
 
 
 def _run(

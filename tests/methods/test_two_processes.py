@@ -37,7 +37,7 @@ def test_weights_and_cost_are_the_same(folders, name: str) -> None:
     one, two = (load_file(folder / f"{name}.safetensors") for folder in folders)
     assert one.keys() == two.keys()
     for key in one:
-        torch.testing.assert_close(one[key], two[key], rtol=1e-4, atol=1e-5, msg=key)
+        torch.testing.assert_close(one[key], two[key], rtol=1e-3, atol=1e-5)
     costs = [ast.literal_eval((folder / "examples").read_text()) for folder in folders]
     assert costs[0][name] == costs[1][name]
 

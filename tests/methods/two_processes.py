@@ -5,15 +5,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from accelerate import PartialState
 from safetensors.torch import save_file
 
 from tests.tiny import tiny_forget, tiny_images, tiny_resnet, tiny_vit
 from unlearn_audit.methods import registry
 from unlearn_audit.models import predict
+from unlearn_audit.processes import process_state
 from unlearn_audit.training import TrainingConfig, fit, unlearn
 
-CONFIG = TrainingConfig(epochs=2, learning_rate=0.01, batch_size=8, precision="float32", checkpoints=0)
+CONFIG = TrainingConfig(epochs=2, learning_rate=0.003, batch_size=8, precision="float32", checkpoints=0)
 METHODS = {
     "gradient_ascent": {"retain_share": 1.0},
     "random_labels": {"retain_share": 1.0, "order": "forget_first"},
@@ -37,7 +37,7 @@ def run(folder: Path) -> None:
         predict(found["retrained"].model, images, batch_size=10),
         predict(tiny_resnet(images), images, batch_size=10),
     )
-    state = PartialState()
+    state = process_state()
     (folder / f"world-{state.process_index}").write_text(str(state.num_processes))
     if state.is_main_process:
         for name, training in found.items():

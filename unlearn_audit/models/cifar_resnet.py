@@ -11,9 +11,9 @@ Importing this module registers them, so that `timm.create_model("resnet20")` an
 
 from __future__ import annotations
 
+import itertools
 from functools import partial
 
-import torch
 import torch.nn.functional as F
 from timm.models import build_model_with_cfg, register_model
 from torch import Tensor, nn
@@ -127,8 +127,7 @@ class CifarResNet(nn.Module):
 
 def _stages(blocks: int, width: int, shortcut: str) -> nn.Sequential:
     channels = [width] + [width * 2**stage for stage in range(3) for _ in range(blocks)]
-    pairs = zip(channels, channels[1:], strict=False)
-    return nn.Sequential(*(BasicBlock(before, after, shortcut) for before, after in pairs))
+    return nn.Sequential(*(BasicBlock(before, after, shortcut) for before, after in itertools.pairwise(channels)))
 
 
 def _initialise(module: nn.Module) -> None:

@@ -11,8 +11,14 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification, PreTrainedModel
-from transformers import TimmWrapperConfig, set_seed
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModelForImageClassification,
+    PreTrainedModel,
+    TimmWrapperConfig,
+    set_seed,
+)
 
 from unlearn_audit.data.images import Images
 from unlearn_audit.errors import ModelError, did_you_mean

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from accelerate import PartialState
 from torch import Tensor, nn
 
 from unlearn_audit.data.images import ImageData, Images
 from unlearn_audit.models.loading import classifier, weights_hash
 from unlearn_audit.models.preprocessing import Preprocessing
+from unlearn_audit.processes import process_state
 
 if TYPE_CHECKING:
+    from accelerate import PartialState
+
     from unlearn_audit.audit.predictions import Predictions
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
@@ -90,7 +92,7 @@ def _metadata(model: nn.Module, data: Images | ImageData, precision: str, model_
 def _forward(
     model: nn.Module, images: Images, batch_size: int, embeddings: bool, dtype: torch.dtype | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    state = PartialState()
+    state = process_state()
     model.to(device=state.device, memory_format=torch.channels_last)
     starts = range(0, len(images), batch_size)
     mine = [slice(s, s + batch_size) for s in starts[state.process_index :: state.num_processes]]

@@ -40,7 +40,7 @@ class Preprocessing:
         except (OSError, ValueError) as error:
             raise ModelError(
                 f"Expected an image processor beside the model {model.name_or_path!r}, found none ({error}). "
-                "Save one there: AutoImageProcessor's save_pretrained, or load the model with unlearn_audit's load_model."
+                "Save one there with its save_pretrained, or load the model with unlearn_audit's load_model."
             ) from error
         return cls.from_processor(processor)
 
