@@ -18,7 +18,7 @@ from unlearn_audit.audit.predictions import PredictionSource, matching_rows
 from unlearn_audit.measures._measure import Measure
 from unlearn_audit.measures._outputs import Outputs
 
-CHUNK_NUMBERS = 1 << 19  # logits of one model in a chunk: small enough for the processor's cache
+CHUNK_NUMBERS = 1 << 18  # logits of one model in a chunk: 1 MiB, which the allocator keeps and caches hold
 
 
 @dataclass(frozen=True, eq=False)
