@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 
-from unlearn_audit.audit.controls import check_controls
-from unlearn_audit.audit.statistics import Comparison, compare, pose
-from unlearn_audit.audit.verdict import Policy, decide
+from unlearn_audit.audit.verdict import Policy
 from unlearn_audit.calibration.pool import Pool
+from unlearn_audit.calibration.rivals import outcomes
 
 HONEST = "retrained"
 FOLLOWING = ("original", "noisy original")  # kinds whose i-th model is, or comes from, the i-th original
 STRATA = 10
-POPULATIONS = ("retain", "forget", "test")
+PARTS = ("retain", "forget")  # populations that the study looks at
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +51,8 @@ def measure(pool: Pool, name: str = "js") -> Means:
     results = []
     for original in pool.predictions["original"]:
         group = _groups(pool, original)
-        results.append(discrepancies(others, retrained, group, 2 * STRATA + 1, [registry.load(name)])[0][0])
-    places = {"retain": slice(0, STRATA), "test": slice(STRATA, 2 * STRATA), "forget": slice(2 * STRATA, None)}
+        results.append(discrepancies(others, retrained, group, STRATA + 1, [registry.load(name)])[0][0])
+    places = {"retain": slice(0, STRATA), "forget": slice(STRATA, None)}
     starts = np.cumsum([0, *(len(found) for found in kinds.values())])
     return Means(
         retrained={p: np.stack([r.references[:, :, part] for r in results]) for p, part in places.items()},
@@ -66,7 +65,7 @@ def measure(pool: Pool, name: str = "js") -> Means:
 
 
 def _groups(pool: Pool, original: object) -> np.ndarray:
-    """Return retain strata 0 to 9, test strata 10 to 19, and 20 for the forget set, (n,)."""
+    """Return retain strata 0 to 9, 10 for the forget set, and -1 for test examples, (n,)."""
     from unlearn_audit.neighbourhoods import registry
     from unlearn_audit.neighbourhoods.strata import NeighbourhoodConfig, cut
 
@@ -81,55 +80,54 @@ def _groups(pool: Pool, original: object) -> np.ndarray:
         is_forget=is_forget,
         labels=original.labels,
     )
-    return np.where(is_forget, 2 * STRATA, stratum + STRATA * is_test)
+    return np.where(is_test, -1, np.where(is_forget, STRATA, stratum))
 
 
 @dataclass(frozen=True, eq=False)
-class Draw:
-    """One random audit: stratum means by population."""
+class Draws:
+    """B random audits: stratum means on S retain strata and, last, the forget set.
 
-    candidate: dict[str, np.ndarray]  # (1, K, S)
-    references: dict[str, np.ndarray]  # (K, K, S)
-    counts: dict[str, np.ndarray]  # (S,)
-    model: int  # index of the candidate within its kind
+    Attributes:
+        candidate: (B, K, S + 1) means of d(u, r_k).
+        references: (B, K, K, S + 1) means of d(r_k, r_l), 0 on the diagonal.
+        counts: (B, S) retain examples.
+        models: (B,) index of the candidate within its kind.
+    """
 
-    def comparisons(self, policy: Policy) -> dict[str, Comparison]:
-        """Compare on the populations that the policy asks for."""
-        return {p: self._compare(self.candidate[p], self.references[p], p, policy) for p in policy.populations}
+    candidate: np.ndarray
+    references: np.ndarray
+    counts: np.ndarray
+    models: np.ndarray
 
-    def posing(self, policy: Policy) -> dict[str, dict[str, Comparison]]:
-        """Let each reference pose as the candidate."""
-        k = len(self.references["retain"])
-        return {
-            str(i): {p: self._compare(*pose(self.references[p], i), p, policy) for p in policy.populations}
-            for i in range(k)
-        }
-
-    def _compare(self, candidate: np.ndarray, references: np.ndarray, population: str, policy: Policy) -> Comparison:
-        return compare(
-            candidate,
-            references,
-            counts=self.counts[population],
-            nearest=policy.nearest,
-            tolerance=policy.tolerance,
-            alpha=policy.alpha,
-        )
+    def verdict_groups(self, nearest: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return candidate (B, K, 3) and references (B, K, K, 3): nearest strata together, all retain, forget set."""
+        b, strata = self.counts.shape
+        weights = np.zeros((b, strata + 1, 3))
+        weights[:, :nearest, 0] = self.counts[:, :nearest] / self.counts[:, :nearest].sum(1, keepdims=True)
+        weights[:, :-1, 1] = self.counts / self.counts.sum(1, keepdims=True)
+        weights[:, -1, 2] = 1
+        return self.candidate @ weights, self.references @ weights[:, None]
 
 
-def draw(means: Means, kind: str, k: int, rng: np.random.Generator) -> Draw:
-    """Draw K references and a candidate of one kind; an honest one is a further retrained model."""
-    e = int(rng.integers(len(means.counts["retain"])))
-    chosen = rng.permutation(means.num_retrained)[: k + 1]
-    references = chosen[:k]
+def draw(means: Means, kind: str, k: int, draws: int, rng: np.random.Generator) -> Draws:
+    """Draw audits with K references and a candidate of one kind; an honest one is a further retrained model."""
+    e = rng.integers(len(means.counts["retain"]), size=draws)
+    chosen = np.argsort(rng.random((draws, means.num_retrained)), axis=1)[:, : k + 1]
+    references = chosen[:, :k]
     if kind == HONEST:
-        model = int(chosen[k])
-        source = {p: means.retrained[p][e, model, references][None] for p in POPULATIONS}
+        models, source = chosen[:, k], means.retrained
     else:
-        model = int(rng.integers(len(means.others[kind]["retain"][e])))
-        e = model if kind in FOLLOWING else e
-        source = {p: means.others[kind][p][e, model, references][None] for p in POPULATIONS}
-    between = {p: means.retrained[p][e][np.ix_(references, references)] for p in POPULATIONS}
-    return Draw(source, between, {p: means.counts[p][e] for p in POPULATIONS}, model)
+        source = means.others[kind]
+        models = rng.integers(source["retain"].shape[1], size=draws)
+        e = models if kind in FOLLOWING else e
+    place, row = e[:, None], models[:, None]
+    between = {p: means.retrained[p][e[:, None, None], references[:, :, None], references[:, None]] for p in PARTS}
+    return Draws(
+        candidate=np.concatenate([source[p][place, row, references] for p in PARTS], axis=-1),
+        references=np.nan_to_num(np.concatenate([between[p] for p in PARTS], axis=-1)),
+        counts=means.counts["retain"][e],
+        models=models,
+    )
 
 
 @dataclass(frozen=True)
@@ -155,14 +153,10 @@ class Shares:
         return 1 - self.failed - self.passed
 
 
-def verdict_shares(source: Callable[[], Draw], policy: Policy, draws: int) -> Shares:
-    """Give `draws` random audits their verdicts, through the library's own `compare` and `decide`."""
-    outcomes, models = [], []
-    for _ in range(draws):
-        found = source()
-        outcomes.append(decide(policy, found.comparisons(policy)).outcome)
-        models.append(found.model)
-    return shares(np.array(outcomes) == "fail", np.array(outcomes) == "pass", np.array(models))
+def verdict_shares(found: Draws, policy: Policy) -> Shares:
+    """Give random audits their verdicts, all at once."""
+    failed, passed = outcomes(*found.verdict_groups(policy.nearest), policy)
+    return shares(failed, passed, found.models)
 
 
 def shares(failed: np.ndarray, passed: np.ndarray, models: np.ndarray) -> Shares:
@@ -189,10 +183,13 @@ def wilson(hits: int, draws: int) -> tuple[float, float]:
     return max(0.0, float((centre - width) / scale)), min(1.0, float((centre + width) / scale))
 
 
-def withheld_share(means: Means, k: int, policy: Policy, draws: int, rng: np.random.Generator) -> float:
-    """Return the share of audits with K honest references whose controls would withhold the verdict."""
-    count = 0
-    for _ in range(draws):
-        found = draw(means, HONEST, k, rng)
-        count += check_controls(policy, references=found.posing(policy)).withheld
-    return count / draws
+def withheld_share(found: Draws, policy: Policy) -> float:
+    """Return the share of audits whose controls would withhold the verdict because a reference fails as a candidate."""
+    _, references = found.verdict_groups(policy.nearest)
+    k = references.shape[1]
+    strict = dataclasses.replace(policy, alpha=policy.alpha / k)
+    alarm = np.zeros(len(references), bool)
+    for posing in range(k):
+        others = np.delete(np.arange(k), posing)
+        alarm |= outcomes(references[:, posing, others], references[:, others[:, None], others], strict)[0]
+    return float(alarm.mean())

@@ -1,4 +1,4 @@
-"""Other tests than the one that verdicts use, for comparison: each maps one group's scores to a p-value.
+"""Many audits at once: the test that verdicts use, other tests for comparison, and the verdicts themselves.
 
 All take stratum means of a group of audits: `candidate` (B, K, G), d(u, r_k), and `references` (B, K, K, G), and
 return p-values (B, G). B audits, K references, G groups of examples.
@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy.stats import t
+
+from unlearn_audit.audit.verdict import Policy
 
 Test = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -93,14 +95,27 @@ TESTS: dict[str, Test] = {
 }
 
 
-def beyond(candidate: np.ndarray, references: np.ndarray, relative: float, alpha: float) -> np.ndarray:
-    """Tell (B, G) where the jackknife's lower bound of D / F is above 1 + relative: a failure needs this too."""
+def bounds(candidate: np.ndarray, references: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return one-sided jackknife bounds (B, G) of log(D / F)."""
     k = references.shape[1]
     _, floors = _leave_one_out(references)
     without = np.log((candidate.sum(1, keepdims=True) - candidate) / (k - 1) / floors)
-    error = np.sqrt((k - 1) ** 2 / k * without.var(1, ddof=1))
+    width = t.isf(alpha, k - 1) * np.sqrt((k - 1) ** 2 / k * without.var(1, ddof=1))
     score = np.log(candidate.mean(1) / _floor(references))
-    return score - t.isf(alpha, k - 1) * error > np.log1p(relative)
+    return score - width, score + width
+
+
+def limits(references: np.ndarray, policy: Policy) -> np.ndarray:
+    """Return the tolerance on the scale of log(D / F), (B, G)."""
+    return np.log1p(np.maximum(policy.absolute / _floor(references), policy.relative))
+
+
+def outcomes(candidate: np.ndarray, references: np.ndarray, policy: Policy) -> tuple[np.ndarray, np.ndarray]:
+    """Tell (B,) which audits fail, and which pass: what `audit.verdict.decide` says, for positive discrepancies."""
+    lower, upper = bounds(candidate, references, policy.alpha)
+    limit = limits(references, policy)
+    failed = rejected(log_ratio_scaled(candidate, references), policy.alpha) & (lower > limit)
+    return failed.any(1), (upper <= limit).all(1)
 
 
 def rejected(p_values: np.ndarray, alpha: float) -> np.ndarray:

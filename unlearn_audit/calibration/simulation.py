@@ -4,35 +4,34 @@ from __future__ import annotations
 
 import numpy as np
 
-from unlearn_audit.calibration.draws import Draw
+from unlearn_audit.calibration.draws import Draws
 
 EFFECTS = ("normal", "exponential", "log-normal", "t with 4 degrees of freedom")
-FLOORS = {"retain": np.array([0.006, 0.002]), "forget": np.array([0.03])}  # nearest fifth and the rest; forget set
-COUNTS = {"retain": np.array([300, 1100]), "forget": np.array([70])}
+FLOORS = np.array([0.006, 0.002, 0.03])  # nearest fifth of the retain set, the rest of it, forget set
+COUNTS = np.array([300, 1100])
 CORRELATION = 0.6  # of a model's effects between groups, as measured on digits
-PAIR_SPREAD = 0.1  # standard deviation of the log discrepancy of a pair, beside its two models' effects
+PAIR_SPREAD = 2 / 3  # of a pair's log discrepancy, beside its two models' effects, as a share of their spread
 
 
-def simulate(k: int, spread: float, effects: str, rng: np.random.Generator) -> Draw:
-    """Draw an audit of an honest candidate: log d(i, j) = log floor + a_i + a_j + pair noise, in each group.
+def simulate(k: int, spread: float, effects: str, draws: int, rng: np.random.Generator) -> Draws:
+    """Draw audits of honest candidates: log d(i, j) = log floor + a_i + a_j + pair noise, in each group.
 
     Args:
         k: references.
         spread: standard deviation of the model effects a.
         effects: their distribution, one of `EFFECTS`; scaled to mean 0 and variance 1 before `spread`.
+        draws: how many audits.
         rng: randomness.
     """
-    groups = sum(len(floors) for floors in FLOORS.values())
-    shared, own = _effects(effects, (k + 1, 1), rng), _effects(effects, (k + 1, groups), rng)
+    groups = len(FLOORS)
+    shared = _effects(effects, (draws, k + 1, 1), rng)
+    own = _effects(effects, (draws, k + 1, groups), rng)
     a = spread * (np.sqrt(CORRELATION) * shared + np.sqrt(1 - CORRELATION) * own)
-    noise = np.triu(rng.normal(size=(groups, k + 1, k + 1)), 1).transpose(1, 2, 0)
-    logs = a[:, None] + a[None, :] + PAIR_SPREAD * (noise + noise.transpose(1, 0, 2))
-    distance = np.exp(logs) * np.concatenate(list(FLOORS.values()))
-    first = len(FLOORS["retain"])
-    parts = {"retain": slice(None, first), "forget": slice(first, None)}
-    candidate = {p: distance[None, k, :k, part] for p, part in parts.items()}
-    references = {p: distance[:k, :k, part] for p, part in parts.items()}
-    return Draw(candidate, references, COUNTS, model=int(rng.integers(2**31)))
+    noise = np.triu(rng.normal(size=(draws, groups, k + 1, k + 1)), 1).transpose(0, 2, 3, 1)
+    logs = a[:, :, None] + a[:, None] + spread * PAIR_SPREAD * (noise + noise.transpose(0, 2, 1, 3))
+    distance = np.exp(logs) * FLOORS * ~np.eye(k + 1, dtype=bool)[..., None]
+    counts = np.broadcast_to(COUNTS, (draws, len(COUNTS)))
+    return Draws(distance[:, k, :k], distance[:, :k, :k], counts, models=np.arange(draws))
 
 
 def _effects(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:

@@ -9,17 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from unlearn_audit.audit._scores import MIN_REFERENCES
 from unlearn_audit.audit.verdict import Policy
 from unlearn_audit.calibration import rivals
-from unlearn_audit.calibration.draws import (
-    HONEST,
-    Means,
-    Shares,
-    draw,
-    measure,
-    verdict_shares,
-    withheld_share,
-)
+from unlearn_audit.calibration.draws import HONEST, Draws, Means, Shares, draw, measure, verdict_shares, withheld_share
 from unlearn_audit.calibration.pool import KINDS, PoolSize, load_pool
 from unlearn_audit.calibration.simulation import EFFECTS, simulate
 from unlearn_audit.errors import ConfigurationError
@@ -57,6 +50,7 @@ class Calibration:
         withheld: by K, share of audits whose controls would withhold the verdict though all references are honest.
         tests: each test at each K.
         simulated: by (effects, spread, K).
+        simulated_tests: each test at each K on honest candidates, by the distribution of effects, at the larger spread.
     """
 
     policy: Policy
@@ -67,6 +61,7 @@ class Calibration:
     withheld: dict[int, float]
     tests: list[TestShares]
     simulated: dict[tuple[str, float, int], Shares]
+    simulated_tests: list[TestShares]
 
     @property
     def holds(self) -> bool:
@@ -78,7 +73,7 @@ class Calibration:
 def calibrate(
     *,
     size: PoolSize | None = None,
-    draws: int = 2000,
+    draws: int = 10_000,
     folder: str | Path | None = None,
     output: str | Path | None = None,
     progress: Callable[[str, int, int], None] | None = None,
@@ -116,62 +111,43 @@ def study(
     verdicts, strata, withheld, tests = {}, {}, {}, []
     for step, k in enumerate(NUM_REFERENCES):
         tell(f"verdicts with {k} references", step, len(NUM_REFERENCES) + 1)
-        for kind in kinds:
-            for relative in RELATIVE if kind in (HONEST, "original") else (policy.relative,):
-                used = dataclasses.replace(policy, relative=relative)
-                verdicts[kind, k, relative] = verdict_shares(
-                    lambda kind=kind, k=k: draw(means, kind, k, rng), used, draws
-                )
-        strata[k] = _stratum_shares(means, k, policy, draws, rng)
-        withheld[k] = withheld_share(means, k, policy, draws // 4, rng) if k > 3 else 0.0
-        tests += _test_shares(means, k, policy, draws, kinds, rng)
+        drawn = {kind: draw(means, kind, k, draws, rng) for kind in kinds}
+        for kind, found in drawn.items():
+            for relative in RELATIVE:
+                verdicts[kind, k, relative] = verdict_shares(found, dataclasses.replace(policy, relative=relative))
+        honest = drawn[HONEST]
+        p_values = rivals.log_ratio_scaled(honest.candidate, honest.references)
+        strata[k] = (p_values <= policy.alpha).mean(axis=0)
+        withheld[k] = withheld_share(honest, policy) if k > MIN_REFERENCES else 0.0
+        tests += _test_shares(drawn, k, policy)
     tell("simulation", len(NUM_REFERENCES), len(NUM_REFERENCES) + 1)
-    simulated = {
-        (effects, spread, k): verdict_shares(
-            lambda effects=effects, spread=spread, k=k: simulate(k, spread, effects, rng), policy, draws
-        )
-        for effects in EFFECTS
-        for spread in SPREADS
-        for k in NUM_REFERENCES
-    }
+    simulated, simulated_tests = _simulation(policy, draws, rng)
     count = means.num_retrained
-    return Calibration(policy, draws, count, verdicts, strata, withheld, tests, simulated)
+    return Calibration(policy, draws, count, verdicts, strata, withheld, tests, simulated, simulated_tests)
 
 
-def _stacked(means: Means, kind: str, k: int, draws: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-    """Draw audits as arrays over retain strata and forget set: (B, K, S + 1), (B, K, K, S + 1), and counts (S,)."""
-    found = [draw(means, kind, k, rng) for _ in range(draws)]
-    candidate = [np.concatenate([d.candidate["retain"], d.candidate["forget"]], axis=-1)[0] for d in found]
-    between = [np.concatenate([d.references["retain"], d.references["forget"]], axis=-1) for d in found]
-    return np.stack(candidate), np.nan_to_num(np.stack(between)), found[0].counts["retain"]
+def _simulation(
+    policy: Policy, draws: int, rng: np.random.Generator
+) -> tuple[dict[tuple[str, float, int], Shares], list[TestShares]]:
+    verdicts, tests = {}, []
+    for k in NUM_REFERENCES:
+        for spread in SPREADS:
+            drawn = {effects: simulate(k, spread, effects, draws, rng) for effects in EFFECTS}
+            for effects, found in drawn.items():
+                verdicts[effects, spread, k] = verdict_shares(found, policy)
+        tests += _test_shares(drawn, k, policy)
+    return verdicts, tests
 
 
-def _stratum_shares(means: Means, k: int, policy: Policy, draws: int, rng: np.random.Generator) -> np.ndarray:
-    candidate, references, _ = _stacked(means, HONEST, k, draws, rng)
-    return (rivals.log_ratio_scaled(candidate, references) <= policy.alpha).mean(axis=0)
-
-
-def _test_shares(
-    means: Means, k: int, policy: Policy, draws: int, kinds: list[str], rng: np.random.Generator
-) -> list[TestShares]:
+def _test_shares(drawn: dict[str, Draws], k: int, policy: Policy) -> list[TestShares]:
     """Compare all tests on the same draws, on the groups that verdicts rest on."""
     alone: dict[str, dict[str, float]] = {name: {} for name in rivals.TESTS}
     tolerated: dict[str, dict[str, float]] = {name: {} for name in rivals.TESTS}
-    for kind in kinds:
-        candidate, references, counts = _stacked(means, kind, k, draws, rng)
-        candidate, references = (_verdict_groups(values, counts, policy) for values in (candidate, references))
-        far = rivals.beyond(candidate, references, policy.relative, policy.alpha)
+    for kind, found in drawn.items():
+        candidate, references = found.verdict_groups(policy.nearest)
+        far = rivals.bounds(candidate, references, policy.alpha)[0] > rivals.limits(references, policy)
         for name, test in rivals.TESTS.items():
             rejected = rivals.rejected(test(candidate, references), policy.alpha)
             alone[name][kind] = float(rejected.any(axis=1).mean())
             tolerated[name][kind] = float((rejected & far).any(axis=1).mean())
     return [TestShares(name, k, alone[name], tolerated[name]) for name in rivals.TESTS]
-
-
-def _verdict_groups(values: np.ndarray, counts: np.ndarray, policy: Policy) -> np.ndarray:
-    """From retain strata and forget set (…, S + 1) to nearest, all retain examples and forget set (…, 3)."""
-    weights = np.zeros((len(counts) + 1, 3))
-    weights[: policy.nearest, 0] = counts[: policy.nearest] / counts[: policy.nearest].sum()
-    weights[:-1, 1] = counts / counts.sum()
-    weights[-1, 2] = 1
-    return values @ weights

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from unlearn_audit.calibration.draws import HONEST, Shares
+from unlearn_audit.calibration.pool import FORGOTTEN
 from unlearn_audit.calibration.rivals import TESTS
 from unlearn_audit.calibration.simulation import EFFECTS
-from unlearn_audit.calibration.study import NUM_REFERENCES, RELATIVE, SPREADS, Calibration
+from unlearn_audit.calibration.study import NUM_REFERENCES, RELATIVE, SPREADS, Calibration, TestShares
 
 INTRODUCTION = """# How often verdicts are right
 
 Made by `unlearn-audit calibrate --output docs/calibration.md`; do not edit by hand. {retrained} ResNet-8 models were
-retrained on the embedded digits without half of class {forgotten}, and differ only in their seed. In each of {draws}
-random audits a cell, K of them are the references and another model is the candidate. Policy: {policy}.
+retrained on the embedded digits without half of class {forgotten}, and differ only in their seed. In each of {draws:,}
+random audits a cell, K of them are the references and another model is the candidate.
 
-Shares are in percent. "pools" is a 95 % interval that also counts the candidates as drawn anew: it says what another
-pool might have shown; the other interval holds for this pool.
+Policy: {policy}.
+
+Shares are in percent. "95 %" is an interval for this pool; "95 %, pools" also counts the candidates as drawn anew: what
+another pool might have shown. All random audits draw from one pool, so that the second is the more careful of the two.
 """
 
 
@@ -29,7 +32,7 @@ def markdown(found: Calibration) -> str:
         f"times the noise floor, alpha {policy.alpha}"
     )
     parts = [
-        INTRODUCTION.format(retrained=found.num_retrained, forgotten=8, draws=found.draws, policy=described),
+        INTRODUCTION.format(retrained=found.num_retrained, forgotten=FORGOTTEN, draws=found.draws, policy=described),
         _honest(found),
         _power(found),
         _tolerances(found),
@@ -83,10 +86,10 @@ def _power(found: Calibration) -> str:
         [kind, *(_outcomes(found.verdicts[kind, k, found.policy.relative]) for k in NUM_REFERENCES)] for kind in kinds
     ]
     text = (
-        "## Power\n\nOther candidates: fail / inconclusive / pass. The original did nothing at all, the noisy original "
-        "nothing but add noise to its weights, and the wrong set is a model retrained without half of another class: "
-        "none of the three is damaged, so that only what they still know of the forget set and its neighbourhood can "
-        "tell them from a retrained model.\n\n"
+        "## Power\n\nOther candidates: fail / inconclusive / pass. The original did nothing at all; the noisy original "
+        "is that with noise added to its weights; the wrong set is a model retrained without half of another class. "
+        "None of the three is damaged: only what they still know of the forget set and its neighbourhood tells them "
+        "from a retrained model.\n\n"
     )
     return text + _table(("candidate", *(f"K = {k}" for k in NUM_REFERENCES)), rows)
 
@@ -116,21 +119,23 @@ def _strata(found: Calibration) -> str:
 
 
 def _tests(found: Calibration) -> str:
-    kinds = list(found.tests[0].alone)
-    head = ("test", "K", *kinds)
-    parts = []
-    for title, field in (
-        ("### p-values alone (Holm over groups)", "alone"),
-        ("### with the lower bound above the default tolerance, as verdicts ask", "tolerated"),
-    ):
-        rows = [
-            [name, str(cell.num_references), *(f"{100 * getattr(cell, field)[kind]:.1f}" for kind in kinds)]
-            for name in TESTS
-            for cell in found.tests
-            if cell.test == name
-        ]
-        parts.append(f"{title}\n\n{_table(head, rows)}")
-    return "## Tests compared\n\nShare of draws in which some group rejects, on the same draws.\n\n" + "\n".join(parts)
+    return (
+        "## Tests compared\n\nShare of draws in which some group rejects (Holm over groups), on the same draws.\n\n"
+        f"### p-values alone\n\n{_test_table(found.tests, 'alone')}\n"
+        "### With the lower bound above the default tolerance, as verdicts ask\n\n"
+        f"{_test_table(found.tests, 'tolerated')}"
+    )
+
+
+def _test_table(cells: Sequence[TestShares], field: str) -> str:
+    kinds = list(cells[0].alone)
+    rows = [
+        [name, str(cell.num_references), *(_percent(getattr(cell, field)[kind]) for kind in kinds)]
+        for name in TESTS
+        for cell in cells
+        if cell.test == name
+    ]
+    return _table(("test", "K", *kinds), rows)
 
 
 def _simulated(found: Calibration) -> str:
@@ -143,5 +148,7 @@ def _simulated(found: Calibration) -> str:
     return (
         "## Simulation\n\nHonest candidates under a random-effects model of log discrepancies: fail / inconclusive / "
         "pass. A spread of 0.02 is near what ResNet-20 shows on CIFAR-100, 0.15 what ResNet-8 shows on digits.\n\n"
-        f"{_table(head, rows)}"
+        f"{_table(head, rows)}\n"
+        f"Tests compared at a spread of {max(SPREADS)}: share of honest candidates that fail, with the default "
+        f"tolerance, by the distribution of effects.\n\n{_test_table(found.simulated_tests, 'tolerated')}"
     )

@@ -1,0 +1,145 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from unlearn_audit.audit.controls import check_controls
+from unlearn_audit.audit.statistics import compare, pose
+from unlearn_audit.audit.verdict import Policy, decide
+from unlearn_audit.calibration.draws import HONEST, Means, draw, shares, verdict_shares, wilson, withheld_share
+from unlearn_audit.calibration.pool import KINDS, PoolSize, load_pool
+from unlearn_audit.calibration.rivals import TESTS, outcomes, rejected
+from unlearn_audit.calibration.simulation import EFFECTS, simulate
+from unlearn_audit.calibration.study import NUM_REFERENCES, calibrate, study
+from unlearn_audit.calibration.tables import markdown
+from unlearn_audit.errors import ConfigurationError
+
+STRATA = 4
+
+
+def synthetic_means(*, models=14, others=2, spread=0.1, seed=0):
+    """A pool of made-up discrepancies: honest models, originals that are 1.5 times as far, and untrained ones."""
+    rng = np.random.default_rng(seed)
+    found = {}
+    for population, strata in (("retain", STRATA), ("forget", 1)):
+        effects = spread * rng.normal(size=(models, strata))
+        whole = 0.1 * np.exp(effects[:, None] + effects[None]) * ~np.eye(models, dtype=bool)[..., None]
+        found[population] = np.repeat(whole[None], others, axis=0)
+    far = {"original": 1.5, "untrained": 20.0}
+    return Means(
+        retrained=found,
+        others={kind: {p: found[p][:, :others] * f + 0.01 for p in found} for kind, f in far.items()},
+        counts={"retain": np.full((others, STRATA), 100), "forget": np.full((others, 1), 60)},
+    )
+
+
+def compared(candidate, references, counts, policy):
+    parts = {"retain": (slice(None, -1), counts), "forget": (slice(-1, None), np.array([60]))}
+    return {
+        p: compare(
+            candidate[..., part],
+            references[..., part],
+            counts=n,
+            nearest=policy.nearest,
+            tolerance=policy.tolerance,
+            alpha=policy.alpha,
+        )
+        for p, (part, n) in parts.items()
+    }
+
+
+@pytest.mark.parametrize("k", [3, 5])
+@pytest.mark.parametrize("kind", [HONEST, "original"])
+def test_verdicts_of_many_audits_at_once_are_those_that_decide_gives(k, kind):
+    policy = Policy(relative=0.1)
+    found = draw(synthetic_means(), kind, k, 40, np.random.default_rng(0))
+    failed, passed = outcomes(*found.verdict_groups(policy.nearest), policy)
+    for i in range(40):
+        verdict = decide(policy, compared(found.candidate[None, i], found.references[i], found.counts[i], policy))
+        assert (verdict.outcome == "fail", verdict.outcome == "pass") == (failed[i], passed[i])
+    assert len({*failed, *passed}) == 2
+
+
+def test_withheld_share_agrees_with_the_controls_of_an_audit():
+    policy = Policy(relative=0.0, absolute=0.0, alpha=0.3)
+    found = draw(synthetic_means(spread=0.3), HONEST, 5, 30, np.random.default_rng(1))
+    strict = dataclasses.replace(policy, alpha=policy.alpha / 5)
+    withheld = [
+        check_controls(
+            policy,
+            references={str(k): compared(*pose(found.references[i], k), found.counts[i], strict) for k in range(5)},
+        ).withheld
+        for i in range(30)
+    ]
+    assert withheld_share(found, policy) == pytest.approx(np.mean(withheld))
+    assert any(withheld)
+
+
+def test_an_honest_draw_never_compares_a_model_with_itself():
+    means = synthetic_means()
+    for _ in range(20):
+        found = draw(means, HONEST, 8, 50, np.random.default_rng(3))
+        assert (found.candidate > 0).all()
+        assert ((found.references == 0).sum((1, 2)) == 8).all()
+
+
+@pytest.mark.parametrize("effects", EFFECTS)
+def test_simulated_effects_have_mean_zero_and_the_asked_spread(effects):
+    found = simulate(3, 0.1, effects, 20_000, np.random.default_rng(0))
+    logs = np.log(found.candidate[..., -1]) - np.log(0.03)  # a_u + a_k + noise
+    assert abs(logs.mean()) < 0.01
+    expected = 0.1**2 * (2 + (2 / 3) ** 2)
+    assert logs.var() == pytest.approx(expected, rel=0.15)
+
+
+def test_honest_simulated_candidates_fail_in_at_most_alpha():
+    for k in NUM_REFERENCES:
+        found = verdict_shares(simulate(k, 0.15, "exponential", 4000, np.random.default_rng(k)), Policy())
+        assert found.interval[0] <= 0.05
+
+
+def test_rejections_are_holms():
+    p_values = np.array([[0.01, 0.04, 0.03], [0.02, 0.9, 0.9], [0.01, 0.02, 0.04]])
+    expected = [[True, False, False], [False, False, False], [True, True, True]]
+    np.testing.assert_array_equal(rejected(p_values, 0.05), expected)
+
+
+def test_intervals():
+    low, high = wilson(0, 100)
+    assert low == 0 and high == pytest.approx(0.037, abs=0.001)
+    found = shares(np.array([True, True, False, False]), np.zeros(4, bool), np.array([0, 0, 1, 1]))
+    assert (found.failed, found.passed, found.inconclusive) == (0.5, 0.0, 0.5)
+    assert found.over_models == (0.0, 1.0)  # it all depends on the candidate
+
+
+def test_the_study_of_a_made_up_pool_is_written_as_tables():
+    found = study(synthetic_means(), draws=100)
+    assert {kind for kind, _, _ in found.verdicts} == {HONEST, "original", "untrained"}
+    assert found.verdicts["untrained", 8, 0.25].failed == 1.0
+    text = markdown(found)
+    for title in ("Honest candidates", "Power", "Tolerance", "Single strata", "Tests compared", "Simulation"):
+        assert f"## {title}\n" in text
+    assert all(text.count(f"| {name} |") == 3 * len(NUM_REFERENCES) for name in TESTS)
+    assert all(len(line) == 0 or line[-1] == "|" for line in text.splitlines() if line.startswith("|"))
+
+
+def test_too_few_draws_are_refused():
+    with pytest.raises(ConfigurationError, match="at least 100 draws, got 5"):
+        calibrate(draws=5)
+
+
+def test_a_pool_is_trained_once_and_then_read(tmp_path, monkeypatch):
+    from unlearn_audit.calibration import pool as module
+
+    monkeypatch.setattr(module, "TRAINING", {**module.TRAINING, "epochs": 0.2})
+    size, told = PoolSize(retrained=1, others=1), []
+    kinds = ("original", "noisy original", "retrained", "untrained")
+    first = load_pool(size, folder=tmp_path, kinds=kinds, progress=lambda *step: told.append(step))
+    assert [name for name, _, _ in told] == ["original 0", "retrained 0", "noisy original 0", "untrained 0"]
+    monkeypatch.setattr(module, "_make", None)  # nothing may be made again
+    second = load_pool(size, folder=tmp_path, kinds=kinds)
+    assert set(second.predictions) == set(kinds) < set(KINDS)
+    for kind in kinds:
+        np.testing.assert_array_equal(first.predictions[kind][0].logits, second.predictions[kind][0].logits)
+    original, noisy = first.predictions["original"][0].logits, first.predictions["noisy original"][0].logits
+    assert np.abs(original - noisy).max() > 0

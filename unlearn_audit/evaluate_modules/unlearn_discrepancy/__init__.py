@@ -1,0 +1,1 @@
+"""The comparison `unlearn_discrepancy`: see its card, README.md."""
