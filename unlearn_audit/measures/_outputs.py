@@ -57,4 +57,4 @@ class Outputs:
 
 def plogp(probabilities: Tensor) -> Tensor:
     """Return the sum over classes of p log p (n,), in nats, for p (n, c); 0 log 0 is 0."""
-    return (probabilities * probabilities.clamp_min(_TINY).log()).sum(dim=1)
+    return probabilities.clamp_min(_TINY).log_().mul_(probabilities).sum(dim=1)

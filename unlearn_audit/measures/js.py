@@ -17,7 +17,7 @@ def _js(candidate: Outputs, reference: Outputs) -> Tensor:
 
     Where p = q, m is the same number and so are all three entropies: the result is exactly 0.
     """
-    mixture = (candidate.probabilities + reference.probabilities) * 0.5
+    mixture = (candidate.probabilities + reference.probabilities).mul_(0.5)
     nats = (candidate.entropy_terms + reference.entropy_terms) * 0.5 - plogp(mixture)
     return nats.div(math.log(2)).clamp(0, 1)
 

@@ -12,7 +12,7 @@ __all__ = ["MEASURE"]
 
 def _tv(candidate: Outputs, reference: Outputs) -> Tensor:
     """Half the L1 distance of the two distributions."""
-    return ((candidate.probabilities - reference.probabilities).abs().sum(dim=1) * 0.5).clamp_max(1)
+    return ((candidate.probabilities - reference.probabilities).abs_().sum(dim=1) * 0.5).clamp_max(1)
 
 
 MEASURE = Measure("tv", "total variation distance", "probability", 0, 1, _tv)
