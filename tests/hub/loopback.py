@@ -139,6 +139,7 @@ class LoopbackHub:
     def _routes(self) -> list[web.RouteDef]:
         repo = r"/api/{kind:models|datasets|spaces}/{owner}/{name}"
         return [
+            web.get("/api/agent-harnesses", self._no_harnesses),
             web.get("/api/whoami-v2", self._whoami),
             web.post("/api/validate-yaml", self._validate_yaml),
             web.post("/api/repos/create", self._create),
@@ -192,6 +193,10 @@ class LoopbackHub:
             )
 
     # What it serves
+
+    async def _no_harnesses(self, request: web.Request) -> web.Response:
+        """Answer what the client asks about the programs that may run it."""
+        return web.json_response({"standardEnvVars": [], "harnesses": {}})
 
     async def _whoami(self, request: web.Request) -> web.Response:
         token = {"displayName": "test", "role": "write"}

@@ -11,7 +11,7 @@ import numpy as np
 from unlearn_audit.reporting.charting import model_title, stratum_title
 from unlearn_audit.reporting.charts import ClassDamage, DamagedClass
 from unlearn_audit.reporting.pictures import Pictures
-from unlearn_audit.reporting.tables import Table, number, percent, table, whole
+from unlearn_audit.reporting.tables import MINUS, NOTHING, Table, number, percent, table, whole
 from unlearn_audit.reporting.view import ExampleView, Option, PredictionView
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def _predictions(report: AuditReport, ledger: Ledger, row: int, label: int) -> I
             predicts=report.data.class_names[predicted],
             wrong=predicted != label,
             confidence=percent(None if confidence is None else float(confidence[row]), 0),
-            excess=number(None if excess is None else round(float(excess[row]), 3)),
+            excess=NOTHING if excess is None else f"{excess[row]:.3f}".replace("-", MINUS),
         )
 
 
