@@ -11,6 +11,10 @@ def run(name: Annotated[str | None, typer.Argument(help="Show one of them in ful
     """List the proximities and strata with their options."""
     from unlearn_audit.neighbourhoods import registry
 
-    from .plugins import show
+    from .plugins import show, show_options
 
     show(registry, name)
+    if name is None:
+        from unlearn_audit.neighbourhoods.strata import NeighbourhoodConfig
+
+        show_options(NeighbourhoodConfig)

@@ -24,9 +24,8 @@ def run(
     One file holds the logits and embeddings of all training and test examples.
     """
     quiet()
-    from unlearn_audit.processes import process_state
-
     from unlearn_audit.models import load_model, predict
+    from unlearn_audit.processes import process_state
 
     images = load_data(data, data_settings)
     found = predict(

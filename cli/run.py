@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from unlearn_audit.errors import ConfigurationError
 
 from .options import Output, Settings, quiet
 
@@ -35,6 +38,11 @@ def run(
     It trains, unlearns, predicts and audits. What is done already is not done again, and a run that was
     killed goes on where it was. The last lines show the report's table and where report.html is.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigurationError(
+            "Expected one process for a whole study, got several. Use --engine ray, or several processes for one step: "
+            "accelerate launch -m unlearn_audit.cli train ..."
+        )
     quiet()
     from unlearn_audit.experiment import Study, read_study
 

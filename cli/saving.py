@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 
 def report_run(run: TrainingRun, output: Path, forget: ForgetSet | None) -> None:
     """Save the model and its forget set, remove the checkpoints, and print where it is and what it took."""
-    from unlearn_audit.processes import process_state
-
     from unlearn_audit.models import save_model
+    from unlearn_audit.processes import process_state
 
     if not process_state().is_main_process:
         return
