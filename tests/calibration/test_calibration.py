@@ -6,7 +6,16 @@ import pytest
 from unlearn_audit.audit.controls import check_controls
 from unlearn_audit.audit.statistics import compare, pose
 from unlearn_audit.audit.verdict import Policy, decide
-from unlearn_audit.calibration.draws import HONEST, Means, draw, shares, verdict_shares, wilson, withheld_share
+from unlearn_audit.calibration.draws import (
+    HONEST,
+    Means,
+    draw,
+    ratios_to_all,
+    shares,
+    verdict_shares,
+    wilson,
+    withheld_share,
+)
 from unlearn_audit.calibration.pool import KINDS, PoolSize, load_pool
 from unlearn_audit.calibration.rivals import TESTS, outcomes, rejected
 from unlearn_audit.calibration.simulation import EFFECTS, simulate
@@ -117,10 +126,27 @@ def test_the_study_of_a_made_up_pool_is_written_as_tables():
     assert {kind for kind, _, _ in found.verdicts} == {HONEST, "original", "untrained"}
     assert found.verdicts["untrained", 8, 0.25].failed == 1.0
     text = markdown(found)
-    for title in ("Honest candidates", "Power", "Tolerance", "Single strata", "Tests compared", "Simulation"):
+    for title in (
+        "Honest candidates",
+        "Power",
+        "Wrong passes",
+        "Tolerance",
+        "Single strata",
+        "Tests compared",
+        "Simulation",
+    ):
         assert f"## {title}\n" in text
     assert all(text.count(f"| {name} |") == 3 * len(NUM_REFERENCES) for name in TESTS)
     assert all(len(line) == 0 or line[-1] == "|" for line in text.splitlines() if line.startswith("|"))
+
+
+def test_ratios_to_all_agree_with_plain_loops():
+    means = synthetic_means(models=6)
+    between = means.retrained["forget"][0, ..., 0]
+    floor = between.sum() / 30
+    np.testing.assert_allclose(ratios_to_all(means, HONEST, 2)[0, :, 2], between.sum(1) / 5 / floor)
+    far = means.others["untrained"]["forget"][1, ..., 0].mean(1) / floor
+    np.testing.assert_allclose(ratios_to_all(means, "untrained", 2)[1, :, 2], far)
 
 
 def test_too_few_draws_are_refused():

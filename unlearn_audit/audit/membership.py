@@ -143,10 +143,12 @@ def _feature(scores: ExampleScores, attack: str) -> np.ndarray:
 def _svc_share(members: np.ndarray, others: np.ndarray, asked: np.ndarray) -> float:
     from sklearn.svm import SVC
 
-    shown = np.concatenate([members, others])[:, None]
+    shown = np.concatenate([members, others])
     if np.ptp(shown) == 0:  # nothing to learn from: no better than a coin
         return 0.5
-    machine = SVC(C=3, gamma="auto", kernel="rbf").fit(shown, np.repeat([1, 0], [len(members), len(others)]))
+    labelled = np.column_stack([shown, np.repeat([1, 0], [len(members), len(others)])])
+    distinct, counts = np.unique(labelled, axis=0, return_counts=True)  # the same machine, from fewer examples
+    machine = SVC(C=3, gamma="auto", kernel="rbf").fit(distinct[:, :1], distinct[:, 1], sample_weight=counts)
     return float((machine.predict(asked[:, None]) == 0).mean())
 
 

@@ -92,12 +92,14 @@ class Draws:
         references: (B, K, K, S + 1) means of d(r_k, r_l), 0 on the diagonal.
         counts: (B, S) retain examples.
         models: (B,) index of the candidate within its kind.
+        places: (B,) which original's neighbourhood.
     """
 
     candidate: np.ndarray
     references: np.ndarray
     counts: np.ndarray
     models: np.ndarray
+    places: np.ndarray
 
     def verdict_groups(self, nearest: int) -> tuple[np.ndarray, np.ndarray]:
         """Return candidate (B, K, 3) and references (B, K, K, 3): nearest strata together, all retain, forget set."""
@@ -127,7 +129,35 @@ def draw(means: Means, kind: str, k: int, draws: int, rng: np.random.Generator) 
         references=np.nan_to_num(np.concatenate([between[p] for p in PARTS], axis=-1)),
         counts=means.counts["retain"][e],
         models=models,
+        places=e,
     )
+
+
+def ratios_to_all(means: Means, kind: str, nearest: int) -> np.ndarray:
+    """Return D / F (E, M, 3) of each model of a kind, in the groups of verdicts, with all N retrained as references."""
+    e, n = means.retrained["retain"].shape[:2]
+    source = means.retrained if kind == HONEST else means.others[kind]
+    count = source["retain"].shape[1]
+    found = np.empty((e, count, 3))
+    for place in range(e):
+        everyone = Draws(
+            candidate=np.nan_to_num(np.concatenate([source[p][place] for p in PARTS], axis=-1)),
+            references=np.nan_to_num(np.concatenate([means.retrained[p][place] for p in PARTS], axis=-1))[None],
+            counts=means.counts["retain"][[place]],
+            models=np.arange(count),
+            places=np.full(count, place),
+        )
+        to_all, between = everyone.verdict_groups(nearest)
+        others = n - 1 if kind == HONEST else n
+        found[place] = (to_all.sum(1) / others) / (between.sum((1, 2)) / (n * (n - 1)))
+    return found
+
+
+def wrongly_passed(found: Draws, ratios: np.ndarray, policy: Policy) -> float | None:
+    """Return the share of audits that pass, of those whose candidate is beyond the tolerance by `ratios_to_all`."""
+    beyond = (ratios[found.places, found.models] > 1 + policy.relative).any(axis=1)
+    _, passed = outcomes(*found.verdict_groups(policy.nearest), policy)
+    return float(passed[beyond].mean()) if beyond.any() else None
 
 
 @dataclass(frozen=True)

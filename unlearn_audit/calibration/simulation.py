@@ -31,7 +31,7 @@ def simulate(k: int, spread: float, effects: str, draws: int, rng: np.random.Gen
     logs = a[:, :, None] + a[:, None] + spread * PAIR_SPREAD * (noise + noise.transpose(0, 2, 1, 3))
     distance = np.exp(logs) * FLOORS * ~np.eye(k + 1, dtype=bool)[..., None]
     counts = np.broadcast_to(COUNTS, (draws, len(COUNTS)))
-    return Draws(distance[:, k, :k], distance[:, :k, :k], counts, models=np.arange(draws))
+    return Draws(distance[:, k, :k], distance[:, :k, :k], counts, np.arange(draws), np.zeros(draws, np.int64))
 
 
 def _effects(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:

@@ -12,7 +12,18 @@ import numpy as np
 from unlearn_audit.audit._scores import MIN_REFERENCES
 from unlearn_audit.audit.verdict import Policy
 from unlearn_audit.calibration import rivals
-from unlearn_audit.calibration.draws import HONEST, Draws, Means, Shares, draw, measure, verdict_shares, withheld_share
+from unlearn_audit.calibration.draws import (
+    HONEST,
+    Draws,
+    Means,
+    Shares,
+    draw,
+    measure,
+    ratios_to_all,
+    verdict_shares,
+    withheld_share,
+    wrongly_passed,
+)
 from unlearn_audit.calibration.pool import KINDS, PoolSize, load_pool
 from unlearn_audit.calibration.simulation import EFFECTS, simulate
 from unlearn_audit.errors import ConfigurationError
@@ -46,6 +57,8 @@ class Calibration:
         draws: random audits a cell.
         num_retrained: N, the pool's retrained models.
         verdicts: by (kind, K, relative tolerance).
+        wrongly_passed: by (kind, K), share that passes of candidates that are beyond the tolerance when all of the
+            pool's retrained models are the references; None where there is no such candidate.
         strata: by K, (S + 1,) share of honest candidates with p <= alpha in each retain stratum and the forget set.
         withheld: by K, share of audits whose controls would withhold the verdict though all references are honest.
         tests: each test at each K.
@@ -57,6 +70,7 @@ class Calibration:
     draws: int
     num_retrained: int
     verdicts: dict[tuple[str, int, float], Shares]
+    wrongly_passed: dict[tuple[str, int], float | None]
     strata: dict[int, np.ndarray]
     withheld: dict[int, float]
     tests: list[TestShares]
@@ -108,13 +122,15 @@ def study(
     rng = np.random.default_rng(seed)
     tell = progress or (lambda *_: None)
     kinds = [kind for kind in KINDS if kind == HONEST or kind in means.others]
-    verdicts, strata, withheld, tests = {}, {}, {}, []
+    verdicts, wrong, strata, withheld, tests = {}, {}, {}, {}, []
+    ratios = {kind: ratios_to_all(means, kind, policy.nearest) for kind in kinds}
     for step, k in enumerate(NUM_REFERENCES):
         tell(f"verdicts with {k} references", step, len(NUM_REFERENCES) + 1)
         drawn = {kind: draw(means, kind, k, draws, rng) for kind in kinds}
         for kind, found in drawn.items():
             for relative in RELATIVE:
                 verdicts[kind, k, relative] = verdict_shares(found, dataclasses.replace(policy, relative=relative))
+            wrong[kind, k] = wrongly_passed(found, ratios[kind], policy)
         honest = drawn[HONEST]
         p_values = rivals.log_ratio_scaled(honest.candidate, honest.references)
         strata[k] = (p_values <= policy.alpha).mean(axis=0)
@@ -123,7 +139,7 @@ def study(
     tell("simulation", len(NUM_REFERENCES), len(NUM_REFERENCES) + 1)
     simulated, simulated_tests = _simulation(policy, draws, rng)
     count = means.num_retrained
-    return Calibration(policy, draws, count, verdicts, strata, withheld, tests, simulated, simulated_tests)
+    return Calibration(policy, draws, count, verdicts, wrong, strata, withheld, tests, simulated, simulated_tests)
 
 
 def _simulation(

@@ -35,6 +35,7 @@ def markdown(found: Calibration) -> str:
         INTRODUCTION.format(retrained=found.num_retrained, forgotten=FORGOTTEN, draws=found.draws, policy=described),
         _honest(found),
         _power(found),
+        _wrong(found),
         _tolerances(found),
         _strata(found),
         _tests(found),
@@ -96,6 +97,17 @@ def _power(found: Calibration) -> str:
 
 def _outcomes(cell: Shares) -> str:
     return f"{100 * cell.failed:.0f} / {100 * cell.inconclusive:.0f} / {100 * cell.passed:.0f}"
+
+
+def _wrong(found: Calibration) -> str:
+    kinds = [kind for kind, k in found.wrongly_passed if k == NUM_REFERENCES[0]]
+    known = [kind for kind in kinds if found.wrongly_passed[kind, NUM_REFERENCES[0]] is not None]
+    rows = [[kind, *(_percent(found.wrongly_passed[kind, k] or 0.0) for k in NUM_REFERENCES)] for kind in known]
+    return (
+        "## Wrong passes\n\nShare that passes of candidates that are beyond the tolerance in some group when all of "
+        "the pool's retrained models are the references.\n\n"
+        + _table(("candidate", *(f"K = {k}" for k in NUM_REFERENCES)), rows)
+    )
 
 
 def _tolerances(found: Calibration) -> str:
