@@ -1,0 +1,1 @@
+"""Benchmarks: ratios to named alternatives, measured side by side. `python -m tests.benchmarks` runs them."""
