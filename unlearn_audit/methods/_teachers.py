@@ -16,11 +16,16 @@ HIDDEN = 256  # of the MLP head, as in the paper
 
 
 def build_teacher(name: str, original: nn.Module, split: ExampleDataset, *, seed: int, **model_args: Any) -> nn.Module:
-    """Build an untrained teacher for the classes of `split`, initialised from `seed`."""
+    """Build an untrained teacher for the classes of `split`, initialised from `seed`.
+
+    It takes pixels as the original does, since it is shown the student's batches.
+    """
     if name in HEADS:
         return _head_on(original, name, seed)
-    size = Preprocessing.of(original).size
-    return create_model(name, split.images, seed=seed, image_size=size, **model_args)
+    prepare = Preprocessing.of(original)
+    teacher = create_model(name, split.images, seed=seed, image_size=prepare.size, **model_args)
+    teacher.unlearn_audit_preprocessing = prepare
+    return teacher
 
 
 def _head_on(original: nn.Module, name: str, seed: int) -> nn.Module:
