@@ -1,0 +1,213 @@
+"""Models: sizes, round trips through stock classes, foreign models, embeddings, hashes and errors."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    ResNetConfig,
+    ResNetForImageClassification,
+    ViTConfig,
+    ViTForImageClassification,
+    ViTImageProcessor,
+)
+
+from tests.tiny import CLASSES, tiny_forget, tiny_images, tiny_resnet, tiny_vit
+from unlearn_audit.errors import ModelError
+from unlearn_audit.methods import registry
+from unlearn_audit.models import create_model, load_model, predict, save_model, weights_hash
+from unlearn_audit.models.loading import classifier
+from unlearn_audit.training import TrainingConfig, unlearn
+
+IMAGES = tiny_images(16)
+
+
+def parameters(model: torch.nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+def resnet_size(depth: int, classes: int, *, projections: bool) -> int:
+    """Weights of a CIFAR ResNet by He et al., layer by layer."""
+    n, width = (depth - 2) // 6, (16, 32, 64)
+    total = 3 * 16 * 9 + 2 * 16
+    before = 16
+    for stage in width:
+        for block in range(n):
+            entering = before if block == 0 else stage
+            total += entering * stage * 9 + stage * stage * 9 + 4 * stage
+            if projections and entering != stage:
+                total += entering * stage + 2 * stage
+        before = stage
+    return total + 64 * classes + classes
+
+
+@pytest.mark.parametrize(("depth", "millions"), [(8, 0.08), (20, 0.27), (56, 0.85), (110, 1.73)])
+def test_resnets_have_the_papers_size(depth: int, millions: float) -> None:
+    import timm
+
+    from unlearn_audit.models import cifar_resnet  # noqa: F401 - registers them
+
+    model = timm.create_model(f"resnet{depth}")
+    assert parameters(model) == resnet_size(depth, 10, projections=False)
+    assert parameters(model) / 1e6 == pytest.approx(millions, abs=0.006)
+    convolutions = sum(isinstance(m, torch.nn.Conv2d) for m in model.modules())
+    assert convolutions + 1 == depth
+
+
+def test_option_b_adds_projections_and_a_wrong_option_is_named() -> None:
+    model = create_model("resnet20", IMAGES, seed=0, shortcut="B")
+    assert parameters(model) == resnet_size(20, CLASSES, projections=True)
+    with pytest.raises(ModelError, match="shortcut"):
+        create_model("resnet20", IMAGES, seed=0, shortcut="C")
+
+
+def test_option_a_subsamples_and_pads_with_zeros() -> None:
+    from unlearn_audit.models.cifar_resnet import PadShortcut
+
+    x = torch.randn(2, 4, 6, 6)
+    y = PadShortcut(4, 8)(x)
+    assert torch.equal(y[:, 2:6], x[:, :, ::2, ::2])
+    assert not y[:, :2].any() and not y[:, 6:].any()
+
+
+def hf_vit() -> ViTForImageClassification:
+    torch.manual_seed(0)
+    sizes = {"image_size": 8, "patch_size": 4, "hidden_size": 12, "num_hidden_layers": 1, "num_attention_heads": 2}
+    return ViTForImageClassification(ViTConfig(**sizes, intermediate_size=16, num_labels=CLASSES))
+
+
+def hf_resnet() -> ResNetForImageClassification:
+    torch.manual_seed(0)
+    sizes = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "layer_type": "basic"}
+    return ResNetForImageClassification(ResNetConfig(**sizes, num_labels=CLASSES))
+
+
+def saved_with_processor(model, folder: Path) -> Path:
+    model.save_pretrained(folder)
+    mean, std = [0.4, 0.5, 0.6], [0.2, 0.3, 0.4]
+    ViTImageProcessor(size={"height": 8, "width": 8}, image_mean=mean, image_std=std).save_pretrained(folder)
+    return folder
+
+
+BUILT = {
+    "resnet8": lambda: tiny_resnet(IMAGES),
+    "cnn3": lambda: create_model("cnn3", IMAGES, seed=0),
+    "vit_tiny_patch4": lambda: tiny_vit(IMAGES),
+    "timm resnet18": lambda: create_model("resnet18", IMAGES, seed=0, output_stride=8),
+}
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_saved_and_loaded_models_predict_bit_for_bit_the_same(name: str, tmp_path) -> None:
+    model = BUILT[name]()
+    before = predict(model, IMAGES)
+    save_model(model, tmp_path)
+    assert (tmp_path / "model.safetensors").is_file()
+    loaded = load_model(tmp_path)
+    after = predict(loaded, IMAGES)
+    np.testing.assert_array_equal(before.logits, after.logits)
+    np.testing.assert_array_equal(before.embeddings, after.embeddings)
+    assert weights_hash(model) == weights_hash(loaded) == after.metadata["weights_hash"]
+    assert loaded.config.id2label == dict(enumerate("abcd"))
+
+
+def test_a_fresh_process_loads_through_the_stock_class(tmp_path) -> None:
+    model = tiny_resnet(IMAGES)
+    save_model(model, tmp_path / "saved")
+    code = (
+        "import sys, unlearn_audit.models as models\n"
+        "from transformers import AutoModelForImageClassification\n"
+        "print(models.weights_hash(AutoModelForImageClassification.from_pretrained(sys.argv[1])))"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", code, str(tmp_path / "saved")]
+    found = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert found.stdout.strip() == weights_hash(model)
+
+
+@pytest.mark.parametrize("build", [hf_vit, hf_resnet])
+def test_hf_models_are_loaded_with_their_own_normalisation(build, tmp_path) -> None:
+    model = load_model(saved_with_processor(build(), tmp_path))
+    found = predict(model, IMAGES)
+    values = (IMAGES.pixels / 255 - [0.4, 0.5, 0.6]) / [0.2, 0.3, 0.4]
+    pixels = torch.tensor(values.transpose(0, 3, 1, 2), dtype=torch.float32)
+    with torch.no_grad():
+        expected = build().eval()(pixel_values=pixels).logits.numpy()
+    np.testing.assert_allclose(found.logits, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [*BUILT, "hf_vit", "hf_resnet"])
+def test_embeddings_are_the_classifiers_input(name: str, tmp_path) -> None:
+    hf = {"hf_vit": hf_vit, "hf_resnet": hf_resnet}
+    model = load_model(saved_with_processor(hf[name](), tmp_path)) if name in hf else BUILT[name]()
+    found = predict(model, IMAGES, batch_size=5)
+    layer = classifier(model)
+    weight, bias = layer.weight.detach().cpu().numpy(), layer.bias.detach().cpu().numpy()
+    np.testing.assert_allclose(found.embeddings @ weight.T + bias, found.logits, atol=2e-5)
+
+
+def test_larger_images_go_through_the_processor(tmp_path) -> None:
+    from PIL import Image
+
+    large = tiny_images(6, size=20)
+    folder = saved_with_processor(hf_vit(), tmp_path)
+    found = predict(load_model(folder), large)
+    processor = ViTImageProcessor.from_pretrained(folder)
+    pixels = processor([Image.fromarray(p) for p in large.pixels], return_tensors="pt")["pixel_values"]
+    with torch.no_grad():
+        expected = hf_vit().eval()(pixel_values=pixels).logits.numpy()
+    assert found.logits.shape == (6, CLASSES)
+    np.testing.assert_allclose(found.logits, expected, atol=1e-5)
+
+
+def test_prediction_leaves_the_mode_and_knows_no_batch_size() -> None:
+    model = tiny_resnet(IMAGES).train()
+    before = weights_hash(model)
+    whole = predict(model, IMAGES)
+    assert model.training and weights_hash(model) == before
+    np.testing.assert_allclose(predict(model, IMAGES, batch_size=3).logits, whole.logits, atol=1e-5)
+    assert predict(model, IMAGES, embeddings=False).embeddings is None
+    assert whole.example_ids.tolist() == IMAGES.ids.tolist() and set(whole.splits) == {"train"}
+
+
+def test_a_loaded_original_can_unlearn_with_a_local_teacher(tmp_path) -> None:
+    save_model(tiny_resnet(IMAGES), tmp_path)
+    model = load_model(tmp_path)
+    before = weights_hash(model)
+    method = registry.load("local_teacher_distillation")(n_support=8, teacher_epochs=1)
+    config = TrainingConfig(epochs=1, batch_size=8, learning_rate=0.01)
+    unlearn(model, IMAGES, tiny_forget(IMAGES), method, config, progress=False)
+    assert weights_hash(model) != before
+
+
+def test_the_seed_decides_the_weights_and_the_hash_sees_one_of_them() -> None:
+    assert weights_hash(tiny_resnet(IMAGES)) == weights_hash(tiny_resnet(IMAGES))
+    assert weights_hash(tiny_resnet(IMAGES)) != weights_hash(tiny_resnet(IMAGES, seed=1))
+    model = tiny_resnet(IMAGES)
+    before = weights_hash(model)
+    dict(model.named_buffers())["timm_model.bn1.running_mean"][0] += 1e-6
+    assert weights_hash(model) != before
+
+
+def test_errors_name_what_came_and_what_to_do(tmp_path) -> None:
+    with pytest.raises(ModelError, match="resnet20"):
+        create_model("resnt20", IMAGES, seed=0)
+    with pytest.raises(ModelError, match="cannot be built with"):
+        create_model("resnet8", IMAGES, seed=0, widht=4)
+    with pytest.raises(ModelError, match="Expected a folder or Hub id"):
+        load_model(tmp_path / "nothing")
+    pickled = saved_with_processor(hf_vit(), tmp_path)
+    (pickled / "model.safetensors").unlink()
+    torch.save(hf_vit().state_dict(), pickled / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="safetensors"):
+        load_model(pickled)
+    with pytest.raises(ModelError, match="linear layer with 5 outputs"):
+        model = tiny_resnet(IMAGES)
+        model.config.num_labels = 5
+        predict(model, IMAGES)
