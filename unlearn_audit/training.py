@@ -48,7 +48,7 @@ class TrainingConfig:
         optimizer: "sgd" or "adamw".
         momentum: of SGD.
         nesterov: Nesterov's momentum, for SGD.
-        weight_decay: of all weights but biases and norms.
+        weight_decay: as Trainer applies it: of all weights but biases and LayerNorms; those of BatchNorm decay.
         scheduler: "cosine" to 0, "linear" to 0, or "constant".
         warmup: share of all steps over which the learning rate rises from 0.
         max_grad_norm: gradients are clipped to this norm; 0 does not clip.
