@@ -11,7 +11,7 @@ import typer
 
 from unlearn_audit.errors import ConfigurationError
 
-from .options import Settings
+from .options import Data, DataSettings, Settings, load_data
 
 if TYPE_CHECKING:
     from unlearn_audit.audit.folder import ModelFiles
@@ -31,7 +31,10 @@ Files = list[str]
 def run(
     candidate: Annotated[
         Files,
-        typer.Option(metavar="[NAME=]FILE", help="An unlearned model; repeat a NAME for its other seeds."),
+        typer.Option(
+            metavar="[NAME=]FILE",
+            help="An unlearned model's file, or hub:USER/NAME to predict --data with; repeat a NAME for its seeds.",
+        ),
     ],
     reference: Annotated[Files, typer.Option(metavar="[NAME=]FILE", help="A retrained model; give at least 3.")],
     forget: Annotated[Path, typer.Option(help="Ids of the forget set: txt, csv, json or parquet.")],
@@ -43,6 +46,8 @@ def run(
     config: Annotated[
         Path | None, typer.Option(help="YAML with title, policy, neighbourhood and measures, as in a study's.")
     ] = None,
+    data: Data = "digits",
+    data_settings: DataSettings = None,
     settings: Settings = None,
     fail_on: Annotated[FailOn | None, typer.Option(help="Exit with 3 on this verdict or a worse one.")] = None,
 ) -> None:
@@ -59,7 +64,7 @@ def run(
 
     chosen = read_audit(config, settings=settings or ())
     request = AuditRequest(
-        candidates=model_files(candidate),
+        candidates=model_files(_fetched(candidate, output, data, data_settings)),
         references=model_files(reference),
         forget=str(forget),
         original=_one(original),
@@ -102,6 +107,29 @@ def model_files(named: Sequence[str]) -> dict[str, ModelFiles]:
             )
         found.setdefault(name if equals else Path(path).stem, []).append(path)
     return {name: ModelFiles(tuple(paths)) for name, paths in found.items()}
+
+
+def _fetched(named: Sequence[str], output: Path, data: str, data_settings: list[str] | None) -> list[str]:
+    """Replace each hub:USER/NAME by a file with that model's predictions on the data, beside the report."""
+    items = []
+    for item in named:
+        name, _, path = item.rpartition("=")
+        if path.startswith("hub:"):
+            name = name or path.rpartition("/")[2]
+            path = str(_predicted(path, output / "predictions" / f"{name}.parquet", data, data_settings))
+            item = f"{name}={path}"
+        items.append(item)
+    return items
+
+
+def _predicted(repo_id: str, path: Path, data: str, data_settings: list[str] | None) -> Path:
+    from unlearn_audit.models import load_model, predict
+    from unlearn_audit.reporting.hub import pull
+
+    images = load_data(data, data_settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    predict(load_model(pull(repo_id)), images, model_id=repo_id).save(path)
+    return path
 
 
 def _one(path: Path | None) -> ModelFiles | None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import quiet
+from .options import Data, DataSettings, load_data, quiet
 
 
 def run(
@@ -24,6 +24,11 @@ def run(
     include_forget_ids: Annotated[
         bool, typer.Option("--include-forget-ids", help="Publish who was forgotten, and all predictions.")
     ] = False,
+    include_forget_images: Annotated[
+        bool, typer.Option("--include-forget-images", help="Show pictures of --data in the report, forgotten ones too.")
+    ] = False,
+    data: Data = "digits",
+    data_settings: DataSettings = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be pushed; push nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Push without a verdict too.")] = False,
 ) -> None:
@@ -40,6 +45,8 @@ def run(
         candidate=candidate,
         force=force,
         include_forget_ids=include_forget_ids,
+        include_forget_images=include_forget_images,
+        images=load_data(data, data_settings) if include_forget_images else None,
         license=license,
         base_model=base_model,
     )

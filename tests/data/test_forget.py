@@ -173,9 +173,7 @@ def test_a_saved_set_for_other_data(images, tmp_path):
         ForgetSet.load(tmp_path / "forget.json", make(class_names=tuple("abcde")))
 
 
-@pytest.mark.parametrize(
-    "change", [{"ids": ["train-1"]}, {"hash": "0" * 64}, {"ids": "train-1"}, {"ids": None}]
-)
+@pytest.mark.parametrize("change", [{"ids": ["train-1"]}, {"hash": "0" * 64}, {"ids": "train-1"}, {"ids": None}])
 def test_an_altered_saved_set(images, tmp_path, change):
     path = tmp_path / "forget.json"
     ForgetSet.random(images, fraction=0.5).save(path)

@@ -46,9 +46,7 @@ def write_parquet(folder, splits, columns, features=None):
         rows = {"img": [{"bytes": e, "path": None} for e in encoded]}
         rows |= {name: values(len(encoded)) for name, values in columns.items()}
         schema = {"img": datasets.Image()} | (features or {"label": datasets.ClassLabel(names=CLASSES)})
-        datasets.Dataset.from_dict(rows, features=datasets.Features(schema)).to_parquet(
-            folder / f"{split}.parquet"
-        )
+        datasets.Dataset.from_dict(rows, features=datasets.Features(schema)).to_parquet(folder / f"{split}.parquet")
     return folder
 
 
@@ -68,14 +66,10 @@ def test_digits_are_scikit_learns_in_eight_bits():
     assert together.shape == (1797, 8, 8, 3)
     assert np.array_equal(together[..., 0], together[..., 2])
     expected = sorted(
-        (np.round(i * 255 / 16).astype(int).tobytes(), t)
-        for i, t in zip(file.images, file.target, strict=True)
+        (np.round(i * 255 / 16).astype(int).tobytes(), t) for i, t in zip(file.images, file.target, strict=True)
     )
     labels = np.concatenate([data.train.labels, data.test.labels])
-    assert (
-        sorted((i.astype(int).tobytes(), t) for i, t in zip(together[..., 0], labels, strict=True))
-        == expected
-    )
+    assert sorted((i.astype(int).tobytes(), t) for i, t in zip(together[..., 0], labels, strict=True)) == expected
     assert np.all(np.abs(np.bincount(data.test.labels) / np.bincount(labels) - 0.2) < 0.005)
     assert data.train.ids[17] == "train-17"
     assert data.fingerprint == load_images("digits").fingerprint
@@ -281,9 +275,7 @@ except DataError as error:
     print(error)
 """
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
-    run = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert run.stdout.startswith("someone/some-images is not a folder here, and the Hub could not be asked")
     assert "give a folder" in run.stdout
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -46,7 +48,7 @@ def test_each_example_lies_within_its_stratum_s_edges(kind: str) -> None:
         inside = PROXIMITY[stratum == index]
         assert s.lower is None or (inside > s.lower).all()
         assert s.upper is None or (inside <= s.upper).all()
-    assert all(a.lower == b.upper for a, b in zip(strata, strata[1:], strict=False))
+    assert all(a.lower == b.upper for a, b in itertools.pairwise(strata))
 
 
 def test_equal_width_edges_are_equally_far_apart() -> None:
@@ -92,9 +94,7 @@ def test_bad_input_is_refused() -> None:
     with pytest.raises(AuditError, match="finite"):
         strata_of(np.full(N, np.nan))
     with pytest.raises(AuditError, match="retain"):
-        cut(
-            NeighbourhoodConfig(), PROXIMITY, is_retain=np.zeros(N, bool), is_forget=IS_FORGET, labels=LABELS
-        )
+        cut(NeighbourhoodConfig(), PROXIMITY, is_retain=np.zeros(N, bool), is_forget=IS_FORGET, labels=LABELS)
     with pytest.raises(ConfigurationError, match="quantile"):
         NeighbourhoodConfig(strata="quantile")
     with pytest.raises(ConfigurationError, match="number"):

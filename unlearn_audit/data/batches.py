@@ -123,7 +123,7 @@ class ExampleDataset(Dataset):
         return self.rows[~self.is_forget[self.rows]]
 
     def subset(self, rows: Tensor, kind: type[ExampleDataset] | None = None) -> ExampleDataset:
-        """Return the same examples narrowed to `rows` (m,), as another `kind` of dataset if asked; pixels are shared."""
+        """Return the same examples narrowed to `rows` (m,), as another `kind` of dataset if asked; shares pixels."""
         narrowed = copy.copy(self)
         narrowed.__class__ = kind or type(self)
         narrowed.rows = rows

@@ -167,7 +167,7 @@ class UnlearningCallback(TrainerCallback, ExportableState):
         moved = any(not torch.equal(p.detach(), before[name]) for name, p in model.named_parameters())
         if state.global_step > self._first_step and not moved:
             raise MethodError(
-                f"{type(self).__name__} trained for {state.global_step - self._first_step} steps and moved no parameter. "
+                f"{type(self).__name__} took {state.global_step - self._first_step} steps and moved no parameter. "
                 f"Expected a change: look at the learning rate ({args.learning_rate}), at requires_grad and the loss."
             )
 
@@ -178,8 +178,8 @@ class UnlearningCallback(TrainerCallback, ExportableState):
     def _check_arguments(self, args: Any) -> None:
         if args.remove_unused_columns:
             raise MethodError(
-                "Expected remove_unused_columns=False, or Trainer drops `is_forget` from the batches. Pass the method to "
-                "Trainer(callbacks=[method]), which sets it; add_callback comes too late for that."
+                "Expected remove_unused_columns=False, or Trainer drops `is_forget` from the batches. Pass the method "
+                "to Trainer(callbacks=[method]), which sets it; add_callback comes too late for that."
             )
         if self.saliency_share is not None and self._mask is None:
             raise MethodError("Expected train_dataset=method.examples(model, split), which finds the salient weights.")

@@ -124,7 +124,8 @@ def _prepared(model: PreTrainedModel) -> PreTrainedModel:
 def save_model(model: nn.Module, folder: str | Path) -> None:
     """Write weights (safetensors), configuration and image processor, as stock classes load them."""
     model.save_pretrained(folder)
-    Preprocessing.of(model).processor.save_pretrained(folder)
+    if model.config.model_type != "timm_wrapper":  # whose configuration holds what its image processor needs
+        Preprocessing.of(model).processor.save_pretrained(folder)
 
 
 def weights_hash(model: nn.Module) -> str:

@@ -5,6 +5,7 @@ Edges come from the retain set; forget and test examples fall into the same edge
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -119,7 +120,7 @@ def _edges(config: NeighbourhoodConfig, retained: np.ndarray) -> tuple[np.ndarra
         return edges, [f"{i + 1} of {config.number} equal widths" for i in range(config.number)]
     shares = np.array(TOP_SHARES) if config.strata == "top" else np.arange(1, config.number) / config.number
     bounds = [0.0, *shares, 1.0]
-    names = [_share_name(low, high) for low, high in zip(bounds, bounds[1:], strict=False)]
+    names = [_share_name(low, high) for low, high in itertools.pairwise(bounds)]
     return np.quantile(retained, 1 - shares, method="lower"), names
 
 
