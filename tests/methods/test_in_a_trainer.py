@@ -233,6 +233,27 @@ def test_a_user_s_own_data_set_and_hf_model(tmp_path) -> None:
     assert trainer.evaluate()["eval_loss"] > 0  # the hooks take is_forget away, the model's own loss stays
 
 
+@pytest.mark.parametrize("columns", [("is_forget",), ("is_forget", "index"), ()])
+@pytest.mark.parametrize("name", ["random_labels", "finetune"])
+def test_a_user_s_own_data_set_needs_the_columns_that_the_method_uses(name: str, columns: tuple, tmp_path) -> None:
+    mask = tiny_forget(IMAGES).mask(IMAGES)
+    rows = ~mask if name == "finetune" else mask | True
+    pixels = torch.tensor(IMAGES.pixels).permute(0, 3, 1, 2).float().div(255)
+    offered = {"is_forget": mask.astype(int), "index": torch.arange(len(IMAGES)).numpy()}
+    table = {"pixel_values": pixels.numpy()[rows].tolist(), "labels": IMAGES.labels[rows]}
+    data = Dataset.from_dict(table | {column: offered[column][rows] for column in columns}).with_format("torch")
+    model = tiny_resnet(IMAGES)
+    before = weights(model)
+    trainer = Trainer(model=model, args=arguments(tmp_path), train_dataset=data, callbacks=[method_named(name)])
+    missing = set(offered if name == "random_labels" else {"is_forget"}) - set(columns)
+    if missing:
+        with pytest.raises(MethodError, match="Expected a column"):
+            trainer.train()
+        return
+    trainer.train()
+    assert any(not torch.equal(before[key], tensor) for key, tensor in weights(model).items())
+
+
 def test_a_copy_of_a_hooked_model_is_inert(tmp_path) -> None:
     class Copier(TrainerCallback):
         def on_step_end(self, args, state, control, model=None, **kwargs):

@@ -81,9 +81,14 @@ def test_a_teacher_is_trained_on_pixels_normalised_as_the_original_takes_them(ki
     torch.testing.assert_close(Preprocessing.of(teacher)(pixels), Preprocessing.of(original)(pixels))
 
 
-@pytest.mark.parametrize("mode", ["top", "soft", "hard", "threshold"])
 @pytest.mark.parametrize(
-    ("support", "retain"), [("nearest", "farthest"), ("farthest", "random"), ("random", "nearest")]
+    ("mode", "support", "retain"),
+    [
+        ("top", "nearest", "farthest"),
+        ("soft", "farthest", "random"),
+        ("hard", "random", "nearest"),
+        ("threshold", "nearest", "nearest"),
+    ],
 )
 def test_every_mode_support_and_retain_choice_unlearns(mode: str, support: str, retain: str) -> None:
     model = tiny_resnet(IMAGES)
