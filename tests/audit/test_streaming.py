@@ -54,7 +54,7 @@ def test_the_report_is_that_of_predictions_in_memory(tmp_path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in other units elsewhere")
 def test_memory_does_not_grow_with_examples_times_classes(tmp_path) -> None:
-    """Three models of 16 MB and of 82 MB of logits each: what the second needs more is far less than what it reads more."""
+    """Models of 16 MB and of 82 MB of logits: what the second needs more is far less than what it reads more."""
     peaks = {}
     for examples in (8_192, 40_960):
         folder = tmp_path / str(examples)
