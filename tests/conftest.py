@@ -3,6 +3,9 @@ from pathlib import Path
 
 import pytest
 
+# One thread: the same figures on every machine, and tiny models are faster so. Torch reads it when it is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def cifar100_folder() -> Path:
