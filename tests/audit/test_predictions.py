@@ -146,3 +146,21 @@ def test_a_file_is_streamed_in_bounded_memory(tmp_path, row_group) -> None:
     held = [pa.total_allocated_bytes() - before for _ in source.logit_chunks(512)]
     assert len(held) == n // 512
     assert max(held) < logits.nbytes / 2
+
+
+def test_a_damaged_file_is_refused_by_name(tmp_path) -> None:
+    path = tmp_path / "model.parquet"
+    rng = np.random.default_rng(0)
+    ids = np.array([f"train-{i}" for i in range(300)])
+    Predictions(ids, np.full(300, "train"), rng.integers(0, 4, 300), rng.normal(size=(300, 4)).astype("f4")).save(path)
+    content, refused = path.read_bytes(), 0
+    for place in rng.integers(0, len(content), 150):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        try:
+            Predictions.load(path)
+        except PredictionsError as error:  # and no other error
+            refused += 1
+            assert "model.parquet" in str(error)
+    assert refused > 10

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from unlearn_audit.audit.folder import read_manifest, seal
@@ -29,6 +30,26 @@ def test_a_flipped_byte_is_named(report_folder, tmp_path) -> None:
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     assert any("honest" in d and "hash" in d for d in verify(report_folder).differences)
+
+
+@pytest.mark.parametrize("name", ["../honest.parquet", "../forget.txt", "report.json", "examples.parquet"])
+def test_any_flipped_byte_is_named_and_nothing_else_is_raised(report_folder, name) -> None:
+    path = report_folder / name
+    content = path.read_bytes()
+    for place in np.linspace(0, len(content) - 1, 7).astype(int):
+        flipped = bytearray(content)
+        flipped[place] ^= 0x80  # in text: no UTF-8 any more
+        path.write_bytes(flipped)
+        assert any(path.name in d and "hash" in d for d in verify(report_folder).differences)
+
+
+def test_a_damaged_manifest_is_refused(report_folder) -> None:
+    path = report_folder / "manifest.json"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x80
+    path.write_bytes(content)
+    with pytest.raises(AuditError, match="no manifest"):
+        verify(report_folder)
 
 
 def test_swapped_files_are_named(report_folder, tmp_path) -> None:

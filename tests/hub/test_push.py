@@ -98,11 +98,39 @@ def test_an_edited_figure_in_a_published_report_is_named(hub, audited, tmp_path)
     place = next(i for i, r in enumerate(report["results"]) if (r["model"], r["population"]) == ("candidate", "test"))
     report["results"][place]["comparison"]["strata"][0]["discrepancy"] *= 0.5
     (folder / "report.json").write_text(json.dumps(report))
+    seal_outputs(folder)
+    (difference, *_) = verify(folder).differences
+    assert difference.startswith(f"report.json /results/{place}/comparison/strata/0/discrepancy: saved")
+
+
+def test_an_edited_verdict_in_a_published_report_is_named(hub, audited, tmp_path):
+    send(hub, audited)
+    folder = tmp_path / "audit"
+    shutil.copytree(fetch(hub) / "audit", folder)
+    report = json.loads((folder / "report.json").read_text())
+    was = report["verdicts"]["candidate"]["outcome"]
+    report["verdicts"]["candidate"]["outcome"] = "pass" if was == "fail" else "fail"
+    (folder / "report.json").write_text(json.dumps(report))
+    seal_outputs(folder)
+    (difference,) = verify(folder).differences  # though most of what the verdict rests on is withheld
+    assert difference.startswith("report.json /verdicts/candidate/outcome: saved") and repr(was) in difference
+
+
+def test_a_missing_file_of_a_published_report_is_named(hub, audited, tmp_path):
+    send(hub, audited)
+    folder = tmp_path / "audit"
+    shutil.copytree(fetch(hub) / "audit", folder)
+    (folder / "predictions" / "candidate-0.parquet").unlink()
+    found = verify(folder)
+    assert any("predictions/candidate-0.parquet" in d and "missing" in d for d in found.differences)
+    assert "withheld, not checked" in found.not_checked[0]
+
+
+def seal_outputs(folder):
+    """Make the manifest fit what is in the folder, as a forger would."""
     manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["outputs"]["report.json"] = file_hash(folder / "report.json")  # a forger would not forget the hash
+    manifest["outputs"] = {name: file_hash(folder / name) for name in manifest["outputs"]}
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    (difference,) = verify(folder).differences
-    assert difference.startswith("report.json test/js/candidate/strata/0/discrepancy: saved")
 
 
 def test_the_card_is_the_audits(hub, audited):

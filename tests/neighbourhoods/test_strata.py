@@ -81,13 +81,34 @@ def test_a_column_makes_one_stratum_a_value() -> None:
     assert ((stratum == 0) == (values == "fish")).all()
 
 
-def test_ties_stay_together_and_strata_may_be_empty() -> None:
+@pytest.mark.parametrize("kind", ["quantiles", "top"])
+@pytest.mark.parametrize("share_of_nearest", [0.003, 0.08, 0.5, 0.97])
+def test_ties_stay_together_and_the_nearest_stratum_holds_the_nearest(kind: str, share_of_nearest: float) -> None:
+    two = np.where(np.random.default_rng(3).permutation(N) < share_of_nearest * N, 1.0, 0.0)
+    two[60] = 1.0  # a retain example at least
+    stratum, strata = strata_of(two, strata=kind)
+    assert len(strata) == 2
+    assert ((stratum == 0) == (two == 1)).all()
+    held = 100 * two[IS_RETAIN].mean()
+    named = float(strata[0].label.removeprefix("nearest ").removesuffix(" %"))
+    assert named == pytest.approx(held, abs=100 / IS_RETAIN.sum())  # the name says what it holds, not what was asked
+
+
+def test_no_more_quantiles_than_distinct_proximities() -> None:
     few = RNG.integers(0, 3, N).astype(float)
     stratum, strata = strata_of(few)
-    assert len(strata) == 10
-    assert all(len(np.unique(stratum[few == value])) == 1 for value in range(3))
-    constant, _ = strata_of(np.ones(N))
-    assert len(np.unique(constant)) == 1
+    assert [few[stratum == index].tolist() for index in range(3)] == [few[few == v].tolist() for v in (2, 1, 0)]
+    assert len(strata) == 3
+    assert (strata[0].upper, strata[-1].lower) == (None, None)
+
+
+def test_proximities_that_tell_nothing_are_refused() -> None:
+    for same in (np.ones(N), np.zeros(N), 1 + 1e-8 * PROXIMITY):
+        for kind in ("quantiles", "equal_width", "top"):
+            with pytest.raises(AuditError, match="tell retain examples apart"):
+                strata_of(same, strata=kind)
+    stratum, strata = strata_of(np.ones(N), number=1)
+    assert (stratum == 0).all() and [s.label for s in strata] == ["nearest 100 %"]
 
 
 def test_bad_input_is_refused() -> None:

@@ -116,12 +116,12 @@ def populations(subject: AuditSubject) -> np.ndarray:
         missing = np.setdiff1d(wanted, first.example_ids)
         raise AuditError(
             f"Expected predictions for all {len(wanted)} examples of the forget set; {first.name} has none for "
-            f"{len(missing)} of them, the first being {missing[0]!r}."
+            f"{len(missing)} of them, the first being {str(missing[0])!r}."
         )
     if not len(wanted):
         raise AuditError("Expected a forget set with at least one example, got none.")
     if (is_forget & is_test).any():
-        raise AuditError(f"The forget set holds the test example {first.example_ids[is_forget & is_test][0]!r}.")
+        raise AuditError(f"The forget set holds the test example {str(first.example_ids[is_forget & is_test][0])!r}.")
     return np.where(is_test, POPULATIONS.index("test"), np.where(is_forget, POPULATIONS.index("forget"), 0))
 
 

@@ -202,7 +202,7 @@ def read_manifest(folder: str | Path) -> Manifest:
             f"Expected a whole report folder, found no {MANIFEST} in {str(folder)!r}: run the audit again."
         )
     try:
-        return _manifest_adapter().validate_json(path.read_text(encoding="utf-8"))
+        return _manifest_adapter().validate_json(path.read_bytes())
     except ValidationError as error:
         raise AuditError(f"{path}: this is no manifest of a report: {error.errors()[0]['msg']}.") from error
 

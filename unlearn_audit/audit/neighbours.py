@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from unlearn_audit.audit.audit import AuditSubject, populations
-from unlearn_audit.audit.predictions import matching_rows
+from unlearn_audit.audit.predictions import matching_rows, matrix
 from unlearn_audit.audit.report import POPULATIONS
 from unlearn_audit.errors import AuditError
 from unlearn_audit.neighbourhoods import registry
@@ -34,23 +34,34 @@ class NeighbourSource:
             if name not in names:
                 return None
             table = pq.read_table(self.path, columns=["example_id", name])
-        except (OSError, pa.ArrowInvalid) as error:
+        except (OSError, pa.ArrowException) as error:
             raise AuditError(f"Expected a Parquet file, got {str(self.path)!r}: {error}") from error
         ids = table.column("example_id").cast(pa.string()).to_numpy(zero_copy_only=False).astype(str)
-        values = table.column(name)
-        nested = pa.types.is_nested(values.type)
-        array = np.stack(values.to_numpy(zero_copy_only=False)) if nested else values.to_numpy(zero_copy_only=False)
-        return array[_rows(ids, subject.first.example_ids, self.path.name)]
+        rows = _rows(ids, subject.first.example_ids, self.path.name)
+        values = table.column(name).combine_chunks()
+        if pa.types.is_nested(values.type):
+            return matrix(self.path.name, name, values)[rows]
+        return values.to_numpy(zero_copy_only=False)[rows]
+
+    def numbers(self, name: str, subject: AuditSubject) -> np.ndarray | None:
+        """Return the column `name` as float64 (n,), or None if the file lacks it; anything else is an error."""
+        found = self.column(name, subject)
+        if found is None:
+            return None
+        if found.ndim != 1 or found.dtype.kind not in "fiu":
+            raise AuditError(f"{self.path.name}: expected one number an example in {name!r}, got {found.dtype}.")
+        return found.astype(np.float64)
 
 
 def _rows(ids: np.ndarray, wanted: np.ndarray, name: str) -> np.ndarray:
-    order = np.argsort(ids, kind="stable")
-    place = np.searchsorted(ids, wanted, sorter=order).clip(max=len(ids) - 1)
-    rows = order[place]
-    missing = ids[rows] != wanted
+    unique, first = np.unique(ids, return_index=True)
+    if len(unique) < len(ids):
+        repeated = np.delete(ids, first)[0]
+        raise AuditError(f"{name}: expected each example_id once, got {str(repeated)!r} more often.")
+    missing = ~np.isin(wanted, unique)
     if missing.any():
-        raise AuditError(f"{name}: {missing.sum()} examples are missing, the first being {wanted[missing][0]!r}.")
-    return rows
+        raise AuditError(f"{name}: {missing.sum()} examples are missing, the first being {str(wanted[missing][0])!r}.")
+    return first[np.searchsorted(unique, wanted)]
 
 
 def neighbourhood_of(
@@ -81,16 +92,16 @@ def neighbourhood_of(
         column=column,
     )
     ids = None if embeddings is None else _nearest_ids(embeddings, is_forget, subject.first.example_ids)
-    return Neighbourhood(config, proximity, stratum, strata, _describe(config, embeddings is None), ids)
+    return Neighbourhood(config, proximity, stratum, strata, _describe(config, embeddings is None, len(strata)), ids)
 
 
 def _proximity(
     config: NeighbourhoodConfig, subject: AuditSubject, source: NeighbourSource | None, is_forget: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray | None]:
     if source is not None:
-        given = source.column("proximity", subject)
+        given = source.numbers("proximity", subject)
         if given is not None:
-            return given.astype(np.float64), None
+            return given, None
     embeddings = _embeddings(subject, source)
     own = np.where(is_forget, np.cumsum(is_forget) - 1, -1)
     proximity = registry.load(config.proximity)
@@ -122,11 +133,11 @@ def _nearest_ids(embeddings: np.ndarray, is_forget: np.ndarray, ids: np.ndarray)
     return forget_ids[index[:, 0]]
 
 
-def _describe(config: NeighbourhoodConfig, given: bool) -> str:
+def _describe(config: NeighbourhoodConfig, given: bool, count: int) -> str:
     if given:
         how = "proximities given"
     else:
         k = f" of {config.k} neighbours" if config.proximity == "knn" else ""
         how = f"{config.proximity} proximity{k} in the embedding of the {config.embedding} model"
-    number = f"{config.number} " if config.strata in ("quantiles", "equal_width") else ""
+    number = f"{count} " if config.strata in ("quantiles", "equal_width") else ""
     return f"{how}; strata: {number}{config.strata.replace('_', ' ')}"

@@ -8,6 +8,7 @@ Rows of different files are matched by `example_id`, never by position. Any fram
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -144,7 +145,7 @@ class PredictionsFile:
         self.name = self.path.name
         try:
             self._file = pq.ParquetFile(self.path, buffer_size=_READ_BUFFER)
-        except (OSError, pa.ArrowInvalid) as error:
+        except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
             raise PredictionsError(f"Expected a Parquet file of predictions, got {str(path)!r}: {error}") from error
         self._columns = set(self._file.schema_arrow.names)
         self._need("example_id", "label")
@@ -178,7 +179,7 @@ class PredictionsFile:
         column = "logits" if "logits" in self._columns else "probabilities"
         start = 0
         for batch in self._batches(size, column):
-            values = _matrix(self.name, column, batch.column(0))
+            values = matrix(self.name, column, batch.column(0))
             ids = self.example_ids[start : start + len(values)]
             check_finite(self.name, column, values, ids)
             yield values if column == "logits" else _log_probabilities(self.name, values, ids)
@@ -187,21 +188,35 @@ class PredictionsFile:
     def _batches(self, size: int, column: str) -> Iterator[Any]:
         """Yield a column's record batches. A reader over all row groups keeps them all, so each gets its own."""
         for group in range(self._file.num_row_groups):
-            yield from self._file.iter_batches(batch_size=size, row_groups=[group], columns=[column])
+            with self._readable():
+                yield from self._file.iter_batches(batch_size=size, row_groups=[group], columns=[column])
+
+    def _read(self, columns: list[str]) -> Any:
+        with self._readable():
+            return self._file.read(columns=columns)
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        import pyarrow as pa
+
+        try:
+            yield
+        except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
+            raise PredictionsError(f"{self.name} is damaged; write or fetch it again: {error}") from error
 
     def load_embeddings(self) -> np.ndarray | None:
         """Return the embeddings (n, d), or None if the file has none."""
         if "embedding" not in self._columns:
             return None
-        column = self._file.read(columns=["embedding"]).column(0).combine_chunks()
-        found = _matrix(self.name, "embedding", column).astype(np.float32, copy=False)
+        column = self._read(["embedding"]).column(0).combine_chunks()
+        found = matrix(self.name, "embedding", column).astype(np.float32, copy=False)
         check_finite(self.name, "embedding", found, self.example_ids)
         return found
 
     def load_column(self, column: str) -> np.ndarray:
         """Return a further column (n,), for example a proximity or a slice."""
         self._need(column)
-        return self._file.read(columns=[column]).column(0).to_numpy(zero_copy_only=False)
+        return self._read([column]).column(0).to_numpy(zero_copy_only=False)
 
     def _need(self, *columns: str) -> None:
         missing = [c for c in columns if c not in self._columns]
@@ -212,7 +227,7 @@ class PredictionsFile:
         import pyarrow as pa
 
         names = [c for c in ("example_id", "label", "split") if c in self._columns]
-        table = self._file.read(columns=names)
+        table = self._read(names)
         for column in names:
             if table.column(column).null_count:
                 raise PredictionsError(f"{self.name}: expected no empty values in {column!r}, found some.")
@@ -226,7 +241,8 @@ class PredictionsFile:
         return ids, table.column("split").cast(pa.string()).to_numpy(zero_copy_only=False).astype(str), labels
 
 
-def _matrix(name: str, column: str, array: Any) -> np.ndarray:
+def matrix(name: str, column: str, array: Any) -> np.ndarray:
+    """Return an Arrow array of n lists of one length m as numbers (n, m); other arrays raise `PredictionsError`."""
     import pyarrow as pa
 
     if pa.types.is_fixed_size_list(array.type):

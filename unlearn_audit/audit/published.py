@@ -1,7 +1,7 @@
-"""Compute again what a published folder lets anyone check: every figure on the test set.
+"""Compute again what a published folder lets anyone check: every figure on the test set, and what follows from figures.
 
 Such a folder holds predictions on test examples alone, because rows of training examples would tell who was forgotten.
-Strata come from its ledger.
+Strata come from its ledger. Controls and verdicts follow from the report's own comparisons, whatever those rest on.
 """
 
 from __future__ import annotations
@@ -9,16 +9,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
+from unlearn_audit.audit.controls import check_controls
 from unlearn_audit.audit.discrepancy import Discrepancies, discrepancies
 from unlearn_audit.audit.folder import AuditRequest
 from unlearn_audit.audit.predictions import PredictionsFile
-from unlearn_audit.audit.report import AuditReport
+from unlearn_audit.audit.report import AuditReport, Role
 from unlearn_audit.audit.statistics import Comparison, compare, pose, sampling_variance
-from unlearn_audit.audit.verdict import Policy
+from unlearn_audit.audit.verdict import Policy, decide
 from unlearn_audit.errors import AuditError
 from unlearn_audit.measures import registry
 
@@ -38,7 +39,7 @@ class _TestSet:
 def recomputed_test_figures(
     folder: str | Path, report: AuditReport, request: AuditRequest
 ) -> Iterator[tuple[str, Any, Any]]:
-    """Yield (place, saved, computed) of every comparison and accuracy on the test set.
+    """Yield (JSON pointer, saved, computed) of every comparison and accuracy on the test set.
 
     Args:
         folder: a published audit's.
@@ -61,14 +62,43 @@ def recomputed_test_figures(
     test = _test_set(folder, references[0], len(report.strata))
     measures = [registry.load(measure.name) for measure in report.measures]
     found, scores = discrepancies(sources, references, test.stratum, test.num_strata, measures)
+    place = {(r.model, r.population, r.measure): index for index, r in enumerate(report.results)}
     for discrepancy in found:
         for name, comparison in _comparisons(discrepancy, rows_of, list(request.references), test, report.policy):
             measure = discrepancy.measure.name
-            yield f"test/{measure}/{name}", _without_rank(report.comparison(name, "test", measure)), comparison
+            where = place.get((name, "test", measure), f"{name}, test, {measure}: absent")
+            saved = report.comparison(name, "test", measure)
+            yield f"/results/{where}/comparison", _without_rank(saved), comparison
     names = {name: rows[0] for name, rows in rows_of.items()}
     names |= {name: len(sources) + k for k, name in enumerate(request.references)}
     for name, row in names.items():
-        yield f"test/accuracy/{name}", report.aggregate[name].test_accuracy, float(scores[row].correct.mean())
+        saved = report.aggregate[name].test_accuracy if name in report.aggregate else None
+        yield f"/aggregate/{escaped(name)}/test_accuracy", saved, float(scores[row].correct.mean())
+
+
+def consequences(report: AuditReport) -> Iterator[tuple[str, Any, Any]]:
+    """Yield (JSON pointer, saved, computed) of the controls and verdicts that follow from the report's comparisons."""
+    policy = report.policy
+    compared: dict[str, dict[str, Comparison]] = {model.name: {} for model in report.models}
+    for result in report.results:
+        if result.measure == policy.measure and result.model in compared:
+            compared[result.model][result.population] = result.comparison
+    of_role = {role: [m.name for m in report.models if m.role == role] for role in get_args(Role)}
+    controls = check_controls(
+        policy,
+        references={name: compared[name] for name in of_role["reference"] if compared[name]},
+        original=compared.get("original"),
+        untrained=compared.get("untrained"),
+    )
+    yield "/controls", report.controls, controls
+    for name in {**report.verdicts, **dict.fromkeys(of_role["candidate"])}:
+        verdict = decide(policy, compared.get(name, {}), controls=controls)
+        yield f"/verdicts/{escaped(name)}", report.verdicts.get(name), verdict
+
+
+def escaped(key: str) -> str:
+    """Return a key as it stands in a JSON pointer (RFC 6901)."""
+    return key.replace("~", "~0").replace("/", "~1")
 
 
 def _test_set(folder: Path, first: PredictionsFile, num_strata: int) -> _TestSet:
@@ -78,7 +108,7 @@ def _test_set(folder: Path, first: PredictionsFile, num_strata: int) -> _TestSet
     place = {example_id: row for row, example_id in enumerate(ledger["example_id"])}
     missing = [i for i in first.example_ids if i not in place]
     if missing:
-        raise AuditError(f"Expected a ledger of all examples of {first.name}, found none of {missing[0]!r}.")
+        raise AuditError(f"Expected a ledger of all examples of {first.name}, found none of {str(missing[0])!r}.")
     order = [place[i] for i in first.example_ids]
     return _TestSet(np.asarray(ledger["stratum"])[order], num_strata)
 

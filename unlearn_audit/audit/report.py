@@ -166,7 +166,7 @@ class AuditReport:
         return _adapter().dump_json(self, indent=1).decode()
 
     @classmethod
-    def from_json(cls, text: str) -> AuditReport:
+    def from_json(cls, text: str | bytes) -> AuditReport:
         """Read a report; anything that does not fit the schema raises `AuditError` and names the place."""
         from pydantic import ValidationError
 
@@ -189,7 +189,7 @@ class AuditReport:
         path = Path(folder) / "report.json"
         if not path.is_file():
             raise AuditError(f"Expected a report folder with report.json, found none in {str(folder)!r}.")
-        return cls.from_json(path.read_text(encoding="utf-8"))
+        return cls.from_json(path.read_bytes())
 
 
 def json_schema() -> dict[str, Any]:

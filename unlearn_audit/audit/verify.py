@@ -18,7 +18,7 @@ import numpy as np
 
 from unlearn_audit.audit.audit import Audit
 from unlearn_audit.audit.folder import Manifest, file_hash, read_manifest, run_audit
-from unlearn_audit.audit.published import recomputed_test_figures
+from unlearn_audit.audit.published import consequences, escaped, recomputed_test_figures
 from unlearn_audit.audit.report import AuditReport
 from unlearn_audit.errors import AuditError, UnlearnAuditError, VerificationError
 
@@ -81,7 +81,8 @@ def verify(folder: str | Path) -> Verification:
 def _verified_where_published(folder: Path, manifest: Manifest, files: int, differences: list[str]) -> Verification:
     withheld = (f"Predictions on {' and '.join(manifest.withheld)} examples are withheld, not checked.",)
     try:
-        found = list(recomputed_test_figures(folder, AuditReport.load(folder), manifest.request))
+        report = AuditReport.load(folder)
+        found = [*recomputed_test_figures(folder, report, manifest.request), *consequences(report)]
     except (UnlearnAuditError, OSError) as error:
         return Verification(files, 0, (*differences, f"The test set cannot be audited again: {error}"), withheld)
     pairs = [
@@ -128,7 +129,7 @@ def _paired_leaves(mine: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:
 def _leaves(value: Any, place: str) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _leaves(item, f"{place}/{key.replace('~', '~0').replace('/', '~1')}")
+            yield from _leaves(item, f"{place}/{escaped(key)}")
     elif isinstance(value, list):
         yield f"{place}/length", len(value)
         for index, item in enumerate(value):

@@ -14,6 +14,7 @@ from unlearn_audit.errors import AuditError, ConfigurationError
 
 STRATA = ("quantiles", "equal_width", "top", "same_class", "column")
 TOP_SHARES = (0.005, 0.01, 0.05, 0.10)
+_SAME = 1e-6  # proximities this close, relative to their size, are one value
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class NeighbourhoodConfig:
         embedding: what the embeddings are of, in words: "original" for the original model's penultimate layer.
         strata: "quantiles" (equal counts of retain examples), "equal_width", "top" (the nearest 0.5, 1, 5 and 10 %
             and the rest), "same_class" (retain examples of a class that lost examples, and all others) or "column".
-        number: of strata, for quantiles and equal width.
+        number: of strata, for quantiles (fewer where proximities tie) and equal width.
         column: whose values make the strata, for "column".
     """
 
@@ -50,7 +51,7 @@ class NeighbourhoodConfig:
 
 @dataclass(frozen=True)
 class Stratum:
-    """A stratum; `lower` and `upper` bound its proximity (lower included), None where it is open or no range."""
+    """A stratum; `lower` and `upper` bound its proximity (upper included), None where it is open or no range."""
 
     index: int
     label: str
@@ -90,6 +91,9 @@ def cut(
 ) -> tuple[np.ndarray, tuple[Stratum, ...]]:
     """Return the stratum of each example (n,) and the strata.
 
+    Equal proximities share a stratum. Quantiles and "top" therefore join strata that hold no retain example to a
+    neighbour, and are named by what they hold: the nearest stratum is never empty.
+
     Args:
         config: how to cut.
         proximity: (n,), finite.
@@ -99,7 +103,7 @@ def cut(
         column: (n,) values, for "column".
 
     Raises:
-        AuditError: where there is no retain example, or a proximity is not finite.
+        AuditError: where there is no retain example, a proximity is not finite, or all are the same.
     """
     if not is_retain.any():
         raise AuditError("Expected retain examples to take the strata's edges from, found none.")
@@ -109,29 +113,52 @@ def cut(
         return _same_class(labels, is_forget)
     if config.strata == "column":
         return _by_column(config, column)
-    edges, names = _edges(config, proximity[is_retain])
+    retained = proximity[is_retain]
+    if config.strata == "top" or config.number > 1:
+        _check_spread(retained)
+    edges, names = _equal_width(config, retained) if config.strata == "equal_width" else _shares(config, retained)
     return _between(proximity, edges, names)
 
 
-def _edges(config: NeighbourhoodConfig, retained: np.ndarray) -> tuple[np.ndarray, list[str]]:
+def _check_spread(retained: np.ndarray) -> None:
+    low, high = retained.min(), retained.max()
+    if high - low <= _SAME * max(abs(low), abs(high)):
+        raise AuditError(
+            f"Expected proximities that tell retain examples apart, got {high:g} for all {len(retained)} of them: "
+            "have the embeddings collapsed? Give embeddings of another model, or proximities."
+        )
+
+
+def _equal_width(config: NeighbourhoodConfig, retained: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Return the inner edges, falling, and a name for each stratum (one more than edges)."""
-    if config.strata == "equal_width":
-        edges = np.linspace(retained.max(), retained.min(), config.number + 1)[1:-1]
-        return edges, [f"{i + 1} of {config.number} equal widths" for i in range(config.number)]
-    shares = np.array(TOP_SHARES) if config.strata == "top" else np.arange(1, config.number) / config.number
-    bounds = [0.0, *shares, 1.0]
-    names = [_share_name(low, high) for low, high in itertools.pairwise(bounds)]
-    return np.quantile(retained, 1 - shares, method="lower"), names
+    edges = np.linspace(retained.max(), retained.min(), config.number + 1)[1:-1]
+    return edges, [f"{i + 1} of {config.number} equal widths" for i in range(config.number)]
+
+
+def _shares(config: NeighbourhoodConfig, retained: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Return the inner edges, falling, and names, as `_equal_width`; retain examples tied at the top are nearest."""
+    asked = np.array(TOP_SHARES) if config.strata == "top" else np.arange(1, config.number) / config.number
+    below = retained[retained < retained.max()]
+    if not len(asked) or not len(below):
+        return np.array([]), [_share_name(0, 1)]
+    edges = np.minimum(np.quantile(retained, 1 - asked, method="lower"), below.max())
+    edges, first = np.unique(edges, return_index=True)
+    held = np.array([(retained > edge).mean() for edge in edges])
+    exact = np.abs(held - asked[first]) <= 1 / len(retained)  # otherwise ties moved the edge
+    shares = np.where(exact, asked[first], held)
+    bounds = [0.0, *shares[::-1], 1.0]
+    return edges[::-1], [_share_name(low, high) for low, high in itertools.pairwise(bounds)]
 
 
 def _share_name(low: float, high: float) -> str:
+    near, far, rest = (f"{round(100 * share, 1):g}" for share in (low, high, 1 - low))
     if low == 0:
-        return f"nearest {100 * high:g} %"
-    return f"farthest {100 * (1 - low):g} %" if high == 1 else f"{100 * low:g} to {100 * high:g} %"
+        return f"nearest {far} %"
+    return f"farthest {rest} %" if high == 1 else f"{near} to {far} %"
 
 
 def _between(proximity: np.ndarray, edges: np.ndarray, names: list[str]) -> tuple[np.ndarray, tuple[Stratum, ...]]:
-    """An example on an edge belongs to the farther stratum; ties thus stay together, and strata may be empty."""
+    """An example on an edge belongs to the farther stratum, so that ties stay together."""
     rising = edges[::-1]
     stratum = len(edges) - np.searchsorted(rising, proximity, side="left")
     uppers = [None, *edges.tolist()]
