@@ -107,6 +107,25 @@ def test_a_population_with_few_examples_gives_no_verdict():
     assert decide(Policy(), partial).outcome == "inconclusive"
 
 
+@pytest.mark.parametrize("strata", [2, "all"])
+def test_nothing_passes_where_the_nearest_examples_are_too_few_to_test(strata):
+    policy = Policy(populations=("retain",), strata=strata)
+    counts = np.array([9, 12, 400, 400])
+    verdict = decide(policy, comparisons([3.0, 3.0, 1.0, 1.0], policy=policy, counts=counts))
+    assert verdict.outcome == "inconclusive"
+    assert "nearest retain examples" in verdict.reason
+    assert decide(policy, comparisons(3.0, policy=policy, counts=counts)).outcome == "fail"
+    enough = comparisons(policy=policy, counts=np.array([40, 40, 400, 400]))
+    assert decide(policy, enough).outcome == "pass"
+
+
+def test_the_nearest_of_two_strata_are_not_everything():
+    reference = np.full((4, 4, 2), 0.1)
+    candidate = np.array([0.2, 0.1]) * np.ones((1, 4, 2))
+    found = compare(candidate, reference, counts=np.array([50, 50]), nearest=2)
+    assert found.nearest.ratio == pytest.approx(2) and found.overall.ratio == pytest.approx(1.5)
+
+
 def test_misbehaving_controls_withhold_the_verdict():
     row = Control("r0", "reference", "must not fail", "fail", False, "Because.")
     verdict = decide(Policy(), comparisons(2.0), controls=Controls((row,), ("The model fails.",)))

@@ -154,7 +154,7 @@ def compare(
         counts: (S,) examples a stratum.
         signed: the measure has a floor of 0 by symmetry.
         sampling: (S,) variances of R from drawing the test examples, from `sampling_variance`; None adds nothing.
-        nearest: how many of the nearest strata are taken together in `nearest`.
+        nearest: how many of the nearest strata are taken together in `nearest`; never all, where there are several.
         tolerance: what counts as far.
         alpha: level of one-sided tests and bounds.
 
@@ -174,7 +174,7 @@ def compare(
     strata = _with_holm([_statistics(group, settings) for group in single])
     return Comparison(
         strata=strata,
-        nearest=_statistics(means.group(range(min(nearest, len(counts)))), settings),
+        nearest=_statistics(means.group(range(min(nearest, max(1, len(counts) - 1)))), settings),
         overall=_statistics(means.group(range(len(counts))), settings),
         contrast=_contrast(single, strata, settings),
         num_candidates=candidate.shape[0],

@@ -5,7 +5,7 @@ Per population the verdict rests on two groups of examples: the nearest strata t
 
 - fails where some group is further from the references than a retrained model would be (p-values, Holm over all
   groups) *and* its lower bound is above the tolerance;
-- passes where the upper bound of every group is within the tolerance;
+- passes where the upper bound of every group is within the tolerance, and the nearest examples were enough to test;
 - is inconclusive otherwise.
 """
 
@@ -180,14 +180,22 @@ def decide(policy: Policy, comparisons: Mapping[str, Comparison], *, controls: A
         return Verdict("inconclusive", reason, k)
     if controls is not None and controls.withheld:
         return Verdict("inconclusive", "No verdict is given: " + _lowered(controls.alarms[0]), k, withheld=True)
-    return _judge(policy, groups, k)
+    untested = [p for p in policy.populations if p != "forget" and not comparisons[p].nearest.takes_part]
+    return _judge(policy, groups, k, untested)
 
 
-def _judge(policy: Policy, groups: tuple[Group, ...], k: int) -> Verdict:
+def _judge(policy: Policy, groups: tuple[Group, ...], k: int, untested: list[str]) -> Verdict:
+    """Judge on all groups; where the nearest examples of a population are too few to test, nothing passes."""
     failing = [g for g in groups if g.p_holm <= policy.alpha and g.statistics.above_tolerance]
     if failing:
         return Verdict("fail", _fail_reason(min(failing, key=lambda group: group.p_holm), k), k)
     open_groups = [group for group in groups if not group.statistics.within_tolerance]
+    if not open_groups and untested:
+        reason = (
+            f"Fewer than {MIN_COUNT} of the nearest {untested[0]} examples can be compared, so damage next to the "
+            "forget set cannot be ruled out; use strata that hold more, such as quantiles."
+        )
+        return Verdict("inconclusive", reason, k)
     if not open_groups:
         widest = max(groups, key=lambda group: _sort_key(group.statistics.upper))
         return Verdict("pass", _pass_reason(widest, k), k)
