@@ -34,7 +34,8 @@ class CardFacts:
         license: passed through to the metadata, for example "apache-2.0".
         base_model: Hub id of the model that this one was made from.
         datasets: Hub ids; by default the audited data set, if its name is a Hub id.
-        custom_architecture: whether the architecture is one that `import unlearn_audit` registers with timm.
+        custom_architecture: whether the architecture is one that `import unlearn_audit.models` registers with timm; by
+            default the card imports it, which is right for every model.
         forget_ids_published: whether the ids of the forget set are published with the model.
     """
 
@@ -42,7 +43,7 @@ class CardFacts:
     license: str | None = None
     base_model: str | None = None
     datasets: tuple[str, ...] = ()
-    custom_architecture: bool = False
+    custom_architecture: bool = True
     forget_ids_published: bool = False
 
 
