@@ -5,16 +5,15 @@ The names below are imported when they are first used, so that importing the pac
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from unlearn_audit._lazy import lazy
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "AuditReport": "audit.report",
     "AuditRequest": "audit.folder",
-    "AuditSubject": "audit.audit",
-    "AuditedModel": "audit.audit",
+    "AuditSubject": "audit.subject",
+    "AuditedModel": "audit.subject",
     "ForgetSet": "data",
     "ImageData": "data",
     "Images": "data",
@@ -61,12 +60,4 @@ __all__ = [
     "verify",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy(__name__, _HOMES)

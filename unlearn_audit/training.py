@@ -17,14 +17,13 @@ import torch
 from accelerate.state import AcceleratorState
 from torch import nn
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
-from transformers.trainer_callback import ExportableState
 
 from unlearn_audit.data.batches import Augmentation, ExampleDataset, collate
 from unlearn_audit.data.images import Images
 from unlearn_audit.errors import ConfigurationError
-from unlearn_audit.models.prediction import evaluation_mode
 from unlearn_audit.models.preprocessing import Preprocessing
 from unlearn_audit.processes import process_state
+from unlearn_audit.training_callbacks import CostMeter, EpochDraws, StopAtAccuracy
 
 if TYPE_CHECKING:
     from unlearn_audit.data.forget import ForgetSet
@@ -190,7 +189,7 @@ def fit(
     """
     rows = None if forget is None else np.flatnonzero(~forget.mask(images))
     dataset = _dataset(model, images, config, seed, rows=rows)
-    return _run(model, dataset, config, seed, output_dir, callbacks, progress)
+    return _run(model, dataset, config, seed, output_dir, [EpochDraws(), *callbacks], progress)
 
 
 def training_examples(
@@ -258,7 +257,7 @@ def _run(
         with tempfile.TemporaryDirectory() as folder:
             return _run(model, dataset, config, seed, folder, callbacks, progress)
     meter = CostMeter()
-    callbacks = [*callbacks, meter, EpochDraws()]
+    callbacks = [*callbacks, meter]
     if config.target_accuracy is not None:
         callbacks.append(StopAtAccuracy(config.target_accuracy))
     model.to(memory_format=torch.channels_last)
@@ -309,74 +308,3 @@ def _is_json(path: Path) -> bool:
     except ValueError:
         return False
     return True
-
-
-class EpochDraws(TrainerCallback):
-    """Tells an `ExampleDataset` the epoch, so that each has its own augmentations."""
-
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, train_dataloader: Any = None, **kwargs: Any) -> None:
-        """Pass the epoch on."""
-        train_dataloader.dataset.set_epoch(int(state.epoch or 0))
-
-
-class CostMeter(TrainerCallback, ExportableState):
-    """Measures wall seconds and examples of a training, over all its interrupted parts."""
-
-    def __init__(self, seconds: float = 0.0, examples: int = 0):
-        self.seconds = seconds
-        self.examples = examples
-        self._since = time.perf_counter()
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Go on from what the checkpoint says."""
-        saved = state.stateful_callbacks.get(type(self).__name__)
-        if state.global_step and saved:
-            self.seconds, self.examples = saved["attributes"]["seconds"], saved["attributes"]["examples"]
-        self._since = time.perf_counter()
-
-    def on_step_end(self, args: Any, state: Any, control: Any, train_dataloader: Any = None, **kwargs: Any) -> None:
-        """Count a step; the last of an epoch may be smaller."""
-        now = time.perf_counter()
-        self.seconds, self._since = self.seconds + now - self._since, now
-        batch = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
-        epochs = state.epoch or 0.0
-        self.examples = min(state.global_step * batch, round(epochs * len(train_dataloader.dataset)))
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Count what came after the last step."""
-        self.seconds += time.perf_counter() - self._since
-
-    def state(self) -> dict[str, dict[str, Any]]:
-        """Return what is measured so far, for Trainer's checkpoints."""
-        return {"args": {}, "attributes": {"seconds": self.seconds, "examples": self.examples}}
-
-
-class StopAtAccuracy(TrainerCallback):
-    """Ends training after the first epoch with at least the target accuracy on the training examples."""
-
-    def __init__(self, target: float):
-        self.target = target
-
-    def on_epoch_end(
-        self,
-        args: Any,
-        state: Any,
-        control: Any,
-        model: nn.Module = None,
-        train_dataloader: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        """Measure the accuracy, in evaluation mode and without augmentation."""
-        if _accuracy(model, train_dataloader.dataset) >= self.target:
-            control.should_training_stop = True
-
-
-@torch.no_grad()
-def _accuracy(model: nn.Module, dataset: ExampleDataset) -> float:
-    plain, correct = dataset.without_augmentation(), 0
-    with evaluation_mode(model):
-        for rows in plain.rows.split(1024):
-            batch = plain.batch(rows)
-            logits = model(pixel_values=batch["pixel_values"]).logits
-            correct += int((logits.argmax(dim=1) == batch["labels"]).sum())
-    return correct / len(plain)

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from tests.audit.conftest import N_TRAIN, made_up, request_in
-from unlearn_audit.audit.audit import AuditedModel, AuditSubject, audit
+from unlearn_audit.audit.audit import audit
 from unlearn_audit.audit.folder import run_audit
 from unlearn_audit.audit.neighbours import neighbourhood_of
 from unlearn_audit.audit.report import AuditReport, json_schema
+from unlearn_audit.audit.subject import AuditedModel, AuditSubject
 from unlearn_audit.audit.verdict import Policy
 from unlearn_audit.errors import AuditError, ConfigurationError
 from unlearn_audit.measures import registry

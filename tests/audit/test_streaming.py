@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from tests.benchmarks.made_up import request_for, write_models
-from unlearn_audit.audit.audit import AuditedModel, AuditSubject, audit
+from unlearn_audit.audit.audit import audit
 from unlearn_audit.audit.folder import run_audit
 from unlearn_audit.audit.neighbours import NeighbourSource, neighbourhood_of
 from unlearn_audit.audit.predictions import Predictions
+from unlearn_audit.audit.subject import AuditedModel, AuditSubject
 
 PEAK = """
 import resource, sys

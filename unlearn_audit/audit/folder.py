@@ -18,10 +18,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from unlearn_audit.audit.audit import Audit, AuditedModel, AuditSubject, audit
+from unlearn_audit.audit.audit import Audit, audit
 from unlearn_audit.audit.neighbours import NeighbourSource, neighbourhood_of
 from unlearn_audit.audit.predictions import PredictionsFile
 from unlearn_audit.audit.report import Provenance
+from unlearn_audit.audit.subject import AuditedModel, AuditSubject
 from unlearn_audit.audit.verdict import Policy
 from unlearn_audit.data._id_files import read_ids
 from unlearn_audit.errors import AuditError

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from unlearn_audit.audit.audit import AuditSubject, populations
 from unlearn_audit.audit.predictions import matching_rows, matrix
 from unlearn_audit.audit.report import POPULATIONS
+from unlearn_audit.audit.subject import AuditSubject, populations
 from unlearn_audit.errors import AuditError
 from unlearn_audit.neighbourhoods import registry
 from unlearn_audit.neighbourhoods.search import nearest

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from unlearn_audit.audit.audit import AuditedModel, AuditSubject, audit
+from unlearn_audit.audit.audit import audit
 from unlearn_audit.audit.report import AuditReport
+from unlearn_audit.audit.subject import AuditedModel, AuditSubject
 from unlearn_audit.audit.verdict import Policy, verdict_groups
 from unlearn_audit.calibration.pool import Pool, PoolSize, load_pool
 
