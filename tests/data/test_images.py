@@ -182,6 +182,10 @@ def test_the_label_of_a_known_data_set_is_chosen(tmp_path):
         ({"image_column": "label"}, "holds no images; image_column could be: img"),
         ({"test_split": "validation"}, "no split 'validation', only: train, test"),
         ({"test_split": "train"}, "must differ"),
+        ({"train_split": "train[:5]", "test_split": "train[4:]"}, "must share no example"),
+        ({"train_split": "train[:five]"}, r"such as 'train\[:10000\]'.*got 'train\[:five\]'"),
+        ({"train_split": "train[:1]+train[2:]"}, r"one slice"),
+        ({"train_split": "train[5:5]"}, "holds no example"),
         ({"revision": "main"}, "local folder"),
         ({"image_size": 0}, "positive"),
     ],
@@ -189,6 +193,17 @@ def test_the_label_of_a_known_data_set_is_chosen(tmp_path):
 def test_wrong_options_are_named(tmp_path, options, message):
     with pytest.raises(DataError, match=message):
         load_images(small(tmp_path / "pets"), **options)
+
+
+def test_slices_of_splits_keep_the_rows_and_their_ids(tmp_path):
+    folder = small(tmp_path / "pets")
+    whole = load_images(folder).train
+    sliced = load_images(folder, train_split="train[:4]", test_split="train[-2:]")
+    for part, rows in ((sliced.train, slice(0, 4)), (sliced.test, slice(5, 7))):
+        assert np.array_equal(part.pixels, whole.pixels[rows])
+        assert np.array_equal(part.labels, whole.labels[rows])
+        assert [i.split("-")[1] for i in part.ids] == [i.split("-")[1] for i in whole.ids[rows]]
+    assert sliced.train.fingerprint != whole.fingerprint
 
 
 def test_a_data_set_without_a_test_split_says_what_to_do(tmp_path):

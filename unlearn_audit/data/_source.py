@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,27 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
+@dataclass(frozen=True)
+class Part:
+    """The rows of a split that were asked for, as they are: from `first` up to, not including, `end`."""
+
+    split: str
+    first: int
+    end: int
+    rows: Dataset
+
+    def overlaps(self, other: Part) -> bool:
+        """Whether the two share a row."""
+        return self.split == other.split and self.first < other.end and other.first < self.end
+
+
 def open_splits(
     source: str | Path, *, revision: str | None, train_split: str, test_split: str
-) -> tuple[str, dict[str, Dataset]]:
-    """Return the data set's name, and its training and test split under the keys "train" and "test"."""
+) -> tuple[str, dict[str, Part]]:
+    """Return the data set's name, and its training and test examples under the keys "train" and "test".
+
+    A split may be sliced as `datasets` does it: "train[:10000]", "train[80%:]".
+    """
     folder = Path(source).expanduser()
     if folder.is_dir():
         if revision is not None:
@@ -81,15 +99,38 @@ def _first_line(error: BaseException) -> str:
     return (str(cause).strip() or type(cause).__name__).splitlines()[0].rstrip(".")
 
 
-def _pick_splits(found: dict[str, Dataset], name: str, wanted: dict[str, str]) -> dict[str, Dataset]:
+def _pick_splits(found: dict[str, Dataset], name: str, wanted: dict[str, str]) -> dict[str, Part]:
     if wanted["train"] == wanted["test"]:
         raise DataError(f"The training and the test split must differ; both are {wanted['train']!r}.")
-    for role, split in wanted.items():
+    parts = {}
+    for role, spec in wanted.items():
+        split = spec.split("[")[0]
         if split not in found:
             raise DataError(f"{name} has no split {split!r}, only: {', '.join(found)}. {_advice(role, found, wanted)}")
-        if not len(found[split]):
-            raise DataError(f"The split {split!r} of {name} holds no example; choose another with {role}_split.")
-    return {role: found[split] for role, split in wanted.items()}
+        parts[role] = _slice(found[split], split, spec, f"{role}_split")
+        if not len(parts[role].rows):
+            raise DataError(f"The split {spec!r} of {name} holds no example; choose another with {role}_split.")
+    if parts["train"].overlaps(parts["test"]):
+        raise DataError(
+            f"The training and the test split must share no example; {wanted['train']!r} and {wanted['test']!r} do."
+        )
+    return parts
+
+
+def _slice(data: Dataset, split: str, spec: str, option: str) -> Part:
+    from datasets import ReadInstruction
+
+    if spec == split:
+        return Part(split, 0, len(data), data)
+    try:
+        (absolute,) = ReadInstruction.from_spec(spec).to_absolute({split: len(data)})
+    except (ValueError, AssertionError) as error:
+        raise DataError(
+            f"Expected {option} to be a split or one slice of it, such as 'train[:10000]' or 'train[80%:]', got "
+            f"{spec!r} for a split of {len(data)} examples: {_first_line(error)}."
+        ) from error
+    first, end = absolute.from_ or 0, len(data) if absolute.to is None else absolute.to
+    return Part(split, first, end, data.select(range(first, max(first, end))))
 
 
 def _advice(role: str, found: dict[str, Dataset], wanted: dict[str, str]) -> str:

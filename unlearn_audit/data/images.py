@@ -122,8 +122,9 @@ def load_images(
         image_size: resize the shorter side to it and keep the centre square; needed where sizes differ.
         revision: a Hub data set's branch, tag or commit.
         cache_dir: of decoded images; by default `$UNLEARN_AUDIT_CACHE`, else `$HF_HOME/unlearn_audit`.
-        train_split: the split that models are trained on.
-        test_split: the split of held-out examples.
+        train_split: the split that models are trained on, or a slice of it: "train[:10000]".
+        test_split: the split of held-out examples, or a slice, such as "train[80%:]". Slices are of rows as they
+            lie in the split, and keep their ids; those of an image folder lie class by class.
 
     Raises:
         DataError: the source, a split or column is missing or ambiguous, an image unreadable, sizes differ.
@@ -134,18 +135,21 @@ def load_images(
     if image_size is not None and image_size < 1:
         raise DataError(f"image_size must be a positive number of pixels, not {image_size}.")
     name, splits = open_splits(source, revision=revision, train_split=train_split, test_split=test_split)
-    features = splits["train"].features
+    features = splits["train"].rows.features
     image_column = _columns.image_column(features, image_column, name=name)
     label_column = _columns.label_column(features, label_column, name=name)
-    labels, class_names = _columns.encode_labels(splits, label_column, name=name)
+    labels, class_names = _columns.encode_labels(
+        {split: part.rows for split, part in splits.items()}, label_column, name=name
+    )
     cache = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
     loaded = {}
-    for split, data in splits.items():
+    for split, part in splits.items():
+        data = part.rows
         pixels, digest = _pixels(data, image_column, image_size, cache, where=f"the {split} split of {name}")
         loaded[split] = Images(
             name=name,
             split=split,
-            ids=_ids(split, len(data)),
+            ids=_ids(split, len(data), first=part.first),
             pixels=pixels,
             labels=labels[split],
             class_names=class_names,
@@ -195,8 +199,8 @@ def _load_digits() -> ImageData:
     return ImageData(_EMBEDDED, **splits)
 
 
-def _ids(split: str, n: int) -> np.ndarray:
-    return np.array([f"{split}-{row}" for row in range(n)])
+def _ids(split: str, n: int, *, first: int = 0) -> np.ndarray:
+    return np.array([f"{split}-{row}" for row in range(first, first + n)])
 
 
 def _fingerprint(shape: tuple[int, ...], pixels_digest: str, labels: np.ndarray, class_names: tuple[str, ...]) -> str:
