@@ -17,7 +17,11 @@ from unlearn_audit.methods import registry
 from unlearn_audit.training import TrainingConfig, training_examples, unlearn
 
 IMAGES = tiny_images()
-TEACHER = {"local_teacher_distillation": {"n_support": 16, "teacher_epochs": 1}, "local_teacher_knn": {"n_support": 16}}
+TEACHER = {
+    "anchored_local_distillation": {"n_support": 16, "teacher_epochs": 1, "retain_share": 0.5},
+    "local_teacher_distillation": {"n_support": 16, "teacher_epochs": 1},
+    "local_teacher_knn": {"n_support": 16},
+}
 
 
 def arguments(folder, **changes) -> TrainingArguments:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -91,11 +93,13 @@ def test_targets_equal_a_slow_computation(mode: str) -> None:
 class _FixedTeacher(torch.nn.Module):
     """Gives logits from the pixels that it is shown, and remembers them."""
 
+    def __init__(self, scale: float = 1.0):
+        super().__init__()
+        self.scale = scale
+
     def forward(self, pixel_values):
         self.seen = pixel_values
-        from types import SimpleNamespace
-
-        return SimpleNamespace(logits=pixel_values.flatten(1)[:, :CLASSES])
+        return SimpleNamespace(logits=self.scale * pixel_values.flatten(1)[:, :CLASSES])
 
 
 def test_local_teacher_distillation_weighs_and_softens_as_the_paper_does() -> None:
@@ -107,6 +111,41 @@ def test_local_teacher_distillation_weighs_and_softens_as_the_paper_does() -> No
     teacher = softmax(views.flatten(1)[:, :CLASSES].numpy() / 2.0, axis=1)
     expected = np.where(FORGET, 2 * cross_entropy(teacher, LOGITS / 2.0), cross_entropy(ONE_HOT))
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_anchored_local_distillation_follows_its_teachers_and_the_original() -> None:
+    method = registry.load("anchored_local_distillation")(temperature=2.0, retain_weight=3.0)
+    method._teachers, method._original = [_FixedTeacher(), _FixedTeacher(scale=-0.5)], _FixedTeacher(scale=0.3)
+    views = torch.tensor(RNG.normal(size=(N, 3, 2, 2)))
+    found = loss_of(method, {"pixel_values": views})
+    said = views.flatten(1)[:, :CLASSES].numpy()
+    teacher = (softmax(said / 2.0, axis=1) + softmax(-0.5 * said / 2.0, axis=1)) / 2
+    kept = softmax(0.3 * said, axis=1)
+    expected = np.where(FORGET, 2 * cross_entropy(teacher, LOGITS / 2.0), 3 * cross_entropy(kept))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_anchored_local_distillation_trains_on_near_and_on_random_retain_examples() -> None:
+    images = tiny_images(200)
+    model, forget = tiny_resnet(images), tiny_forget(images)
+    split = training_examples(model, images, forget)
+    options = {"n_support": 20, "teacher_epochs": 1, "retain_share": 0.2, "near_share": 0.6}
+    dataset = registry.load("anchored_local_distillation")(**options).examples(model, split)
+    embeddings = _embeddings(model, images)
+    centre = embeddings[split.forget_rows].mean(axis=0)
+    cosine = embeddings @ centre / np.linalg.norm(embeddings, axis=1)
+    retain = split.retain_rows.numpy()
+    count = round(0.2 * len(retain))
+    near = set(retain[np.argsort(-cosine[retain], kind="stable")[: round(0.6 * count)]].tolist())
+    rows = dataset.rows.tolist()
+    assert len(rows) == len(set(rows)) == len(forget) + count
+    assert set(split.forget_rows.tolist()) | near <= set(rows)
+    assert not set(rows) - set(split.forget_rows.tolist()) - near <= set(np.sort(retain)[: len(retain) // 2].tolist())
+
+
+def test_anchored_local_distillation_without_its_set_up_says_what_to_do() -> None:
+    with pytest.raises(MethodError, match=r"train_dataset=method\.examples"):
+        loss_of(registry.load("anchored_local_distillation")(), {"pixel_values": torch.zeros(N, 3, 2, 2)})
 
 
 def test_knn_targets_are_label_shares_of_the_nearest_support() -> None:

@@ -56,7 +56,7 @@ def test_a_head_moves_nothing_of_the_original_body(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["cnn3", "linear"])
 def test_the_teacher_never_sees_the_forget_set_nor_examples_outside_its_support(kind: str, monkeypatch) -> None:
-    import unlearn_audit.methods.local_teacher_distillation as module
+    from unlearn_audit.methods import _teachers as module
 
     seen = []
     fit = module.fit

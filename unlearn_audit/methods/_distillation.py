@@ -1,4 +1,4 @@
-"""What Local Teacher Distillation and its variant without training share: the student's side (arXiv 2605.31317)."""
+"""What Local Teacher Distillation and its variants share: the student's side (arXiv 2605.31317)."""
 
 from __future__ import annotations
 
@@ -74,6 +74,10 @@ class LocalDistillation(UnlearningCallback):
         """Return target distributions (f, c) for the forget examples of a batch, which `forget` (n,) tells."""
         raise NotImplementedError(f"{type(self).__name__} must define targets(batch, forget).")
 
+    def retain_loss(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        """Return the loss (n,) of retain examples; what it says of forget examples is not used."""
+        return F.cross_entropy(logits, batch["labels"], reduction="none")
+
     def rows(self, split: ExampleDataset) -> Tensor:
         """Return the forget rows and the chosen `retain_share` of the retain rows."""
         count = round(self.retain_share * len(split.retain_rows))
@@ -81,9 +85,9 @@ class LocalDistillation(UnlearningCallback):
         return torch.cat([split.forget_rows, retain])
 
     def per_example_loss(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
-        """Return the weighted soft cross-entropy (n,): forget examples to their targets, the others to their labels."""
+        """Return the weighted loss (n,): soft cross-entropy to the targets on forget examples, else `retain_loss`."""
         forget = is_forget(batch)
-        loss = self.retain_weight * F.cross_entropy(logits, batch["labels"], reduction="none")
+        loss = self.retain_weight * self.retain_loss(logits, batch)
         if forget.any():
             targets = self.targets(batch, forget)
             distilled = soft_cross_entropy(logits[forget] / self.temperature, targets)

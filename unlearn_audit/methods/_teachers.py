@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from unlearn_audit.data.batches import ExampleDataset
 from unlearn_audit.models.loading import classifier, create_model
 from unlearn_audit.models.preprocessing import Preprocessing
+from unlearn_audit.training import TrainingConfig, fit
 
 HEADS = ("linear", "mlp")
 HIDDEN = 256  # of the MLP head, as in the paper
@@ -26,6 +28,24 @@ def build_teacher(name: str, original: nn.Module, split: ExampleDataset, *, seed
     teacher = create_model(name, split.images, seed=seed, image_size=prepare.size, **model_args)
     teacher.unlearn_audit_preprocessing = prepare
     return teacher
+
+
+def train_teacher(
+    name: str,
+    original: nn.Module,
+    split: ExampleDataset,
+    support_rows: Tensor,
+    config: TrainingConfig,
+    *,
+    seed: int,
+    folder: Path | None = None,
+    **model_args: Any,
+) -> nn.Module:
+    """Train a teacher from scratch on the support alone, rows (s,) of the images of `split`; return it frozen."""
+    teacher = build_teacher(name, original, split, seed=seed, **model_args)
+    images = split.images.select(support_rows.numpy())
+    fit(teacher, images, config, seed=seed, output_dir=folder, progress=False)
+    return teacher.to(split.device).eval().requires_grad_(False)
 
 
 def _head_on(original: nn.Module, name: str, seed: int) -> nn.Module:

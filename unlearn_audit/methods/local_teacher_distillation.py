@@ -13,9 +13,9 @@ from unlearn_audit.data.batches import ExampleDataset
 from unlearn_audit.errors import MethodError
 from unlearn_audit.methods import _targets
 from unlearn_audit.methods._distillation import LocalDistillation
-from unlearn_audit.methods._teachers import HEADS, build_teacher
+from unlearn_audit.methods._teachers import HEADS, train_teacher
 from unlearn_audit.methods.base import _check
-from unlearn_audit.training import TrainingConfig, fit
+from unlearn_audit.training import TrainingConfig
 
 __all__ = ["LocalTeacherDistillation"]
 
@@ -61,11 +61,11 @@ class LocalTeacherDistillation(LocalDistillation):
     def learn(self, model: nn.Module, split: ExampleDataset, embeddings: Tensor, support_rows: Tensor) -> None:
         """Train the teacher on the support."""
         arguments = {} if self.teacher_depth is None else {"depth": self.teacher_depth}
-        teacher = build_teacher(self.teacher, model, split, seed=self.seed, **arguments)
-        images = split.images.select(support_rows.numpy())
         folder = None if self.teacher_folder is None else Path(self.teacher_folder)
-        fit(teacher, images, self.teacher_config(), seed=self.seed, output_dir=folder, progress=False)
-        self._teacher = teacher.to(split.device).eval().requires_grad_(False)
+        config = self.teacher_config()
+        self._teacher = train_teacher(
+            self.teacher, model, split, support_rows, config, seed=self.seed, folder=folder, **arguments
+        )
 
     def teacher_config(self) -> TrainingConfig:
         """Return the teacher's training: SGD for convolutional teachers and heads, AdamW with cosine for ViTs."""
