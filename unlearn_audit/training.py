@@ -261,7 +261,7 @@ def _run(
     if config.target_accuracy is not None:
         callbacks.append(StopAtAccuracy(config.target_accuracy))
     model.to(memory_format=torch.channels_last)
-    with _own_accelerator_state():
+    with own_accelerator_state():
         trainer = Trainer(
             model=model,
             args=config.arguments(Path(output_dir), seed, progress=progress),
@@ -277,7 +277,7 @@ def _run(
 
 
 @contextlib.contextmanager
-def _own_accelerator_state() -> Iterator[None]:
+def own_accelerator_state() -> Iterator[None]:
     """Let a Trainer inside the block have its own precision, and give the state back to whoever had one before.
 
     Accelerate keeps one state a process: without this, a local teacher trained in bfloat16 would refuse the float32

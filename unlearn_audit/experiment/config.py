@@ -17,12 +17,13 @@ from unlearn_audit.experiment.yaml_source import Value, override, read_yaml
 from unlearn_audit.methods import registry as methods
 from unlearn_audit.neighbourhoods.strata import NeighbourhoodConfig
 from unlearn_audit.training import TrainingConfig
+from unlearn_audit.tuning import SearchConfig
 
 if TYPE_CHECKING:
     from unlearn_audit.methods.base import UnlearningCallback
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
-_RESERVED = re.compile(r"(original|untrained|forget|audit|report|retrained-\d+|predict-.*)$")
+_RESERVED = re.compile(r"(original|untrained|forget|audit|report|held-out|retrained-\d+|(predict|tune)-.*)$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,15 +100,17 @@ class MethodConfig:
         method: name of the method, as `unlearn-audit methods` lists it.
         options: the method's fields, without its seed.
         training: how it trains: the method's own defaults, with what the configuration changes.
+        search: learning rates and lengths to try, in place of the training's; None takes the training as it is.
     """
 
     method: str
     options: Mapping[str, Any] = field(default_factory=dict)
     training: TrainingConfig
+    search: SearchConfig | None = None
 
     @classmethod
     def from_value(cls, value: Value) -> MethodConfig:
-        """Build from keys and values: `method` (by default the entry's own name), `training`, and options."""
+        """Build from keys and values: `method` (by default the entry's own name), `training`, `search`, and options."""
         if value.content is None:
             value = dataclasses.replace(value, content={})
         if not isinstance(value.content, dict):
@@ -115,14 +118,16 @@ class MethodConfig:
         entries = dict(value.content)
         named = entries.pop("method", Value(value.key.split(".")[-1], value.place, value.key))
         training = entries.pop("training", Value({}, value.place, f"{value.key}.training"))
+        search = entries.pop("search", None)
         plugin = _method(named)
         options = dataclasses.replace(value, content=entries)
-        check_keys(options, [*option_fields(plugin).keys() - {"seed"}, "method", "training"])
+        check_keys(options, [*option_fields(plugin).keys() - {"seed"}, "method", "training", "search"])
         made = build(options, plugin)
         return cls(
             method=named.content,
             options={name: getattr(made, name) for name in option_fields(plugin) if name != "seed"},
             training=_training(training, plugin.training_defaults),
+            search=None if search is None or search.content in (None, False) else build(search, SearchConfig),
         )
 
     def make(self, *, seed: int, **options: Any) -> UnlearningCallback:
@@ -144,6 +149,24 @@ def _training(value: Value, defaults: Mapping[str, Any]) -> TrainingConfig:
         known = {name: Value(default, value.place, f"{value.key}.{name}") for name, default in defaults.items()}
         value = dataclasses.replace(value, content={**known, **value.content})
     return build(value, TrainingConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuningConfig:
+    """How the methods that have a `search` are tuned: with the same number of trials each.
+
+    Attributes:
+        trials: unlearned models that are made for each method, and compared with a retrained model held out for it.
+        strata: how many of the nearest strata count as near; forget, near and far examples weigh the same.
+    """
+
+    trials: int = 10
+    strata: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("trials", "strata"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(f"Expected {name} to be at least 1, got {getattr(self, name)}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +200,7 @@ class StudyConfig(AuditConfig):
         candidates: J, how many unlearned models a method makes, each from its own seed.
         seed: of the original model; the retrained models and the methods' seeds follow from it.
         methods: the unlearning methods, by the name to show.
+        tuning: of the methods that have a `search`.
         predictions: how predictions are computed.
         threads: of the CPU, for each stage; all by default. Small models are far faster with 1.
     """
@@ -190,6 +214,7 @@ class StudyConfig(AuditConfig):
     candidates: int = 1
     seed: int = 0
     methods: Mapping[str, MethodConfig] = field(default_factory=dict)
+    tuning: TuningConfig = field(default_factory=TuningConfig)
     predictions: PredictionConfig = field(default_factory=PredictionConfig)
     threads: int | None = None
 

@@ -20,6 +20,8 @@ from unlearn_audit.training import TrainingConfig
 
 # Fields of a training that do not change its result.
 INCIDENTAL = ("checkpoints",)
+# Tuning has seeds of its own, far from those of the models that are audited.
+TUNING_SEED = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +103,7 @@ class Planner:
             "untrained": self._untrained(),
             **{f"retrained-{k}": self._retrained(k) for k in seeds},
             **{
-                name: self._unlearned(name, self.config.methods[label], original, j)
+                name: self._unlearned(label, name, original, j)
                 for label, names in self._roles().items()
                 for j, name in enumerate(names, start=1)
             },
@@ -143,20 +145,47 @@ class Planner:
             settings={"training": _incidental(training)},
         )
 
-    def _unlearned(self, name: str, method: MethodConfig, original: Stage, j: int) -> Stage:
+    def _unlearned(self, label: str, name: str, original: Stage, j: int) -> Stage:
+        method = self.config.methods[label]
+        tuned = {} if method.search is None else {"tuned": self.tuned(label, original)}
         return self._stage(
             name,
             kind="unlearned",
-            inputs={
-                "forget": self.forget.hash,
-                "method": method.method,
-                "options": dict(method.options),
-                "training": _lasting(method.training),
-                "seed": self.config.seed + j,
-            },
-            needs={"original": original},
+            inputs=self._method(method, seed=self.config.seed + j),
+            needs={"original": original, **tuned},
             settings={"training": _incidental(method.training)},
         )
+
+    def tuned(self, label: str, original: Stage) -> Stage:
+        """The search for the learning rate and length of a method, against a retrained model held out for it."""
+        config, method = self.config, self.config.methods[label]
+        seed = config.seed + TUNING_SEED
+        held_out = self._trained("held-out", seed=seed, forget=self.forget.hash)
+        return self._stage(
+            f"tune-{label}",
+            kind="tuned",
+            inputs={
+                **self._method(method, seed=seed),
+                "search": as_json(method.search),
+                "tuning": as_json(config.tuning),
+                "neighbourhood": as_json(config.neighbourhood),
+            },
+            needs={
+                "original": original,
+                "predict-original": self.predictions("original", original),
+                "predict-held-out": self.predictions("held-out", held_out),
+            },
+            settings={"training": _incidental(method.training)},
+        )
+
+    def _method(self, method: MethodConfig, *, seed: int) -> dict[str, Any]:
+        return {
+            "forget": self.forget.hash,
+            "method": method.method,
+            "options": dict(method.options),
+            "training": _lasting(method.training),
+            "seed": seed,
+        }
 
     def _sources(self) -> dict[str, Any]:
         """Where stages find data and forget set; paths are absolute for workers in other folders."""

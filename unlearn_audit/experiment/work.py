@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, wraps
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from transformers import TrainerCallback
 
 from unlearn_audit.audit.folder import AuditRequest, ModelFiles, run_audit, save_audit
+from unlearn_audit.audit.predictions import Predictions
 from unlearn_audit.audit.verdict import Policy
 from unlearn_audit.data import ForgetSet, ImageData
 from unlearn_audit.errors import DataError
@@ -22,6 +24,10 @@ from unlearn_audit.experiment.stages import Stage, Work
 from unlearn_audit.models import create_model, load_model, predict, save_model, weights_hash
 from unlearn_audit.neighbourhoods.strata import NeighbourhoodConfig
 from unlearn_audit.training import TrainingConfig, TrainingRun, fit, unlearn
+from unlearn_audit.tuning import Goal, SearchConfig, tune
+
+if TYPE_CHECKING:
+    from unlearn_audit.methods.base import UnlearningCallback
 
 
 @lru_cache(maxsize=2)
@@ -104,25 +110,64 @@ def _new_model(work: Work, data: ImageData) -> nn.Module:
 
 @_threaded
 def unlearned(work: Work) -> Mapping[str, Any]:
-    """Make the original model forget, with one method."""
+    """Make the original model forget, with one method, as it was tuned if it was."""
     data, forget = load_examples(work.stage)
-    inputs = work.stage.inputs
-    options = dict(inputs["options"])
-    if "teacher_folder" in options:
-        options["teacher_folder"] = str(work.folder / "checkpoints" / "teacher")
     training = _training(work)
-    method = MethodConfig(method=inputs["method"], options=options, training=training).make(seed=inputs["seed"])
+    if "tuned" in work.needs:
+        training = dataclasses.replace(training, **work.results_of("tuned")["found"])
     run = unlearn(
         load_model(work.needs["original"] / "model"),
         data.train,
         forget,
-        method,
+        _method(work, training),
         training,
         output_dir=work.folder / "checkpoints",
         progress=False,
         callbacks=[_Steps(work)],
     )
-    return _save(work, run)
+    return {**_save(work, run), "training": dataclasses.asdict(training)}
+
+
+@_threaded
+def tuned(work: Work) -> Mapping[str, Any]:
+    """Search for a method's learning rate and length; every trial is kept."""
+    data, forget = load_examples(work.stage)
+    inputs, training = work.stage.inputs, _training(work)
+    predicted = {
+        role: Predictions.load(work.needs[role] / "predictions.parquet")
+        for role in ("predict-held-out", "predict-original")
+    }
+    goal = Goal.of(
+        *predicted.values(),
+        forget,
+        data.train,
+        neighbourhood=NeighbourhoodConfig(**inputs["neighbourhood"]),
+        strata=inputs["tuning"]["strata"],
+        seed=inputs["seed"],
+    )
+    found = tune(
+        load_model(work.needs["original"] / "model"),
+        data.train,
+        forget,
+        _method(work, training),
+        training,
+        search=SearchConfig(**inputs["search"]),
+        goal=goal,
+        trials=inputs["tuning"]["trials"],
+        folder=work.folder / "checkpoints",
+        advanced=work.advanced,
+    )
+    shutil.rmtree(work.folder / "checkpoints", ignore_errors=True)
+    best = {name: getattr(found.training, name) for name in ("learning_rate", "epochs")}
+    return {"found": best, "trials": [dataclasses.asdict(trial) for trial in found.trials]}
+
+
+def _method(work: Work, training: TrainingConfig) -> UnlearningCallback:
+    inputs = work.stage.inputs
+    options = dict(inputs["options"])
+    if "teacher_folder" in options:
+        options["teacher_folder"] = str(work.folder / "checkpoints" / "teacher")
+    return MethodConfig(method=inputs["method"], options=options, training=training).make(seed=inputs["seed"])
 
 
 def _training(work: Work) -> TrainingConfig:
