@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated
 
@@ -13,12 +15,11 @@ from unlearn_audit.errors import ConfigurationError, did_you_mean
 
 def run(
     path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("study.yaml"),
-    example: Annotated[str, typer.Option("--example", help="Which study to start from.")] = "digits",
+    example: Annotated[str, typer.Option("--example", help="Which study or recipe to start from.")] = "digits",
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
 ) -> None:
     """Write a commented configuration to start from."""
-    folder = files("unlearn_audit.examples")
-    configurations = {entry.name[:-5]: entry for entry in folder.iterdir() if entry.name.endswith(".yaml")}
+    configurations = dict(_configurations())
     if example not in configurations:
         raise ConfigurationError(f"There is no example {example!r}.{did_you_mean(example, configurations)}")
     if path.exists() and not force:
@@ -26,3 +27,12 @@ def run(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(configurations[example].read_text(encoding="utf-8"), encoding="utf-8")
     typer.echo(f"Wrote {path}. Next: unlearn-audit run {path}")
+
+
+def _configurations() -> Iterator[tuple[str, Traversable]]:
+    """Yield the name and the file of each study and recipe."""
+    folder = files("unlearn_audit.examples")
+    for place in (folder, folder / "studies", folder / "recipes"):
+        for entry in place.iterdir():
+            if entry.name.endswith(".yaml"):
+                yield entry.name.removesuffix(".yaml"), entry

@@ -20,6 +20,7 @@ from . import (
     neighbourhoods,
     predict,
     push,
+    recipes,
     report,
     run,
     selftest,
@@ -40,7 +41,7 @@ COMMANDS = (
     *(demo, init, run),
     *(train, unlearn, predict, audit),
     *(verify, report, push),
-    *(selftest, calibrate),
+    *(recipes, selftest, calibrate),
     *(methods, measures, neighbourhoods),
 )
 for _command in COMMANDS:

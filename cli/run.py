@@ -63,6 +63,21 @@ def run_study(study: Study, *, engine: str = "serial", only: str | None = None) 
         from .tables import show_study
 
         show_study(study.store.root / "report")
+        if study.config.measured is not None:
+            show_agreement(study)
+
+
+def show_agreement(study: Study) -> None:
+    """Say whether a recipe's figures came out again."""
+    from unlearn_audit.audit.report import AuditReport
+    from unlearn_audit.experiment.measured import differences
+
+    (label,) = study.config.methods
+    found = differences(AuditReport.load(study.store.root / "report"), label, study.config.measured)
+    if found:
+        typer.echo("The recipe measured something else:\n  " + "\n  ".join(found))
+    else:
+        typer.echo("All ratios are within the spread that the recipe states.")
 
 
 def stage_lines(study: Study, config: Path, settings: list[str], output: Path | None) -> list[str]:

@@ -241,7 +241,8 @@ def tune(
     advanced(trials, trials)
     found = tuple(_trial(entry, training) for entry in made[:trials])
     best = min(found, key=lambda trial: trial.objective)
-    return Tuned(dataclasses.replace(training, learning_rate=best.learning_rate, epochs=best.epochs), found)
+    rate = float(f"{best.learning_rate:.3g}")  # as a recipe writes it
+    return Tuned(dataclasses.replace(training, learning_rate=rate, epochs=best.epochs), found)
 
 
 def _optuna() -> Any:

@@ -13,6 +13,7 @@ from unlearn_audit.audit.verdict import Policy
 from unlearn_audit.data import ForgetSet, ImageData, Images, load_images
 from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.experiment.building import build, check_keys, option_fields
+from unlearn_audit.experiment.measured import Measured
 from unlearn_audit.experiment.yaml_source import Value, override, read_yaml
 from unlearn_audit.methods import registry as methods
 from unlearn_audit.neighbourhoods.strata import NeighbourhoodConfig
@@ -203,6 +204,7 @@ class StudyConfig(AuditConfig):
         tuning: of the methods that have a `search`.
         predictions: how predictions are computed.
         threads: of the CPU, for each stage; all by default. Small models are far faster with 1.
+        measured: what came out for the one method, where the configuration is a recipe; it changes nothing.
     """
 
     name: str = "study"
@@ -217,8 +219,11 @@ class StudyConfig(AuditConfig):
     tuning: TuningConfig = field(default_factory=TuningConfig)
     predictions: PredictionConfig = field(default_factory=PredictionConfig)
     threads: int | None = None
+    measured: Measured | None = None
 
     def __post_init__(self) -> None:
+        if self.measured is not None and len(self.methods) != 1:
+            raise ConfigurationError(f"Expected one method in a recipe, got {len(self.methods)} beside `measured`.")
         for name in ("references", "candidates"):
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"Expected {name} to be at least 1, got {getattr(self, name)}.")
@@ -241,6 +246,16 @@ def read_study(path: str | Path, *, settings: Iterable[str] = ()) -> StudyConfig
     value = override(read_yaml(path), settings)
     value.content.setdefault("name", Value(Path(path).stem, value.place, "name"))
     return build(value, StudyConfig)
+
+
+def read_settings(path: str | Path, *, settings: Iterable[str] = ()) -> dict[str, Any]:
+    """Read the same as keys and values, as a person wrote them; where the data lie stays as the file says.
+
+    Raises:
+        ConfigurationError: where the file is no YAML, or a setting does not fit.
+    """
+    places = ("data.source=", "data.cache_dir=")
+    return override(read_yaml(path), [setting for setting in settings if not setting.startswith(places)]).plain()
 
 
 def read_audit(path: str | Path | None, *, settings: Iterable[str] = ()) -> AuditConfig:

@@ -1,0 +1,92 @@
+"""Recipes: a finished study's methods as configurations with the values that were found and what was measured."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from unlearn_audit.audit.report import AuditReport
+from unlearn_audit.errors import ConfigurationError
+from unlearn_audit.experiment.config import StudyConfig
+from unlearn_audit.experiment.measured import measure_outcome
+from unlearn_audit.experiment.stages import stage_named
+from unlearn_audit.experiment.study import Study
+
+_WIDTH = 120
+
+
+def write_recipes(study: Study, settings: Mapping[str, Any], folder: str | Path, *, command: str) -> list[Path]:
+    """Write one configuration a method, and one with all methods, with the learning rates and lengths that were found.
+
+    Args:
+        study: a study that is complete.
+        settings: its configuration as keys and values, as a person wrote it.
+        folder: for the files `NAME-METHOD.yaml`, and `NAME.yaml` with all methods.
+        command: that made the study, for the files' heads.
+
+    Raises:
+        ConfigurationError: where the study is not complete, or is itself a recipe.
+    """
+    last = study.stages[-1]
+    if not study.store.is_complete(last):
+        raise ConfigurationError("Expected a finished study. Run it first: unlearn-audit run, with the same options.")
+    if "measured" in settings:
+        raise ConfigurationError("Expected a study, got a recipe, which has its `measured` outcome already.")
+    report = AuditReport.load(study.store.folder(last) / "report")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    plain = {key: value for key, value in settings.items() if key not in ("name", "tuning", "methods")}
+    methods = {label: _found(study, settings["methods"], label) for label in study.config.methods}
+    path = folder / f"{study.config.name}.yaml"
+    path.write_text(_text({**plain, "methods": methods}, _head(study, path, command, methods)), encoding="utf-8")
+    written = [path]
+    for label, method in methods.items():
+        path = folder / f"{study.config.name}-{label}.yaml"
+        measured = dataclasses.asdict(measure_outcome(report, label, seeds=_seeds(study.config)))
+        content = {**plain, "methods": {label: method}, "measured": measured}
+        path.write_text(_text(content, _head(study, path, command, [label])), encoding="utf-8")
+        written.append(path)
+    return written
+
+
+def _found(study: Study, methods: Mapping[str, Any], label: str) -> dict[str, Any]:
+    """Return a method's entry with the values that its search found."""
+    entry = dict(methods[label] or {})
+    if entry.pop("search", None):
+        tuned = study.store.manifest(stage_named(study.stages, f"tune-{label}"))
+        entry["training"] = {**(entry.get("training") or {}), **tuned["results"]["found"]}
+    return entry
+
+
+def _seeds(config: StudyConfig) -> dict[str, tuple[int, ...]]:
+    return {
+        "original": (config.seed,),
+        "retrained": tuple(config.seed + k for k in range(1, config.references + 1)),
+        "unlearned": tuple(config.seed + j for j in range(1, config.candidates + 1)),
+    }
+
+
+def _head(study: Study, path: Path, command: str, labels: Sequence[str]) -> list[str]:
+    subject = labels[0] if len(labels) == 1 else "All methods"
+    lines = [f"{subject} in the study {study.config.name}, with the values that were found there."]
+    if len(labels) == 1:
+        lines += ["Below `measured` stands what came out; `run` says whether it comes out again."]
+    return [*lines, f"  unlearn-audit run {path.name}", f"Made by: {command}"]
+
+
+def _text(content: Mapping[str, Any], head: Sequence[str]) -> str:
+    comment = "".join(f"# {line}\n" for line in head)
+    plain = json.loads(json.dumps(content))
+    return comment + "\n" + yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=_WIDTH)
+
+
+def recipes_in(folder: str | Path) -> Iterator[Path]:
+    """Yield the files of a folder that hold a measured outcome."""
+    for path in sorted(Path(folder).glob("*.yaml")):
+        if "measured" in yaml.safe_load(path.read_text(encoding="utf-8")):
+            yield path
