@@ -29,8 +29,7 @@ def chart_data(report: AuditReport, classes: Mapping[str, ClassDamage] | None = 
 
     Args:
         report: any report.
-        classes: damage by class for each population, from `class_damage(report, ledger)`; without it there
-        is no
+        classes: damage by class for each population, from `class_damage(report, ledger)`; without it there is no
             class chart.
     """
     models = chart_models(report)

@@ -101,8 +101,7 @@ class HtmlChoices:
     """What a report may show.
 
     Attributes:
-        include_forget_images: embed pictures of the nearest forgotten examples too. They may be personal
-        data.
+        include_forget_images: embed pictures of the nearest forgotten examples too. They may be personal data.
         include_forget_ids: name the nearest forgotten example of each example in the gallery.
         static: no script, every table open: for a PDF or a viewer that runs none.
     """

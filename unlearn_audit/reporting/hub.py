@@ -74,8 +74,7 @@ def push(
         dry_run: say what would be pushed, and touch nothing.
 
     Raises:
-        HubError: without a login, where the Hub refuses or cannot be reached; the repository is then as it
-        was.
+        HubError: without a login, where the Hub refuses or cannot be reached; the repository is then as it was.
         AuditError: without a verdict (unless forced), or where the weights are not those that were audited.
     """
     to = Destination(destination) if isinstance(destination, str) else destination
