@@ -1,0 +1,41 @@
+"""The notebook runs from top to bottom, shows what it says, and is kept without outputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+NOTEBOOK = Path(__file__).parents[2] / "examples" / "audit_on_digits.ipynb"
+
+
+def test_it_is_kept_without_outputs() -> None:
+    for cell in nbformat.read(NOTEBOOK, as_version=4).cells:
+        assert not cell.get("outputs") and cell.get("execution_count") is None
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("notebook")
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
+    return folder, notebook
+
+
+def outputs_of(notebook, text: str) -> list:
+    return next(cell.outputs for cell in notebook.cells if cell.cell_type == "code" and text in cell.source)
+
+
+def test_it_leaves_a_report(executed) -> None:
+    folder, _ = executed
+    assert (folder / "audit/report/report.html").is_file()
+
+
+def test_it_shows_a_table_a_plot_and_the_verdicts(executed) -> None:
+    _, notebook = executed
+    assert "stratum 0" in outputs_of(notebook, "pd.DataFrame")[-1].data["text/html"]
+    assert "image/png" in outputs_of(notebook, "draw_neighbourhood")[-1].data
+    said = outputs_of(notebook, "report.verdicts")[0].text
+    assert "random labels + FT: fail" in said and "LTD: " in said and "K = 4" in said
