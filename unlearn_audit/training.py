@@ -150,6 +150,7 @@ class TrainingRun:
     Attributes:
         model: the model, in evaluation mode.
         seconds: wall time, over all interrupted parts, with what a method prepares.
+        cpu_seconds: CPU time of this process for the same: what is left to compare on a machine that others use too.
         examples: how many examples went through forward and backward passes, over all epochs.
         steps: optimizer steps.
         log: what Trainer logged, once an epoch.
@@ -157,6 +158,7 @@ class TrainingRun:
 
     model: nn.Module
     seconds: float
+    cpu_seconds: float
     examples: int
     steps: int
     log: tuple[dict[str, float], ...] = field(default=(), repr=False)
@@ -224,12 +226,12 @@ def unlearn(
         callbacks: more callbacks for the Trainer.
     """
     config = config or TrainingConfig(**method.training_defaults)
-    start = time.perf_counter()
+    start = time.perf_counter(), time.process_time()
     split = _dataset(model, images, config, method.seed, is_forget=forget.mask(images))
     dataset = method.examples(model, split)
-    prepared = time.perf_counter() - start
+    wall, cpu = time.perf_counter() - start[0], time.process_time() - start[1]
     run = _run(model, dataset, config, method.seed, output_dir, [method, *callbacks], progress)
-    return dataclasses.replace(run, seconds=run.seconds + prepared)
+    return dataclasses.replace(run, seconds=run.seconds + wall, cpu_seconds=run.cpu_seconds + cpu)
 
 
 def _dataset(model: nn.Module, images: Images, config: TrainingConfig, seed: int, **selection: Any) -> ExampleDataset:
@@ -273,7 +275,7 @@ def _run(
         trainer.train(resume_from_checkpoint=last_checkpoint(output_dir))
     model.eval()
     log = tuple(entry for entry in trainer.state.log_history if "loss" in entry)
-    return TrainingRun(model, meter.seconds, meter.examples, trainer.state.global_step, log)
+    return TrainingRun(model, meter.seconds, meter.cpu_seconds, meter.examples, trainer.state.global_step, log)
 
 
 @contextlib.contextmanager

@@ -23,35 +23,47 @@ class EpochDraws(TrainerCallback):
 
 
 class CostMeter(TrainerCallback, ExportableState):
-    """Measures wall seconds and examples of a training, over all its interrupted parts."""
+    """Measures wall and CPU seconds and examples of a training, over all its interrupted parts."""
 
-    def __init__(self, seconds: float = 0.0, examples: int = 0):
+    def __init__(self, seconds: float = 0.0, cpu_seconds: float = 0.0, examples: int = 0):
         self.seconds = seconds
+        self.cpu_seconds = cpu_seconds
         self.examples = examples
-        self._since = time.perf_counter()
+        self._since = _clocks()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Go on from what the checkpoint says."""
         saved = state.stateful_callbacks.get(type(self).__name__)
         if state.global_step and saved:
-            self.seconds, self.examples = saved["attributes"]["seconds"], saved["attributes"]["examples"]
-        self._since = time.perf_counter()
+            for name, value in saved["attributes"].items():
+                setattr(self, name, value)
+        self._since = _clocks()
 
     def on_step_end(self, args: Any, state: Any, control: Any, train_dataloader: Any = None, **kwargs: Any) -> None:
         """Count a step; the last of an epoch may be smaller."""
-        now = time.perf_counter()
-        self.seconds, self._since = self.seconds + now - self._since, now
+        self._count()
         batch = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
         epochs = state.epoch or 0.0
         self.examples = min(state.global_step * batch, round(epochs * len(train_dataloader.dataset)))
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Count what came after the last step."""
-        self.seconds += time.perf_counter() - self._since
+        self._count()
+
+    def _count(self) -> None:
+        now = _clocks()
+        self.seconds += now[0] - self._since[0]
+        self.cpu_seconds += now[1] - self._since[1]
+        self._since = now
 
     def state(self) -> dict[str, dict[str, Any]]:
         """Return what is measured so far, for Trainer's checkpoints."""
-        return {"args": {}, "attributes": {"seconds": self.seconds, "examples": self.examples}}
+        names = ("seconds", "cpu_seconds", "examples")
+        return {"args": {}, "attributes": {name: getattr(self, name) for name in names}}
+
+
+def _clocks() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
 
 
 class StopAtAccuracy(TrainerCallback):

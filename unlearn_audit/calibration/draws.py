@@ -104,6 +104,7 @@ class Draws:
     def verdict_groups(self, nearest: int) -> tuple[np.ndarray, np.ndarray]:
         """Return candidate (B, K, 3) and references (B, K, K, 3): nearest strata together, all retain, forget set."""
         b, strata = self.counts.shape
+        nearest = min(nearest, max(1, strata - 1))
         weights = np.zeros((b, strata + 1, 3))
         weights[:, :nearest, 0] = self.counts[:, :nearest] / self.counts[:, :nearest].sum(1, keepdims=True)
         weights[:, :-1, 1] = self.counts / self.counts.sum(1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Many audits at once: the test that verdicts use, other tests for comparison, and the verdicts themselves.
+"""Many audits at once: the test and the bounds that verdicts use, others for comparison, and the verdicts themselves.
 
 All take stratum means of a group of audits: `candidate` (B, K, G), d(u, r_k), and `references` (B, K, K, G), and
 return p-values (B, G). B audits, K references, G groups of examples.
@@ -14,6 +14,7 @@ from scipy.stats import t
 from unlearn_audit.audit.verdict import Policy
 
 Test = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Bounds = Callable[[np.ndarray, np.ndarray, float], tuple[np.ndarray, np.ndarray]]
 
 
 def _leave_one_out(references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -50,14 +51,13 @@ def log_ratio_scaled(candidate: np.ndarray, references: np.ndarray) -> np.ndarra
 
 def log_ratio_pooled(candidate: np.ndarray, references: np.ndarray) -> np.ndarray:
     """The same with one variance for all groups, and Satterthwaite's degrees of freedom for their correlation."""
-    k, groups = references.shape[1], references.shape[3]
+    k = references.shape[1]
     null = np.log(np.divide(*_leave_one_out(references))) * (k - 1) / k
     centred = null - null.mean(1, keepdims=True)
     covariance = np.einsum("bkg,bkh->bgh", centred, centred) / (k - 1)
-    trace = np.trace(covariance, axis1=1, axis2=2)
-    df = (k - 1) * trace**2 / (covariance**2).sum((1, 2))
     score = np.log(candidate.mean(1) / _floor(references))
-    return _one_more(score, np.sqrt(trace / groups)[:, None], k, df[:, None])
+    spread = np.sqrt(_diagonal(covariance).mean(1))
+    return _one_more(score, spread[:, None], k, _pooled_df(covariance, k)[:, None])
 
 
 def _among_all(candidate: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -85,8 +85,9 @@ def excess(candidate: np.ndarray, references: np.ndarray) -> np.ndarray:
     return _one_more(candidate.mean(1) - _floor(references), null.std(1, ddof=1), k)
 
 
+USED = "log-ratio, scaled (used)"
 TESTS: dict[str, Test] = {
-    "log-ratio, scaled (used)": log_ratio_scaled,
+    USED: log_ratio_scaled,
     "log-ratio, as in the first design": log_ratio,
     "log-ratio, variance pooled over groups": log_ratio_pooled,
     "K + 1 exchangeable models": exchangeable,
@@ -96,13 +97,51 @@ TESTS: dict[str, Test] = {
 
 
 def bounds(candidate: np.ndarray, references: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return one-sided jackknife bounds (B, G) of log(D / F)."""
+    """Return one-sided jackknife bounds (B, G) of log(D / F), by each group's own variance: those that verdicts use."""
+    score, covariance, k = _jackknife(candidate, references)
+    width = t.isf(alpha, k - 1) * np.sqrt(_diagonal(covariance))
+    return score - width, score + width
+
+
+def pooled_bounds(candidate: np.ndarray, references: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+    """The same with one variance for all groups, and Satterthwaite's degrees of freedom for their correlation."""
+    score, covariance, k = _jackknife(candidate, references)
+    width = (t.isf(alpha, _pooled_df(covariance, k)) * np.sqrt(_diagonal(covariance).mean(1)))[:, None]
+    return score - width, score + width
+
+
+def careful_bounds(candidate: np.ndarray, references: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+    """The same, but never with less than the group's own variance."""
+    score, covariance, k = _jackknife(candidate, references)
+    own = _diagonal(covariance)
+    width = t.isf(alpha, _pooled_df(covariance, k))[:, None] * np.sqrt(np.maximum(own, own.mean(1, keepdims=True)))
+    return score - width, score + width
+
+
+def _jackknife(candidate: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return log(D / F) (B, G), its jackknife covariance over groups (B, G, G), and K."""
     k = references.shape[1]
     _, floors = _leave_one_out(references)
     without = np.log((candidate.sum(1, keepdims=True) - candidate) / (k - 1) / floors)
-    width = t.isf(alpha, k - 1) * np.sqrt((k - 1) ** 2 / k * without.var(1, ddof=1))
-    score = np.log(candidate.mean(1) / _floor(references))
-    return score - width, score + width
+    centred = without - without.mean(1, keepdims=True)
+    covariance = np.einsum("bkg,bkh->bgh", centred, centred) * (k - 1) / k
+    return np.log(candidate.mean(1) / _floor(references)), covariance, k
+
+
+def _diagonal(covariance: np.ndarray) -> np.ndarray:
+    return np.einsum("bgg->bg", covariance)
+
+
+def _pooled_df(covariance: np.ndarray, k: int) -> np.ndarray:
+    return (k - 1) * _diagonal(covariance).sum(1) ** 2 / (covariance**2).sum((1, 2))
+
+
+USED_BOUNDS = "each group's own variance (used)"
+BOUNDS: dict[str, Bounds] = {
+    USED_BOUNDS: bounds,
+    "one variance for all groups": pooled_bounds,
+    "one variance, but never below the group's own": careful_bounds,
+}
 
 
 def limits(references: np.ndarray, policy: Policy) -> np.ndarray:

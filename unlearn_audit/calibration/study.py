@@ -20,17 +20,21 @@ from unlearn_audit.calibration.draws import (
     draw,
     measure,
     ratios_to_all,
+    shares,
     verdict_shares,
+    wilson,
     withheld_share,
     wrongly_passed,
 )
 from unlearn_audit.calibration.pool import KINDS, PoolSize, load_pool
-from unlearn_audit.calibration.simulation import EFFECTS, simulate
+from unlearn_audit.calibration.simulation import EFFECTS, simulate, simulate_at_tolerance
 from unlearn_audit.errors import ConfigurationError
 
 NUM_REFERENCES = (3, 4, 5, 8)
 RELATIVE = (0.0, 0.25, 0.5)  # tolerances that are compared
 SPREADS = (0.02, 0.15)  # of model effects: about CIFAR-100's and the digits'
+UNEQUAL = (0.1, 0.1, 0.2)  # spreads where the forget set's is twice the retain set's
+AT_TOLERANCE = ("normal", "exponential", "log-normal")  # effects whose exponential has a mean
 
 
 @dataclass(frozen=True)
@@ -40,12 +44,55 @@ class TestShares:
     Attributes:
         alone: by kind, with Holm over groups and no tolerance.
         tolerated: by kind, where the lower bound must be above the default tolerance too.
+        interval: 95 % interval of the honest share of `alone`, over pools; (0, 0) where no kind is called honest.
     """
 
     test: str
     num_references: int
     alone: dict[str, float]
     tolerated: dict[str, float]
+    interval: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Whether a test may be used, and its power.
+
+    Attributes:
+        p_values: whether its p-values by themselves hold alpha on the pool: at each K the 95 % interval of the share of
+            honest candidates that they reject reaches down to alpha.
+        verdicts: whether verdicts by it fail at most alpha of honest candidates of the pool at each K.
+        simulated: the same in the simulation, up to its own error.
+        power: share of all other candidates that verdicts by it fail; the mean over kinds and K.
+    """
+
+    test: str
+    p_values: bool
+    verdicts: bool
+    simulated: bool
+    power: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether it may be used."""
+        return self.p_values and self.verdicts and self.simulated
+
+
+@dataclass(frozen=True)
+class BoundShares:
+    """How one way to bound the ratio does at one K.
+
+    Attributes:
+        passed: share of the pool's honest candidates whose upper bounds are all within the tolerance.
+        equal: largest share of simulated candidates at the tolerance that pass, where models vary equally in all groups.
+        unequal: the same where they vary twice as much on the forget set.
+    """
+
+    bound: str
+    num_references: int
+    passed: float
+    equal: float
+    unequal: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +111,7 @@ class Calibration:
         tests: each test at each K.
         simulated: by (effects, spread, K).
         simulated_tests: each test at each K on honest candidates, by the distribution of effects, at the larger spread.
+        bounds: each way to bound the ratio, at each K.
     """
 
     policy: Policy
@@ -76,6 +124,24 @@ class Calibration:
     tests: list[TestShares]
     simulated: dict[tuple[str, float, int], Shares]
     simulated_tests: list[TestShares]
+    bounds: list[BoundShares]
+
+    def standings(self) -> list[Standing]:
+        """Tell of each test whether it may be used, and its power."""
+        return [self._standing(name) for name in rivals.TESTS]
+
+    def _standing(self, name: str) -> Standing:
+        cells = [cell for cell in self.tests if cell.test == name]
+        simulated = [share for c in self.simulated_tests if c.test == name for share in c.tolerated.values()]
+        power = [share for cell in cells for kind, share in cell.tolerated.items() if kind != HONEST]
+        alpha = self.policy.alpha
+        return Standing(
+            test=name,
+            p_values=all(cell.interval[0] <= alpha for cell in cells),
+            verdicts=all(cell.tolerated[HONEST] <= alpha for cell in cells),
+            simulated=all(wilson(round(share * self.draws), self.draws)[0] <= alpha for share in simulated),
+            power=float(np.mean(power)),
+        )
 
     @property
     def holds(self) -> bool:
@@ -122,7 +188,7 @@ def study(
     rng = np.random.default_rng(seed)
     tell = progress or (lambda *_: None)
     kinds = [kind for kind in KINDS if kind == HONEST or kind in means.others]
-    verdicts, wrong, strata, withheld, tests = {}, {}, {}, {}, []
+    verdicts, wrong, strata, withheld, tests, bounds = {}, {}, {}, {}, [], []
     ratios = {kind: ratios_to_all(means, kind, policy.nearest) for kind in kinds}
     for step, k in enumerate(NUM_REFERENCES):
         tell(f"verdicts with {k} references", step, len(NUM_REFERENCES) + 1)
@@ -136,10 +202,40 @@ def study(
         strata[k] = (p_values <= policy.alpha).mean(axis=0)
         withheld[k] = withheld_share(honest, policy) if k > MIN_REFERENCES else 0.0
         tests += _test_shares(drawn, k, policy)
+        bounds += _bound_shares(honest, k, policy, draws, rng)
     tell("simulation", len(NUM_REFERENCES), len(NUM_REFERENCES) + 1)
     simulated, simulated_tests = _simulation(policy, draws, rng)
     count = means.num_retrained
-    return Calibration(policy, draws, count, verdicts, wrong, strata, withheld, tests, simulated, simulated_tests)
+    return Calibration(
+        policy, draws, count, verdicts, wrong, strata, withheld, tests, simulated, simulated_tests, bounds
+    )
+
+
+def _bound_shares(honest: Draws, k: int, policy: Policy, draws: int, rng: np.random.Generator) -> list[BoundShares]:
+    """Compare all bounds on the same draws: honest ones of the pool, and candidates at the tolerance in one group."""
+    hardest = {
+        spreads: [
+            simulate_at_tolerance(k, spreads, effects, draws, rng, group=group, relative=policy.relative)
+            for effects in AT_TOLERANCE
+            for group in (0, 2)
+        ]
+        for spreads in ((max(SPREADS),) * 3, UNEQUAL)
+    }
+    return [
+        BoundShares(
+            name,
+            k,
+            _passing(honest, bound, policy),
+            *(max(_passing(found, bound, policy) for found in drawn) for drawn in hardest.values()),
+        )
+        for name, bound in rivals.BOUNDS.items()
+    ]
+
+
+def _passing(found: Draws, bound: rivals.Bounds, policy: Policy) -> float:
+    candidate, references = found.verdict_groups(policy.nearest)
+    upper = bound(candidate, references, policy.alpha)[1]
+    return float((upper <= rivals.limits(references, policy)).all(axis=1).mean())
 
 
 def _simulation(
@@ -159,11 +255,14 @@ def _test_shares(drawn: dict[str, Draws], k: int, policy: Policy) -> list[TestSh
     """Compare all tests on the same draws, on the groups that verdicts rest on."""
     alone: dict[str, dict[str, float]] = {name: {} for name in rivals.TESTS}
     tolerated: dict[str, dict[str, float]] = {name: {} for name in rivals.TESTS}
+    intervals = dict.fromkeys(rivals.TESTS, (0.0, 0.0))
     for kind, found in drawn.items():
         candidate, references = found.verdict_groups(policy.nearest)
         far = rivals.bounds(candidate, references, policy.alpha)[0] > rivals.limits(references, policy)
         for name, test in rivals.TESTS.items():
             rejected = rivals.rejected(test(candidate, references), policy.alpha)
             alone[name][kind] = float(rejected.any(axis=1).mean())
+            if kind == HONEST:
+                intervals[name] = shares(rejected.any(axis=1), np.zeros(len(rejected), bool), found.models).over_models
             tolerated[name][kind] = float((rejected & far).any(axis=1).mean())
-    return [TestShares(name, k, alone[name], tolerated[name]) for name in rivals.TESTS]
+    return [TestShares(name, k, alone[name], tolerated[name], intervals[name]) for name in rivals.TESTS]

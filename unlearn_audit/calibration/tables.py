@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from unlearn_audit.calibration.draws import HONEST, Shares
 from unlearn_audit.calibration.pool import FORGOTTEN
-from unlearn_audit.calibration.rivals import TESTS
+from unlearn_audit.calibration.rivals import BOUNDS, TESTS
 from unlearn_audit.calibration.simulation import EFFECTS
-from unlearn_audit.calibration.study import NUM_REFERENCES, RELATIVE, SPREADS, Calibration, TestShares
+from unlearn_audit.calibration.study import NUM_REFERENCES, RELATIVE, SPREADS, UNEQUAL, Calibration, TestShares
 
 INTRODUCTION = """# How often verdicts are right
 
@@ -39,6 +39,7 @@ def markdown(found: Calibration) -> str:
         _tolerances(found),
         _strata(found),
         _tests(found),
+        _bounds(found),
         _simulated(found),
     ]
     return "\n".join(parts)
@@ -132,10 +133,53 @@ def _strata(found: Calibration) -> str:
 
 def _tests(found: Calibration) -> str:
     return (
-        "## Tests compared\n\nShare of draws in which some group rejects (Holm over groups), on the same draws.\n\n"
-        f"### p-values alone\n\n{_test_table(found.tests, 'alone')}\n"
+        f"## Tests compared\n\n{_choice(found)}\n"
+        "### p-values alone\n\nShare of draws in which some group rejects (Holm over groups), on the same draws.\n\n"
+        f"{_test_table(found.tests, 'alone')}\n"
         "### With the lower bound above the default tolerance, as verdicts ask\n\n"
         f"{_test_table(found.tests, 'tolerated')}"
+    )
+
+
+def _choice(found: Calibration) -> str:
+    standings = sorted(found.standings(), key=lambda standing: (-standing.holds, -standing.power))
+    yes = {True: "yes", False: "**no**"}
+    rows = [
+        [s.test, yes[s.p_values], _lowest(found, s.test), yes[s.verdicts], yes[s.simulated], _percent(s.power)]
+        for s in standings
+    ]
+    head = ("test", "p-values hold", "honest rejected, at worst", "verdicts hold", "in the simulation too", "power")
+    best = next((s.test for s in standings if s.holds), "none of them")
+    alpha = _percent(found.policy.alpha)
+    return (
+        f"A test may be used where (1) its p-values by themselves hold alpha, because reports print them and a policy may "
+        f"set the tolerance to 0: at each K, the 95 % interval over pools of the share of honest candidates that they "
+        f"reject reaches down to {alpha} %; and (2) verdicts by it fail at most {alpha} % of honest candidates at each "
+        "K, on the pool and in the simulation. Of those the one of most power is used; power is the share of all other "
+        f"candidates that fail, the mean over kinds and K. Here that is: {best}.\n\n{_table(head, rows)}"
+    )
+
+
+def _lowest(found: Calibration, test: str) -> str:
+    cells = [cell for cell in found.tests if cell.test == test]
+    worst = max(cells, key=lambda cell: cell.interval[0])
+    return f"{_percent(worst.alone[HONEST])} ({_interval(worst.interval)}) at K = {worst.num_references}"
+
+
+def _bounds(found: Calibration) -> str:
+    rows = [
+        [b.bound, str(b.num_references), _percent(b.passed), _percent(b.equal), _percent(b.unequal)]
+        for name in BOUNDS
+        for b in found.bounds
+        if b.bound == name
+    ]
+    head = ("variance", "K", "honest pass", "pass at the tolerance", "the same, unequal spreads")
+    return (
+        "## Bounds compared\n\nA candidate passes where its upper bounds are within the tolerance. A candidate that is "
+        f"beyond it must pass in at most {_percent(found.policy.alpha)} % of audits, and the hardest is one exactly at "
+        "the tolerance in one group and well within in the others: simulated, the largest share over effects and "
+        f"groups, with a spread of {max(SPREADS)} in all groups, and with {UNEQUAL[0]} in the retain set's groups and "
+        f"{UNEQUAL[2]} in the forget set.\n\n{_table(head, rows)}"
     )
 
 

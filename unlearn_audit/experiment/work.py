@@ -100,7 +100,7 @@ def train(work: Work) -> Mapping[str, Any]:
 def initialise(work: Work) -> Mapping[str, Any]:
     """Make an untrained model."""
     data, _ = load_examples(work.stage)
-    return _save(work, TrainingRun(_new_model(work, data), seconds=0.0, examples=0, steps=0))
+    return _save(work, TrainingRun(_new_model(work, data), seconds=0.0, cpu_seconds=0.0, examples=0, steps=0))
 
 
 def _new_model(work: Work, data: ImageData) -> nn.Module:
@@ -179,6 +179,7 @@ def _save(work: Work, run: TrainingRun) -> Mapping[str, Any]:
     shutil.rmtree(work.folder / "checkpoints", ignore_errors=True)
     return {
         "seconds": run.seconds,
+        "cpu_seconds": run.cpu_seconds,
         "examples": run.examples,
         "steps": run.steps,
         "weights_hash": weights_hash(run.model),
