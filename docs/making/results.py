@@ -1,0 +1,344 @@
+"""Makes docs/results.md and its plots from the saved reports in docs/results/.
+
+    python docs/making/results.py                          # the page and the plots
+    python docs/making/results.py add CONFIG --output RUN  # save the report of a finished study first
+
+A saved report is the study's own `report.json` with the measure of its policy alone, and the trials of its tuning.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+
+from unlearn_audit.audit.report import AuditReport
+from unlearn_audit.audit.statistics import Comparison
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from unlearn_audit.experiment import Study
+
+DOCS = Path(__file__).parents[1]
+SAVED, PAGE, TEMPLATE = DOCS / "results", DOCS / "results.md", Path(__file__).with_name("results.md.jinja")
+METHODS = {
+    "gradient_ascent": "GA",
+    "gradient_ascent_ft": "GA + FT",
+    "random_labels": "RL",
+    "random_labels_ft": "RL + FT",
+    "finetune": "FT",
+    "salun": "SalUn",
+    "ltd": "LTD",
+    "ltd_knn": "LTD, k-NN labels",
+    "anchored": "Anchored (ALD)",
+    "original": "no-op (original)",
+}
+RETRAINED = "retrained, left out"
+DASH = "\N{EN DASH}"
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A finished study or audit.
+
+    Attributes:
+        name: of its file.
+        command: that made it.
+        report: with the measure of its policy alone.
+        trials: of its tuning, by method.
+        costs: CPU time by candidate, as a share of one retraining.
+    """
+
+    name: str
+    command: str
+    report: AuditReport
+    trials: Mapping[str, Sequence[Mapping[str, Any]]]
+    costs: Mapping[str, float]
+
+    @classmethod
+    def load(cls, path: Path) -> Saved:
+        """Read a saved report."""
+        content = json.loads(path.read_text(encoding="utf-8"))
+        report = AuditReport.from_json(json.dumps(content["report"]))
+        return cls(path.stem, content["command"], report, content["trials"], content["costs"])
+
+    def save(self) -> Path:
+        """Write it to the folder of saved reports."""
+        report = json.loads(self.report.to_json())
+        content = {"command": self.command, "trials": self.trials, "costs": self.costs, "report": report}
+        path = SAVED / f"{self.name}.json"
+        path.write_text(json.dumps(content, separators=(",", ":")) + "\n", encoding="utf-8")
+        return path
+
+    @cached_property
+    def rows(self) -> dict[str, tuple[str, ...]]:
+        """The rows of a table: title, and the models that it is the mean of."""
+        models = [m.name for m in self.report.by_role("candidate")] + [m.name for m in self.report.by_role("original")]
+        found = {METHODS.get(name, name): (name,) for name in models}
+        return {**found, RETRAINED: tuple(m.name for m in self.report.by_role("reference"))}
+
+    def comparisons(self, title: str, population: str) -> list[Comparison]:
+        """The comparisons of a row's models on a population."""
+        found = [self.report.comparison(name, population, self.report.policy.measure) for name in self.rows[title]]
+        return [comparison for comparison in found if comparison is not None]
+
+    def ratios(self, title: str, population: str, group: int | str) -> list[float]:
+        """The ratios of a row's models on a stratum, or "nearest" (the policy's strata together) or "overall"."""
+        chosen = [
+            getattr(comparison, group) if isinstance(group, str) else comparison.strata[group]
+            for comparison in self.comparisons(title, population)
+        ]
+        return [found.ratio for found in chosen if found.ratio is not None]
+
+    def ratio(self, title: str, population: str, group: int | str) -> float | None:
+        """Their mean."""
+        return fmean(found) if (found := self.ratios(title, population, group)) else None
+
+    def accuracy(self, title: str, population: str) -> float:
+        """The mean accuracy of a row's models."""
+        return fmean(getattr(self.report.aggregate[name], f"{population}_accuracy") for name in self.rows[title])
+
+    def cost(self, title: str) -> float | None:
+        """CPU time as a share of one retraining."""
+        return self.costs.get(self.rows[title][0])
+
+    def verdict(self, title: str) -> str:
+        """The verdict, of a candidate."""
+        found = self.report.verdicts.get(self.rows[title][0])
+        return found.outcome if found else ""
+
+    def table(self, population: str) -> str:
+        """Return the table of one population: ratio by stratum, and beside the retain set what is usually reported."""
+        whole = population == "retain"
+        head = ["", *(s.label for s in self.report.strata)] if population != "forget" else ["", "forget set"]
+        head += ["forget", "retain %", "forget %", "test %", "cost", "verdict"] if whole else []
+        return markdown_table(head, (self._row(title, population, whole) for title in self.rows))
+
+    def _row(self, title: str, population: str, whole: bool) -> list[str]:
+        groups: Sequence[int | str] = range(len(self.report.strata)) if population != "forget" else ["overall"]
+        if title == RETRAINED:
+            cells = [_range(self.ratios(title, population, group)) for group in groups]
+        else:
+            cells = [_figure(self.ratio(title, population, group)) for group in groups]
+        if not whole:
+            return [title, *cells]
+        forget = self.ratios(title, "forget", "overall")
+        cells.append(_range(forget) if title == RETRAINED else _figure(fmean(forget)))
+        cells += [f"{100 * self.accuracy(title, name):.1f}" for name in ("retain", "forget", "test")]
+        return [title, *cells, _percent(self.cost(title)), self.verdict(title)]
+
+    def contrasts(self) -> str:
+        """Return the table of the locality contrast on retain and test examples."""
+        head = ["", "retain: nearest less farthest", "p", "test: nearest less farthest", "p"]
+        rows = []
+        for title in [title for title in self.rows if title != RETRAINED]:
+            cells = []
+            for population in ("retain", "test"):
+                (comparison,) = self.comparisons(title, population)
+                contrast = comparison.contrast
+                known = contrast is not None and contrast.difference is not None
+                cells += [f"{contrast.difference:+.2f}", _p(contrast.p_value)] if known else [DASH, DASH]
+            rows.append([title, *cells])
+        return markdown_table(head, rows)
+
+    def tuning(self) -> str:
+        """Return the table of what tuning found."""
+        head = ["", "trials", "learning rate", "epochs", "objective: best", "worst", "seconds in all"]
+        rows = []
+        for label, trials in self.trials.items():
+            best = min(trials, key=lambda trial: trial["objective"])
+            worst = max(trial["objective"] for trial in trials)
+            rate, objective = f"{best['learning_rate']:.2g}", best["objective"]
+            seconds = sum(trial["seconds"] for trial in trials)
+            row = [METHODS.get(label, label), len(trials), rate, f"{best['epochs']:g}", f"{objective:.2f}"]
+            rows.append([*row, f"{worst:.2f}", f"{seconds:.0f}"])
+        return markdown_table(head, rows)
+
+
+def markdown_table(head: Sequence[str], rows: Iterator[Sequence[Any]] | Sequence[Sequence[Any]]) -> str:
+    """Return a table in Markdown; the first column stands left, the others right."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def _figure(value: float | None) -> str:
+    return DASH if value is None else f"{value:.2f}" if value < 10 else f"{value:.0f}"
+
+
+def _range(values: Sequence[float]) -> str:
+    return f"{min(values):.2f} to {max(values):.2f}" if values else DASH
+
+
+def _percent(share: float | None) -> str:
+    return DASH if share is None else f"{100 * share:.0f} %" if share >= 0.01 else f"{100 * share:.1f} %"
+
+
+def _p(value: float | None) -> str:
+    return DASH if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def add(config: Path, settings: Sequence[str], output: Path | None, name: str | None) -> Path:
+    """Save the report of a finished study."""
+    from unlearn_audit.experiment import Study, read_study
+
+    study = Study.plan(read_study(config, settings=settings), output)
+    report = AuditReport.load(study.store.folder(study.stages[-1]) / "report")
+    tuned = [stage for stage in study.stages if stage.name.startswith("tune-")]
+    trials = {stage.name.removeprefix("tune-"): study.store.manifest(stage)["results"]["trials"] for stage in tuned}
+    kept = [setting for setting in settings if not setting.startswith(("data.source=", "data.cache_dir="))]
+    command = ["unlearn-audit", "run", config.as_posix(), *(part for setting in kept for part in ("--set", setting))]
+    return Saved(name or study.config.name, shlex.join(command), _narrowed(report), trials, _costs(study)).save()
+
+
+def _costs(study: Study) -> dict[str, float]:
+    """Return the CPU time of each candidate's models, their mean, as a share of the mean of the retrained ones'."""
+    results = {stage.name: study.store.manifest(stage)["results"] for stage in study.stages}
+    retrained = [found for name, found in results.items() if name.startswith(("retrained-", "held-out"))]
+    whole = [found["cpu_seconds"] for found in retrained if "cpu_seconds" in found]
+    labels = {name: name.rpartition("-")[0] if study.config.candidates > 1 else name for name in results}
+    costs: dict[str, list[float]] = {}
+    for name, found in results.items():
+        if labels[name] in study.config.methods:
+            costs.setdefault(labels[name], []).append(found["cpu_seconds"])
+    return {label: round(fmean(seconds) / fmean(whole), 4) for label, seconds in costs.items()}
+
+
+def add_audit(folder: Path, command: str, name: str) -> Path:
+    """Save the report of an audit in a folder."""
+    return Saved(name, command, _narrowed(AuditReport.load(folder)), {}, {}).save()
+
+
+def _narrowed(report: AuditReport) -> AuditReport:
+    """Return the report with the measure of its policy alone."""
+    kept = tuple(result for result in report.results if result.measure == report.policy.measure)
+    return dataclasses.replace(report, results=kept)
+
+
+def make() -> list[Path]:
+    """Write the page and its plots."""
+    saved = {path.stem: Saved.load(path) for path in sorted(SAVED.glob("*.json"))}
+    written = [draw(saved[name], SAVED / f"{name}.svg") for name in saved if saved[name].trials]
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    environment.filters |= {"figure": _figure, "percent": _percent}
+    text = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        studies=saved, table=markdown_table, retrained=RETRAINED, methods=METHODS
+    )
+    PAGE.write_text(text, encoding="utf-8")
+    return [*written, PAGE]
+
+
+def draw(study: Saved, path: Path) -> Path:
+    """Draw ratio by nearness on retain and test examples, and the nearest ratio over cost."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    from unlearn_audit.reporting.plots import STYLE
+
+    with mpl.rc_context({**STYLE, "font.size": 8}):
+        figure = Figure(figsize=(10, 3.4), layout="constrained")
+        FigureCanvasSVG(figure)
+        left, middle, right = figure.subplots(1, 3)
+        for axes, population in ((left, "retain"), (middle, "test")):
+            _draw_nearness(axes, study, population)
+        _draw_cost(right, study)
+        _legend(figure, left)
+        figure.savefig(path, metadata={"Date": None})
+    return path
+
+
+def _draw_nearness(axes: Axes, study: Saved, population: str) -> None:
+    from unlearn_audit.reporting.plots import BAND, SOFT
+
+    strata = range(len(study.report.strata))
+    others = [study.ratios(RETRAINED, population, s) for s in strata]
+    places = [s for s in strata if others[s]]
+    axes.fill_between(places, [min(others[s]) for s in places], [max(others[s]) for s in places], color=BAND, lw=0)
+    axes.axhline(1, color=SOFT, lw=1)
+    for title in (title for title in study.rows if title != RETRAINED):
+        values = [study.ratio(title, population, s) for s in strata]
+        known = [s for s in strata if values[s] is not None]
+        axes.plot(known, [values[s] for s in known], label=title, **_style(title))
+    axes.set_yscale("log")
+    _plain_ticks(axes)
+    axes.set_xticks(list(strata), [record.label.replace(" to ", "-") for record in study.report.strata], rotation=30)
+    axes.set_title(f"{population} set: discrepancy / noise floor")
+
+
+def _draw_cost(axes: Axes, study: Saved) -> None:
+    from unlearn_audit.reporting.plots import SOFT
+
+    axes.axhline(1, color=SOFT, lw=1)
+    for title in (title for title in study.rows if title not in (RETRAINED, METHODS["original"])):
+        ratio, cost = study.ratio(title, "retain", "nearest"), study.cost(title)
+        if ratio is not None and cost:
+            axes.plot(100 * cost, ratio, **{**_style(title), "lw": 0, "ms": 7})
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    _plain_ticks(axes)
+    axes.set_xlabel("cost, % of one retraining")
+    axes.set_title("nearest retain examples: ratio by cost")
+
+
+def _plain_ticks(axes: Axes) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _style(title: str) -> dict[str, Any]:
+    from unlearn_audit.reporting.plots import COLOURS, MARKERS
+
+    place = list(METHODS.values()).index(title) if title in METHODS.values() else len(METHODS)
+    if title == METHODS["original"]:
+        return {"color": "black", "marker": "x", "ms": 4, "lw": 1, "ls": "--"}
+    return {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)], "ms": 4, "lw": 1.2}
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=10, fontsize=7, frameon=False)
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="Make docs/results.md from the saved reports, or save one.")
+    commands = parser.add_subparsers(dest="command")
+    study = commands.add_parser("add", help="save the report of a finished study")
+    study.add_argument("config", type=Path)
+    study.add_argument("--set", dest="settings", action="append", default=[])
+    study.add_argument("--output", type=Path)
+    study.add_argument("--name")
+    audit = commands.add_parser("add-audit", help="save the report in a folder")
+    audit.add_argument("folder", type=Path)
+    audit.add_argument("--made-by", required=True)
+    audit.add_argument("--name", required=True)
+    given = parser.parse_args()
+    if given.command == "add":
+        print(add(given.config, given.settings, given.output, given.name))
+    elif given.command == "add-audit":
+        print(add_audit(given.folder, given.made_by, given.name))
+    else:
+        print(*make(), sep="\n")
+
+
+if __name__ == "__main__":
+    main()
