@@ -26,7 +26,7 @@ SIDE = 8
 
 def embed(images: Images) -> np.ndarray:
     """Return the images as centred vectors (n, 3 * 8 * 8) of mean colours."""
-    batches = torch.from_numpy(np.asarray(images.pixels)).split(4096)  # (n, h, w, 3) uint8
+    batches = torch.tensor(np.asarray(images.pixels)).split(4096)  # (n, h, w, 3) uint8
     small = [F.adaptive_avg_pool2d(batch.permute(0, 3, 1, 2).float(), SIDE).flatten(1) for batch in batches]
     return torch.cat(small).numpy()
 
