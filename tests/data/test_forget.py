@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import json
 
@@ -194,3 +195,34 @@ def test_half_of_a_class_of_cifar100(cifar100_folder):
     forget = ForgetSet.by_class(train, "rocket", fraction=0.5)
     assert len(forget) == 250
     assert {train.class_names[i] for i in train.labels[forget.mask(train)]} == {"rocket"}
+
+
+FILES = ["train/ant/1.png", "train/ant/2.png", "train/bee/2.png", "train/bee/deep/3.png"]
+
+
+def with_files():
+    images = make().select(slice(0, 4))
+    return dataclasses.replace(images, columns={"file_name": np.array(FILES)})
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [("train/ant/1.png", 0), ("1.png", 0), ("ant/2.png", 1), ("/home/me/pets/train/bee/2.png", 2), ("deep\\3.png", 3)],
+)
+def test_a_file_name_names_its_image(name, row):
+    forget = ForgetSet.from_ids(with_files(), [name])
+    assert forget.ids == (f"train-{row}",)
+
+
+def test_ids_and_file_names_may_stand_in_one_list(tmp_path):
+    (tmp_path / "request.txt").write_text("3.png\ntrain-0\n")
+    assert ForgetSet.from_file(with_files(), tmp_path / "request.txt").ids == ("train-0", "train-3")
+
+
+def test_file_names_that_name_two_images_or_none_are_refused():
+    with pytest.raises(ForgetSetError, match=r"2 training images of tiny are named '2\.png'.*more of the path"):
+        ForgetSet.from_ids(with_files(), ["2.png"])
+    with pytest.raises(ForgetSetError, match=r"known as 'train-0' or 'train/ant/1\.png': 'cow/1\.png', '11\.png'"):
+        ForgetSet.from_ids(with_files(), ["cow/1.png", "11.png"])
+    with pytest.raises(ForgetSetError, match="more than once: 'train-0'"):
+        ForgetSet.from_ids(with_files(), ["1.png", "train-0"])

@@ -14,7 +14,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from tests.hub.loopback import LoopbackHub
-from unlearn_audit.data import load_images
+from unlearn_audit.data import ForgetSet, load_images
 from unlearn_audit.data._cache import cached_pixels
 from unlearn_audit.errors import DataError
 
@@ -109,6 +109,21 @@ def test_fingerprint_does_not_depend_on_how_the_data_are_stored(tmp_path):
     found = {load_images(folder).fingerprint for folder in (tmp_path / "images", typed, plain)}
     assert len(found) == 1
     assert load_images(small(tmp_path / "other", test=noise(3, seed=2))).fingerprint not in found
+
+
+def test_images_in_files_are_known_by_their_names_and_those_in_parquet_are_not(tmp_path):
+    for split in ("train", "test"):
+        for name in CLASSES:
+            (tmp_path / "pets" / split / name).mkdir(parents=True)
+            Image.fromarray(noise(1)[0]).save(tmp_path / "pets" / split / name / "0.png")
+    data = load_images(tmp_path / "pets")
+    assert data.train.columns["file_name"].tolist() == ["train/cat/0.png", "train/dog/0.png", "train/eel/0.png"]
+    assert data.test.columns["file_name"][1] == "test/dog/0.png"
+    forget = ForgetSet.from_ids(data.train, ["dog/0.png"])
+    assert data.train.class_names[data.train.labels[forget.mask(data.train)][0]] == "dog"
+    part = load_images(tmp_path / "pets", train_split="train[1:]").train
+    assert ForgetSet.from_ids(part, ["eel/0.png"]).ids == ("train-2",)
+    assert "file_name" not in load_images(small(tmp_path / "packed")).train.columns
 
 
 def test_an_image_replaced_in_place_is_seen(tmp_path):
@@ -282,7 +297,7 @@ def test_folders_that_hold_no_data_set(tmp_path):
 
 def test_an_unknown_id_while_offline_says_what_to_do(tmp_path):
     code = """
-from unlearn_audit.data import load_images
+from unlearn_audit.data import ForgetSet, load_images
 from unlearn_audit.errors import DataError
 try:
     load_images("someone/some-images")
@@ -299,7 +314,7 @@ def test_a_hub_id_gives_what_its_folder_gives(tmp_path):
     code = """
 import sys
 from huggingface_hub import HfApi
-from unlearn_audit.data import load_images
+from unlearn_audit.data import ForgetSet, load_images
 from unlearn_audit.errors import DataError
 HfApi().create_repo("tester/pets", repo_type="dataset")
 HfApi().upload_folder(repo_id="tester/pets", repo_type="dataset", folder_path=sys.argv[1])

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from unlearn_audit.data._file_names import COLUMN, ids_of_files
 from unlearn_audit.data.images import Images
 from unlearn_audit.errors import ForgetSetError, did_you_mean
 
@@ -63,16 +64,22 @@ class ForgetSet:
 
     @classmethod
     def from_ids(cls, images: Images, ids: Iterable[str], *, description: str | None = None) -> ForgetSet:
-        """Take the examples with these ids, in any order; `description` defaults to their number."""
+        """Take the examples with these ids, in any order; `description` defaults to their number.
+
+        Images in a local folder may be given by file name too: by the path, or the part of its end that no other
+        training image shares ("train/cat/1.png", "cat/1.png" or "1.png").
+        """
         ids = _checked_ids(ids, images)
         row_of = {example: row for row, example in enumerate(images.ids.tolist())}
-        _refuse((i for i in ids if i not in row_of), f"not among the training images of {images.name}")
+        _refuse(
+            (i for i in ids if i not in row_of), f"not among the training images of {images.name}, {_known(images)}"
+        )
         rows = np.sort(np.array([row_of[i] for i in ids], dtype=np.int64))
         return cls._of_rows(images, rows, description or f"{len(ids)} examples given by id")
 
     @classmethod
     def from_file(cls, images: Images, path: str | Path) -> ForgetSet:
-        """Take the examples whose ids a file lists.
+        """Take the examples whose ids or file names a file lists, as `from_ids` takes them.
 
         A `.txt` file holds one id a line. A `.csv` or `.parquet` file holds them in the column `example_id`
         or `id`, or in its only column (a `.csv` of one column then has no header). A `.json` file holds a
@@ -176,8 +183,14 @@ def _checked_ids(ids: Iterable[str], images: Images) -> list[str]:
     if any(not isinstance(i, str) for i in ids):
         offender = next(i for i in ids if not isinstance(i, str))
         raise ForgetSetError(f"Ids are strings such as {str(images.ids[0])!r}, not {offender!r}.")
+    ids = ids_of_files(ids, images)
     _refuse((i for i, count in Counter(ids).items() if count > 1), "given more than once")
     return ids
+
+
+def _known(images: Images) -> str:
+    files = f" or {str(images.columns[COLUMN][0])!r}" if COLUMN in images.columns else ""
+    return f"which are known as {str(images.ids[0])!r}{files}"
 
 
 def _refuse(offenders: Iterable[str], why: str) -> None:

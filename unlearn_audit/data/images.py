@@ -13,6 +13,7 @@ import numpy as np
 
 from unlearn_audit.data import _columns
 from unlearn_audit.data._cache import cached_pixels, default_cache_dir
+from unlearn_audit.data._file_names import read_file_names
 from unlearn_audit.data._source import open_splits
 from unlearn_audit.errors import DataError
 
@@ -35,7 +36,8 @@ class Images:
         pixels: (n, h, w, 3) uint8 RGB, usually memory-mapped and read-only.
         labels: (n,) int64 in [0, num_classes).
         class_names: one for each label.
-        columns: the data set's other columns of integers, class names or short strings, each (n,).
+        columns: the data set's other columns of integers, class names or short strings, each (n,). Images that lie
+            in a local folder as files have the column "file_name" too: "train/cat/1.png".
         fingerprint: hexadecimal SHA-256 of the split's pixels, labels and class names, however stored.
     """
 
@@ -153,7 +155,7 @@ def load_images(
             pixels=pixels,
             labels=labels[split],
             class_names=class_names,
-            columns=_columns.slice_columns(data.remove_columns([image_column, label_column])),
+            columns=_other_columns(data, image_column, label_column, folder=Path(source).expanduser()),
             fingerprint=_fingerprint(pixels.shape, digest, labels[split], class_names),
         )
     return ImageData(name, **loaded)
@@ -172,6 +174,11 @@ def _pixels(data: Dataset, column: str, image_size: int | None, cache: Path, *, 
         return with_progress(decode_all(encoded, image_size=image_size, where=where), len(data), where)
 
     return cached_pixels(cache, key, count=len(data), blocks=blocks)
+
+
+def _other_columns(data: Dataset, image_column: str, label_column: str, *, folder: Path) -> dict[str, np.ndarray]:
+    columns = _columns.slice_columns(data.remove_columns([image_column, label_column]))
+    return {**read_file_names(data, image_column, folder.resolve()), **columns} if folder.is_dir() else columns
 
 
 def _refuse_options(*given: object) -> None:
