@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from transformers import (
+    MobileViTImageProcessor,
     ResNetConfig,
     ResNetForImageClassification,
     ViTConfig,
@@ -21,7 +22,7 @@ from transformers import (
 from tests.tiny import CLASSES, tiny_forget, tiny_images, tiny_resnet, tiny_vit
 from unlearn_audit.errors import ModelError
 from unlearn_audit.methods import registry
-from unlearn_audit.models import create_model, load_model, predict, save_model, weights_hash
+from unlearn_audit.models import create_model, load_model, predict, save_model, weights_hash, with_processor
 from unlearn_audit.models.loading import classifier
 from unlearn_audit.training import TrainingConfig, unlearn
 
@@ -164,6 +165,32 @@ def test_larger_images_go_through_the_processor(tmp_path) -> None:
         expected = hf_vit().eval()(pixel_values=pixels).logits.numpy()
     assert found.logits.shape == (6, CLASSES)
     np.testing.assert_allclose(found.logits, expected, atol=1e-5)
+
+
+PROCESSORS = {
+    "scales without normalising": lambda: ViTImageProcessor(size={"height": 8, "width": 8}, do_normalize=False),
+    "scales to [-1, 1] by its factor": lambda: ViTImageProcessor(
+        size={"height": 8, "width": 8}, rescale_factor=1 / 127.5, image_mean=[1.0] * 3, image_std=[1.0] * 3
+    ),
+    "turns RGB into BGR": lambda: MobileViTImageProcessor(
+        size={"shortest_edge": 8}, crop_size={"height": 8, "width": 8}
+    ),
+    "does not scale": lambda: ViTImageProcessor(size={"height": 8, "width": 8}, do_rescale=False),
+}
+
+
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_whatever_a_processor_does_to_pixels_is_done(name: str, tmp_path) -> None:
+    from PIL import Image
+
+    processor = PROCESSORS[name]()
+    model = with_processor(hf_vit(), processor)
+    pixels = processor([Image.fromarray(p) for p in IMAGES.pixels], return_tensors="pt")["pixel_values"]
+    with torch.no_grad():
+        expected = hf_vit().eval()(pixel_values=pixels).logits.numpy()
+    np.testing.assert_allclose(predict(model, IMAGES).logits, expected, atol=1e-5)
+    save_model(model, tmp_path)
+    np.testing.assert_allclose(predict(load_model(tmp_path), IMAGES).logits, expected, atol=1e-5)
 
 
 def test_prediction_leaves_the_mode_and_knows_no_batch_size() -> None:

@@ -4,7 +4,7 @@ Importing this package registers `resnet8` … `resnet110` and `cnn3`, which a m
 """
 
 from unlearn_audit.models import cifar_cnn, cifar_resnet
-from unlearn_audit.models.loading import create_model, load_model, save_model, weights_hash
+from unlearn_audit.models.loading import create_model, load_model, save_model, weights_hash, with_processor
 from unlearn_audit.models.prediction import predict
 from unlearn_audit.models.preprocessing import Preprocessing
 
@@ -17,4 +17,5 @@ __all__ = [
     "predict",
     "save_model",
     "weights_hash",
+    "with_processor",
 ]

@@ -109,8 +109,17 @@ def load_model(source: str | Path, *, revision: str | None = None, trust_remote_
             f"Expected a folder or Hub id of an image classifier with safetensors weights, got {str(source)!r}: {error}"
         ) from error
     if config.model_type != "timm_wrapper":
-        processor = AutoImageProcessor.from_pretrained(source, **options)
-        model.unlearn_audit_preprocessing = Preprocessing.from_processor(processor)
+        return with_processor(model, AutoImageProcessor.from_pretrained(source, **options))
+    return _prepared(model)
+
+
+def with_processor(model: PreTrainedModel, processor: Any) -> PreTrainedModel:
+    """Return `model`, one of your own making, tied to the image `processor` by which it takes its images.
+
+    `fit`, `unlearn` and `predict` then prepare images as the processor does, and `save_model` writes it beside the
+    weights. Models from `create_model` and `load_model` have theirs already.
+    """
+    model.unlearn_audit_preprocessing = Preprocessing.from_processor(processor)
     return _prepared(model)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,15 @@ class Preprocessing:
     """Normalisation by `mean` and `std` (three numbers each, in units of the [0, 1] range), at `size` (height, width).
 
     Images that have this size already are only normalised, a batch at a time, on their device. Others go one by one
-    through the model's own image `processor`, which resizes and crops as the model was trained.
+    through the model's own image `processor`, which resizes and crops as the model was trained. So do all where it
+    does anything else, such as turning RGB into BGR: then `is_plain` is False.
     """
 
     size: tuple[int, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     processor: Any = field(default=None, repr=False, compare=False)
+    is_plain: bool = field(default=True, repr=False)
 
     @classmethod
     def of(cls, model: Any) -> Preprocessing:
@@ -62,16 +64,26 @@ class Preprocessing:
         size = processor.crop_size if getattr(processor, "do_center_crop", False) else processor.size
         height = size.get("height", size.get("shortest_edge"))
         width = size.get("width", size.get("shortest_edge"))
-        if height is None or not getattr(processor, "do_normalize", True):
+        if height is None:
             raise ModelError(
-                f"Expected an image processor with a fixed size that normalises, got {type(processor).__name__} "
-                f"with size {dict(size)}."
+                f"Expected an image processor with a fixed size, got {type(processor).__name__} with size {dict(size)}."
             )
-        return cls((height, width), tuple(processor.image_mean), tuple(processor.image_std), processor)
+        normalises = getattr(processor, "do_normalize", False)
+        mean, std = (processor.image_mean, processor.image_std) if normalises else ((0.0,) * 3, (1.0,) * 3)
+        found = cls((height, width), tuple(mean), tuple(std), processor)
+        return found if found._is_what_the_processor_does() else replace(found, is_plain=False)
+
+    def _is_what_the_processor_does(self) -> bool:
+        """Compare with the processor itself, on noise that is neither resized nor cropped."""
+        noise = np.random.default_rng(0).integers(0, 256, (1, *self.size, 3), dtype=np.uint8)
+        expected = self._process(torch.from_numpy(noise), do_resize=False, do_center_crop=False)
+        return expected.shape[-2:] == self.size and torch.allclose(
+            self._normalise(torch.from_numpy(noise)), expected, atol=1e-4
+        )
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Map uint8 (n, h, w, 3) to float32 (n, 3, height, width), in the memory layout channels_last."""
-        if tuple(pixels.shape[1:3]) == self.size:
+        if tuple(pixels.shape[1:3]) == self.size and self.is_plain:
             return self._normalise(pixels)
         if self.processor is None:
             raise ModelError(f"Expected images of {self.size} pixels, got {tuple(pixels.shape[1:3])}.")
@@ -83,11 +95,11 @@ class Preprocessing:
         scaled = pixels.to(torch.float32).mul_(1 / (255 * std)).sub_(mean / std)  # (n, h, w, 3)
         return scaled.permute(0, 3, 1, 2)
 
-    def _process(self, pixels: Tensor) -> Tensor:
+    def _process(self, pixels: Tensor, **options: bool) -> Tensor:
         from PIL import Image
 
         images = [Image.fromarray(image) for image in np.asarray(pixels.cpu())]
-        values = self.processor(images, return_tensors="pt")["pixel_values"]
+        values = self.processor(images, return_tensors="pt", **options)["pixel_values"]
         return values.to(pixels.device).contiguous(memory_format=torch.channels_last)
 
     def to_metadata(self) -> str:
