@@ -67,8 +67,8 @@ def run(
         candidates=model_files(_fetched(candidate, output, data, data_settings)),
         references=model_files(reference),
         forget=str(forget),
-        original=_one(original),
-        untrained=_one(untrained),
+        original=one_model(original),
+        untrained=one_model(untrained),
         embeddings=_path(embeddings),
         proximities=_path(proximities),
         neighbourhood=chosen.neighbourhood,
@@ -132,7 +132,8 @@ def _predicted(repo_id: str, path: Path, data: str, data_settings: list[str] | N
     return path
 
 
-def _one(path: Path | None) -> ModelFiles | None:
+def one_model(path: Path | None) -> ModelFiles | None:
+    """Return the files of a model that has one, or None."""
     from unlearn_audit.audit.folder import ModelFiles
 
     return None if path is None else ModelFiles((str(path),))

@@ -1,4 +1,5 @@
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,8 +18,8 @@ from unlearn_audit.calibration.draws import (
     withheld_share,
 )
 from unlearn_audit.calibration.pool import KINDS, PoolSize, load_pool
-from unlearn_audit.calibration.rivals import TESTS, outcomes, rejected
-from unlearn_audit.calibration.simulation import EFFECTS, simulate
+from unlearn_audit.calibration.rivals import BOUNDS, TESTS, USED, USED_BOUNDS, bounds, limits, outcomes, rejected
+from unlearn_audit.calibration.simulation import EFFECTS, simulate, simulate_at_tolerance
 from unlearn_audit.calibration.study import NUM_REFERENCES, calibrate, study
 from unlearn_audit.calibration.tables import markdown
 from unlearn_audit.errors import ConfigurationError
@@ -26,7 +27,7 @@ from unlearn_audit.errors import ConfigurationError
 STRATA = 4
 
 
-def synthetic_means(*, models=14, others=2, spread=0.1, seed=0):
+def synthetic_means(*, models=20, others=2, spread=0.1, seed=0):
     """A pool of made-up discrepancies: honest models, originals that are 1.5 times as far, and untrained ones."""
     rng = np.random.default_rng(seed)
     found = {}
@@ -107,6 +108,43 @@ def test_honest_simulated_candidates_fail_in_at_most_alpha():
         assert found.interval[0] <= 0.05
 
 
+@pytest.mark.parametrize("group", [0, 2])
+def test_simulated_candidates_at_the_tolerance_have_that_ratio_to_many_references(group):
+    found = simulate_at_tolerance(
+        100, (0.2, 0.1, 0.3), "exponential", 40, np.random.default_rng(0), group=group, relative=0.25
+    )
+    candidate, references = found.verdict_groups(1)
+    ratios = candidate.mean(1) / (references.sum((1, 2)) / (100 * 99))
+    assert ratios[:, group].mean() == pytest.approx(1.25, rel=0.03)
+    assert (np.delete(ratios, group, axis=1) < 1.1).all()
+
+
+@pytest.mark.parametrize("k", [3, 5, 8])
+def test_candidates_at_the_tolerance_pass_in_at_most_alpha_of_audits(k):
+    policy, rng = Policy(), np.random.default_rng(k)
+    found = simulate_at_tolerance(k, (0.1, 0.1, 0.2), "normal", 4000, rng, group=2, relative=policy.relative)
+    _, passed = outcomes(*found.verdict_groups(policy.nearest), policy)
+    assert wilson(int(passed.sum()), len(passed))[0] <= policy.alpha
+
+
+def test_the_nearest_strata_are_never_all_of_them():
+    found = simulate(3, 0.1, "normal", 5, np.random.default_rng(0))  # two retain strata
+    candidate, _ = found.verdict_groups(2)
+    np.testing.assert_allclose(candidate[..., 0], found.candidate[..., 0])
+
+
+def test_bounds_with_one_variance_are_narrower_only_where_a_group_varies_more():
+    found = simulate(4, 0.1, "normal", 200, np.random.default_rng(0))
+    candidate, references = found.verdict_groups(1)
+    widths = {name: np.ptp(bound(candidate, references, 0.05), axis=0) for name, bound in BOUNDS.items()}
+    own, pooled, careful = widths.values()
+    assert (careful >= pooled - 1e-12).all()
+    assert (pooled < own).any() and (pooled > own).any()
+    assert np.ptp(pooled, axis=1).max() < 1e-12 < np.ptp(own, axis=1).max()
+    np.testing.assert_array_equal(own, np.ptp(BOUNDS[USED_BOUNDS](candidate, references, 0.05), axis=0))
+    assert (limits(references, Policy()) > 0).all() and bounds is BOUNDS[USED_BOUNDS]
+
+
 def test_rejections_are_holms():
     p_values = np.array([[0.01, 0.04, 0.03], [0.02, 0.9, 0.9], [0.01, 0.02, 0.04]])
     expected = [[True, False, False], [False, False, False], [True, True, True]]
@@ -133,11 +171,34 @@ def test_the_study_of_a_made_up_pool_is_written_as_tables():
         "Tolerance",
         "Single strata",
         "Tests compared",
+        "Bounds compared",
         "Simulation",
     ):
         assert f"## {title}\n" in text
-    assert all(text.count(f"| {name} |") == 3 * len(NUM_REFERENCES) for name in TESTS)
+    assert all(text.count(f"| {name} |") == 3 * len(NUM_REFERENCES) + 1 for name in TESTS)
+    assert all(text.count(f"| {name} |") == len(NUM_REFERENCES) for name in BOUNDS)
     assert all(len(line) == 0 or line[-1] == "|" for line in text.splitlines() if line.startswith("|"))
+
+
+def test_a_test_stands_by_its_p_values_its_verdicts_and_the_simulation():
+    found = study(synthetic_means(), draws=100)
+    stand = {standing.test: standing for standing in found.standings()}
+    assert stand["rank"].holds and stand["rank"].power == 0  # it never rejects
+    cells = [cell for cell in found.tests if cell.test == USED]
+    assert stand[USED].power == pytest.approx(
+        np.mean([cell.tolerated[kind] for cell in cells for kind in ("original", "untrained")])
+    )
+    worse = [dataclasses.replace(cell, tolerated={**cell.tolerated, HONEST: 0.06}) for cell in found.tests]
+    assert not any(standing.verdicts for standing in dataclasses.replace(found, tests=worse).standings())
+    worse = [dataclasses.replace(cell, interval=(0.06, 0.2)) for cell in found.tests]
+    assert not any(standing.p_values for standing in dataclasses.replace(found, tests=worse).standings())
+    skewed = [dataclasses.replace(cell, tolerated={"exponential": 0.2}) for cell in found.simulated_tests]
+    assert not any(s.simulated for s in dataclasses.replace(found, simulated_tests=skewed).standings())
+
+
+def test_the_calibration_page_chooses_the_test_that_verdicts_use():
+    page = Path(__file__).parents[2] / "docs" / "calibration.md"
+    assert f"Here that is: {USED}." in page.read_text(encoding="utf-8").replace("\n", " ")
 
 
 def test_ratios_to_all_agree_with_plain_loops():

@@ -11,6 +11,7 @@ import numpy as np
 MIN_COUNT = 30  # examples that a stratum needs to take part in a verdict
 MIN_REFERENCES = 3  # retrained models that a verdict needs
 MAX_REFERENCES = 200  # beyond this, more retrained models are no advice
+MAX_TAIL_DF = 5  # degrees of freedom of a prediction at most: the tail that skewed models have, however many there are
 POWER = 0.8
 
 
@@ -104,21 +105,32 @@ class StandardErrors:
 
 
 def standard_errors(scores: Scores, sampling: float, least: float) -> StandardErrors:
-    """Return standard errors; `least` is a lower limit of the models' spread."""
+    """Return standard errors; `least` is a lower limit of the models' spread.
+
+    The prediction asks how far one more retrained model would be, and models' effects are skewed: its tail stays that
+    of Student's t with 5 degrees of freedom however many references there are (docs/calibration.md compares). The
+    bounds are about a mean over references, which grows normal with K, and keep K - 1.
+    """
     j, k = len(scores.candidates), len(scores.null)
     reference = max(scores.null.var(ddof=1) * ((k - 1) / k) ** 2, least**2)
     spread = scores.candidates.var(ddof=1) if j > 1 else 0.0
     jackknife = max((k - 1) / k * ((scores.without - scores.without.mean()) ** 2).sum(), least**2 / k)
+    prediction_df = tail_df(k)
     if spread > reference:  # J candidates that vary more than retrained models do: Welch
-        prediction, prediction_df = _welch(spread / j, j - 1, reference / k, k - 1)
+        prediction, prediction_df = _welch(spread / j, j - 1, reference / k, prediction_df)
     else:
-        prediction, prediction_df = reference * (1 / j + 1 / k), k - 1
+        prediction = reference * (1 / j + 1 / k)
     confidence, confidence_df = jackknife, k - 1
     if j > 1 and spread > 0:
         confidence, confidence_df = _welch(spread / j, j - 1, jackknife, k - 1)
     return StandardErrors(
         float(np.sqrt(prediction + sampling)), prediction_df, float(np.sqrt(confidence + sampling)), confidence_df
     )
+
+
+def tail_df(num_references: int) -> int:
+    """Return the degrees of freedom of a prediction for one more model beside K retrained ones."""
+    return min(num_references - 1, MAX_TAIL_DF)
 
 
 def _welch(first: float, first_df: int, second: float, second_df: int) -> tuple[float, float]:
@@ -140,10 +152,11 @@ def detectable_shift(df: float, alpha: float) -> float:
 
 
 @lru_cache(maxsize=16)
-def critical_values(alpha: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return numbers of references, and the critical value of t for each."""
+def critical_values(alpha: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return numbers of references, and for each the critical value of t for predictions, and for bounds."""
     numbers = np.arange(MIN_REFERENCES, MAX_REFERENCES + 1)
-    return numbers, np.array([critical_value(alpha, number - 1) for number in numbers])
+    prediction = np.array([critical_value(alpha, tail_df(number)) for number in numbers])
+    return numbers, prediction, np.array([critical_value(alpha, number - 1) for number in numbers])
 
 
 def critical_value(alpha: float, df: float) -> float:

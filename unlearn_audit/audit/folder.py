@@ -26,7 +26,7 @@ from unlearn_audit.audit.subject import AuditedModel, AuditSubject
 from unlearn_audit.audit.verdict import Policy
 from unlearn_audit.data._id_files import read_ids
 from unlearn_audit.errors import AuditError
-from unlearn_audit.neighbourhoods.strata import NeighbourhoodConfig
+from unlearn_audit.neighbourhoods.strata import Neighbourhood, NeighbourhoodConfig
 
 MANIFEST = "manifest.json"
 _VERSIONED = ("unlearn-audit", "torch", "numpy", "scipy", "transformers", "timm")
@@ -99,8 +99,8 @@ def run_audit(request: AuditRequest, *, base: str | Path = ".", command: str = "
         AuditError: for inputs that do not allow an audit.
     """
     start, base = time.perf_counter(), Path(base)
-    subject = _subject(request, base)
-    neighbourhood = neighbourhood_of(request.neighbourhood, subject, _neighbour_source(request, base))
+    subject = read_subject(request, base)
+    neighbourhood = read_neighbourhood(request, subject, base)
     found = audit(subject, neighbourhood, request.policy, measures=request.measures or None, title=request.title)
     provenance = Provenance(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -117,7 +117,14 @@ def _versions() -> dict[str, str]:
     return {"python": python, **{name: importlib.metadata.version(name) for name in _VERSIONED}}
 
 
-def _subject(request: AuditRequest, base: Path) -> AuditSubject:
+def read_subject(request: AuditRequest, base: Path) -> AuditSubject:
+    """Open the files of a request's models, whose relative paths are from `base`; logits are read when they are used.
+
+    Raises:
+        PredictionsError: for files that are no predictions.
+        AuditError: for a forget set that cannot be read.
+    """
+
     def model(files: ModelFiles | None) -> AuditedModel | None:
         if files is None:
             return None
@@ -141,9 +148,15 @@ def _subject(request: AuditRequest, base: Path) -> AuditSubject:
     )
 
 
-def _neighbour_source(request: AuditRequest, base: Path) -> NeighbourSource | None:
-    source = request.proximities or request.embeddings
-    return None if source is None else NeighbourSource(base / source)
+def read_neighbourhood(request: AuditRequest, subject: AuditSubject, base: Path) -> Neighbourhood:
+    """Make the neighbourhood of a request's examples.
+
+    Raises:
+        AuditError: where there is nothing to take proximities from.
+    """
+    file = request.proximities or request.embeddings
+    source = None if file is None else NeighbourSource(base / file)
+    return neighbourhood_of(request.neighbourhood, subject, source)
 
 
 def save_audit(found: Audit, request: AuditRequest, folder: str | Path, *, base: str | Path = ".") -> None:

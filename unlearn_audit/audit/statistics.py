@@ -274,13 +274,13 @@ def _as_ratio(value: float, scores: Scores, found: StratumStatistics, settings: 
 
 def _references_needed(score: float, limit: float, errors: StandardErrors, k: int, alpha: float) -> int | None:
     """Return the least number of references that settles a score, if it and the models' spread stay as they are."""
-    numbers, critical = critical_values(alpha)
-    width = critical * errors.confidence * np.sqrt(k / numbers)
+    numbers, prediction, confidence = critical_values(alpha)
+    width = confidence * errors.confidence * np.sqrt(k / numbers)
     if score <= limit:
         settled = score + width <= limit
     else:
         spread = errors.prediction * np.sqrt((1 + 1 / numbers) / (1 + 1 / k))
-        settled = (score - width > limit) & (score >= critical * spread)
+        settled = (score - width > limit) & (score >= prediction * spread)
     return int(numbers[settled][0]) if settled.any() else None
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.stats import t
 
+from unlearn_audit.audit._scores import tail_df
 from unlearn_audit.audit.verdict import Policy
 
 Test = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -43,14 +44,23 @@ def log_ratio(candidate: np.ndarray, references: np.ndarray) -> np.ndarray:
 
 
 def log_ratio_scaled(candidate: np.ndarray, references: np.ndarray) -> np.ndarray:
-    """Log-ratio; leave-one-out values scaled by (K - 1) / K: the test that verdicts use."""
+    """Log-ratio; leave-one-out values scaled by (K - 1) / K."""
+    return _scaled(candidate, references, references.shape[1] - 1)
+
+
+def log_ratio_heavy(candidate: np.ndarray, references: np.ndarray) -> np.ndarray:
+    """The same with at most 5 degrees of freedom, a tail for skewed models: the test that verdicts use."""
+    return _scaled(candidate, references, tail_df(references.shape[1]))
+
+
+def _scaled(candidate: np.ndarray, references: np.ndarray, df: int) -> np.ndarray:
     k = references.shape[1]
     null = np.log(np.divide(*_leave_one_out(references))) * (k - 1) / k
-    return _one_more(np.log(candidate.mean(1) / _floor(references)), null.std(1, ddof=1), k)
+    return _one_more(np.log(candidate.mean(1) / _floor(references)), null.std(1, ddof=1), k, df)
 
 
 def log_ratio_pooled(candidate: np.ndarray, references: np.ndarray) -> np.ndarray:
-    """The same with one variance for all groups, and Satterthwaite's degrees of freedom for their correlation."""
+    """Scaled log-ratio with one variance for all groups; Satterthwaite's degrees of freedom for their correlation."""
     k = references.shape[1]
     null = np.log(np.divide(*_leave_one_out(references))) * (k - 1) / k
     centred = null - null.mean(1, keepdims=True)
@@ -85,9 +95,10 @@ def excess(candidate: np.ndarray, references: np.ndarray) -> np.ndarray:
     return _one_more(candidate.mean(1) - _floor(references), null.std(1, ddof=1), k)
 
 
-USED = "log-ratio, scaled (used)"
+USED = "log-ratio, scaled, at most 5 df (used)"
 TESTS: dict[str, Test] = {
-    USED: log_ratio_scaled,
+    USED: log_ratio_heavy,
+    "log-ratio, scaled": log_ratio_scaled,
     "log-ratio, as in the first design": log_ratio,
     "log-ratio, variance pooled over groups": log_ratio_pooled,
     "K + 1 exchangeable models": exchangeable,
@@ -153,7 +164,7 @@ def outcomes(candidate: np.ndarray, references: np.ndarray, policy: Policy) -> t
     """Tell (B,) which audits fail, and which pass: what `audit.verdict.decide` says, for positive discrepancies."""
     lower, upper = bounds(candidate, references, policy.alpha)
     limit = limits(references, policy)
-    failed = rejected(log_ratio_scaled(candidate, references), policy.alpha) & (lower > limit)
+    failed = rejected(log_ratio_heavy(candidate, references), policy.alpha) & (lower > limit)
     return failed.any(1), (upper <= limit).all(1)
 
 

@@ -1,8 +1,9 @@
-"""The calibration study: how often verdicts are right, for K = 3, 4, 5 and 8 references."""
+"""The calibration study: how often verdicts are right, for K = 3, 4, 5, 8 and 16 references."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ from unlearn_audit.calibration.pool import KINDS, PoolSize, load_pool
 from unlearn_audit.calibration.simulation import EFFECTS, simulate, simulate_at_tolerance
 from unlearn_audit.errors import ConfigurationError
 
-NUM_REFERENCES = (3, 4, 5, 8)
+NUM_REFERENCES = (3, 4, 5, 8, 16)
 RELATIVE = (0.0, 0.25, 0.5)  # tolerances that are compared
 SPREADS = (0.02, 0.15)  # of model effects: about CIFAR-100's and the digits'
 UNEQUAL = (0.1, 0.1, 0.2)  # spreads where the forget set's is twice the retain set's
@@ -84,7 +85,7 @@ class BoundShares:
 
     Attributes:
         passed: share of the pool's honest candidates whose upper bounds are all within the tolerance.
-        equal: largest share of simulated candidates at the tolerance that pass, where models vary equally in all groups.
+        equal: largest share of simulated candidates at the tolerance that pass, models varying equally in all groups.
         unequal: the same where they vary twice as much on the forget set.
     """
 
@@ -192,17 +193,19 @@ def study(
     ratios = {kind: ratios_to_all(means, kind, policy.nearest) for kind in kinds}
     for step, k in enumerate(NUM_REFERENCES):
         tell(f"verdicts with {k} references", step, len(NUM_REFERENCES) + 1)
-        drawn = {kind: draw(means, kind, k, draws, rng) for kind in kinds}
-        for kind, found in drawn.items():
+        cells = _TestCells(policy)
+        for kind in kinds:
+            found = draw(means, kind, k, draws, rng)
             for relative in RELATIVE:
                 verdicts[kind, k, relative] = verdict_shares(found, dataclasses.replace(policy, relative=relative))
             wrong[kind, k] = wrongly_passed(found, ratios[kind], policy)
-        honest = drawn[HONEST]
-        p_values = rivals.log_ratio_scaled(honest.candidate, honest.references)
-        strata[k] = (p_values <= policy.alpha).mean(axis=0)
-        withheld[k] = withheld_share(honest, policy) if k > MIN_REFERENCES else 0.0
-        tests += _test_shares(drawn, k, policy)
-        bounds += _bound_shares(honest, k, policy, draws, rng)
+            cells.add(kind, found)
+            if kind == HONEST:
+                p_values = rivals.log_ratio_heavy(found.candidate, found.references)
+                strata[k] = (p_values <= policy.alpha).mean(axis=0)
+                withheld[k] = withheld_share(found, policy) if k > MIN_REFERENCES else 0.0
+                bounds += _bound_shares(found, k, policy, draws, rng)
+        tests += cells.shares(k)
     tell("simulation", len(NUM_REFERENCES), len(NUM_REFERENCES) + 1)
     simulated, simulated_tests = _simulation(policy, draws, rng)
     count = means.num_retrained
@@ -243,26 +246,41 @@ def _simulation(
 ) -> tuple[dict[tuple[str, float, int], Shares], list[TestShares]]:
     verdicts, tests = {}, []
     for k in NUM_REFERENCES:
-        for spread in SPREADS:
-            drawn = {effects: simulate(k, spread, effects, draws, rng) for effects in EFFECTS}
-            for effects, found in drawn.items():
-                verdicts[effects, spread, k] = verdict_shares(found, policy)
-        tests += _test_shares(drawn, k, policy)
+        cells = _TestCells(policy)
+        for spread, effects in itertools.product(SPREADS, EFFECTS):
+            found = simulate(k, spread, effects, draws, rng)
+            verdicts[effects, spread, k] = verdict_shares(found, policy)
+            if spread == max(SPREADS):
+                cells.add(effects, found)
+        tests += cells.shares(k)
     return verdicts, tests
 
 
-def _test_shares(drawn: dict[str, Draws], k: int, policy: Policy) -> list[TestShares]:
-    """Compare all tests on the same draws, on the groups that verdicts rest on."""
-    alone: dict[str, dict[str, float]] = {name: {} for name in rivals.TESTS}
-    tolerated: dict[str, dict[str, float]] = {name: {} for name in rivals.TESTS}
-    intervals = dict.fromkeys(rivals.TESTS, (0.0, 0.0))
-    for kind, found in drawn.items():
-        candidate, references = found.verdict_groups(policy.nearest)
-        far = rivals.bounds(candidate, references, policy.alpha)[0] > rivals.limits(references, policy)
+class _TestCells:
+    """Compares all tests on the same draws, kind after kind, on the groups that verdicts rest on."""
+
+    def __init__(self, policy: Policy):
+        self._policy = policy
+        self._alone: dict[str, dict[str, float]] = {name: {} for name in rivals.TESTS}
+        self._tolerated: dict[str, dict[str, float]] = {name: {} for name in rivals.TESTS}
+        self._intervals = dict.fromkeys(rivals.TESTS, (0.0, 0.0))
+
+    def add(self, kind: str, found: Draws) -> None:
+        """Test the draws of one kind of candidate."""
+        candidate, references = found.verdict_groups(self._policy.nearest)
+        alpha = self._policy.alpha
+        far = rivals.bounds(candidate, references, alpha)[0] > rivals.limits(references, self._policy)
         for name, test in rivals.TESTS.items():
-            rejected = rivals.rejected(test(candidate, references), policy.alpha)
-            alone[name][kind] = float(rejected.any(axis=1).mean())
+            rejected = rivals.rejected(test(candidate, references), alpha)
+            some = rejected.any(axis=1)
+            self._alone[name][kind] = float(some.mean())
+            self._tolerated[name][kind] = float((rejected & far).any(axis=1).mean())
             if kind == HONEST:
-                intervals[name] = shares(rejected.any(axis=1), np.zeros(len(rejected), bool), found.models).over_models
-            tolerated[name][kind] = float((rejected & far).any(axis=1).mean())
-    return [TestShares(name, k, alone[name], tolerated[name], intervals[name]) for name in rivals.TESTS]
+                self._intervals[name] = shares(some, np.zeros(len(some), bool), found.models).over_models
+
+    def shares(self, k: int) -> list[TestShares]:
+        """Return what was found, a row a test."""
+        return [
+            TestShares(name, k, self._alone[name], self._tolerated[name], self._intervals[name])
+            for name in rivals.TESTS
+        ]

@@ -22,6 +22,26 @@ Shares are in percent. "95 %" is an interval for this pool; "95 %, pools" also c
 another pool might have shown. All random audits draw from one pool, so that the second is the more careful of the two.
 """
 
+CHOICE = """A test may be used where
+
+1. its p-values by themselves hold alpha, because reports print them and a policy may set the tolerance to 0: at each K
+   the 95 % interval over pools of the share of honest candidates that they reject reaches down to {alpha} % ("where
+   least" shows the K at which it begins highest); and
+2. verdicts by it fail at most {alpha} % of honest candidates at each K, on the pool and, up to its own error, in the
+   simulation.
+
+Of those the one of most power is used; power is the share of all other candidates that fail, the mean over kinds and K.
+Here that is: {best}.
+"""
+
+BOUNDS_COMPARED = """## Bounds compared
+
+A candidate passes where its upper bounds are within the tolerance. A candidate that is beyond it must pass in at most
+{alpha} % of audits, and the hardest is one exactly at the tolerance in one group and well within in the others. It is
+simulated with a spread of {spread} in all groups, and with one of {retain} in the retain set's groups and {forget} in
+the forget set; the largest share over groups and distributions of effects is shown.
+"""
+
 
 def markdown(found: Calibration) -> str:
     """Return the whole document."""
@@ -45,17 +65,19 @@ def markdown(found: Calibration) -> str:
     return "\n".join(parts)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """Return a share in percent."""
     return f"{100 * share:.1f}"
 
 
 def _interval(bounds: tuple[float, float]) -> str:
-    return f"{_percent(bounds[0])} to {_percent(bounds[1])}"
+    return f"{percent(bounds[0])} to {percent(bounds[1])}"
 
 
 def _honest(found: Calibration) -> str:
@@ -65,20 +87,20 @@ def _honest(found: Calibration) -> str:
         rows.append(
             [
                 str(k),
-                f"**{_percent(cell.failed)}**",
+                f"**{percent(cell.failed)}**",
                 _interval(cell.interval),
                 _interval(cell.over_models),
-                _percent(cell.passed),
-                _percent(cell.inconclusive),
-                _percent(found.withheld[k]) if k > 3 else "not possible",
+                percent(cell.passed),
+                percent(cell.inconclusive),
+                percent(found.withheld[k]) if k > 3 else "not possible",
             ]
         )
     head = ("K", "fail", "95 %", "95 %, pools", "pass", "inconclusive", "withheld by controls")
     holds = "holds" if found.holds else "does not hold"
-    alpha = _percent(found.policy.alpha)
+    alpha = percent(found.policy.alpha)
     return (
         f"## Honest candidates\n\nA retrained model as the candidate. The bar, at most {alpha} % failing at every K, "
-        f"{holds}.\n\n{_table(head, rows)}"
+        f"{holds}.\n\n{table(head, rows)}"
     )
 
 
@@ -93,7 +115,7 @@ def _power(found: Calibration) -> str:
         "None of the three is damaged: only what they still know of the forget set and its neighbourhood tells them "
         "from a retrained model.\n\n"
     )
-    return text + _table(("candidate", *(f"K = {k}" for k in NUM_REFERENCES)), rows)
+    return text + table(("candidate", *(f"K = {k}" for k in NUM_REFERENCES)), rows)
 
 
 def _outcomes(cell: Shares) -> str:
@@ -103,11 +125,11 @@ def _outcomes(cell: Shares) -> str:
 def _wrong(found: Calibration) -> str:
     kinds = [kind for kind, k in found.wrongly_passed if k == NUM_REFERENCES[0]]
     known = [kind for kind in kinds if found.wrongly_passed[kind, NUM_REFERENCES[0]] is not None]
-    rows = [[kind, *(_percent(found.wrongly_passed[kind, k] or 0.0) for k in NUM_REFERENCES)] for kind in known]
+    rows = [[kind, *(percent(found.wrongly_passed[kind, k] or 0.0) for k in NUM_REFERENCES)] for kind in known]
     return (
         "## Wrong passes\n\nShare that passes of candidates that are beyond the tolerance in some group when all of "
         "the pool's retrained models are the references.\n\n"
-        + _table(("candidate", *(f"K = {k}" for k in NUM_REFERENCES)), rows)
+        + table(("candidate", *(f"K = {k}" for k in NUM_REFERENCES)), rows)
     )
 
 
@@ -118,16 +140,16 @@ def _tolerances(found: Calibration) -> str:
         for relative in RELATIVE
     ]
     head = ("candidate", "relative tolerance", *(f"K = {k}" for k in NUM_REFERENCES))
-    return f"## Tolerance\n\nfail / inconclusive / pass, by the relative tolerance.\n\n{_table(head, rows)}"
+    return f"## Tolerance\n\nfail / inconclusive / pass, by the relative tolerance.\n\n{table(head, rows)}"
 
 
 def _strata(found: Calibration) -> str:
     size = len(found.strata[NUM_REFERENCES[0]]) - 1
-    rows = [[str(k), *(_percent(share) for share in found.strata[k])] for k in NUM_REFERENCES]
+    rows = [[str(k), *(percent(share) for share in found.strata[k])] for k in NUM_REFERENCES]
     head = ("K", *(f"retain {i}" for i in range(size)), "forget")
     return (
         "## Single strata\n\nShare of honest candidates with p at most alpha in one stratum, before any correction and "
-        f"without a tolerance. Retain 0 is the nearest tenth.\n\n{_table(head, rows)}"
+        f"without a tolerance. Retain 0 is the nearest tenth.\n\n{table(head, rows)}"
     )
 
 
@@ -145,53 +167,44 @@ def _choice(found: Calibration) -> str:
     standings = sorted(found.standings(), key=lambda standing: (-standing.holds, -standing.power))
     yes = {True: "yes", False: "**no**"}
     rows = [
-        [s.test, yes[s.p_values], _lowest(found, s.test), yes[s.verdicts], yes[s.simulated], _percent(s.power)]
+        [s.test, yes[s.p_values], _least_holding(found, s.test), yes[s.verdicts], yes[s.simulated], percent(s.power)]
         for s in standings
     ]
-    head = ("test", "p-values hold", "honest rejected, at worst", "verdicts hold", "in the simulation too", "power")
+    head = ("test", "p-values hold", "where least", "verdicts hold", "in the simulation too", "power")
     best = next((s.test for s in standings if s.holds), "none of them")
-    alpha = _percent(found.policy.alpha)
-    return (
-        f"A test may be used where (1) its p-values by themselves hold alpha, because reports print them and a policy may "
-        f"set the tolerance to 0: at each K, the 95 % interval over pools of the share of honest candidates that they "
-        f"reject reaches down to {alpha} %; and (2) verdicts by it fail at most {alpha} % of honest candidates at each "
-        "K, on the pool and in the simulation. Of those the one of most power is used; power is the share of all other "
-        f"candidates that fail, the mean over kinds and K. Here that is: {best}.\n\n{_table(head, rows)}"
-    )
+    alpha = percent(found.policy.alpha)
+    return f"{CHOICE.format(alpha=alpha, best=best)}\n{table(head, rows)}"
 
 
-def _lowest(found: Calibration, test: str) -> str:
+def _least_holding(found: Calibration, test: str) -> str:
     cells = [cell for cell in found.tests if cell.test == test]
     worst = max(cells, key=lambda cell: cell.interval[0])
-    return f"{_percent(worst.alone[HONEST])} ({_interval(worst.interval)}) at K = {worst.num_references}"
+    return f"{percent(worst.alone[HONEST])} ({_interval(worst.interval)}) at K = {worst.num_references}"
 
 
 def _bounds(found: Calibration) -> str:
     rows = [
-        [b.bound, str(b.num_references), _percent(b.passed), _percent(b.equal), _percent(b.unequal)]
+        [b.bound, str(b.num_references), percent(b.passed), percent(b.equal), percent(b.unequal)]
         for name in BOUNDS
         for b in found.bounds
         if b.bound == name
     ]
     head = ("variance", "K", "honest pass", "pass at the tolerance", "the same, unequal spreads")
-    return (
-        "## Bounds compared\n\nA candidate passes where its upper bounds are within the tolerance. A candidate that is "
-        f"beyond it must pass in at most {_percent(found.policy.alpha)} % of audits, and the hardest is one exactly at "
-        "the tolerance in one group and well within in the others: simulated, the largest share over effects and "
-        f"groups, with a spread of {max(SPREADS)} in all groups, and with {UNEQUAL[0]} in the retain set's groups and "
-        f"{UNEQUAL[2]} in the forget set.\n\n{_table(head, rows)}"
+    text = BOUNDS_COMPARED.format(
+        alpha=percent(found.policy.alpha), spread=max(SPREADS), retain=UNEQUAL[0], forget=UNEQUAL[2]
     )
+    return f"{text}\n{table(head, rows)}"
 
 
 def _test_table(cells: Sequence[TestShares], field: str) -> str:
     kinds = list(cells[0].alone)
     rows = [
-        [name, str(cell.num_references), *(_percent(getattr(cell, field)[kind]) for kind in kinds)]
+        [name, str(cell.num_references), *(percent(getattr(cell, field)[kind]) for kind in kinds)]
         for name in TESTS
         for cell in cells
         if cell.test == name
     ]
-    return _table(("test", "K", *kinds), rows)
+    return table(("test", "K", *kinds), rows)
 
 
 def _simulated(found: Calibration) -> str:
@@ -204,7 +217,7 @@ def _simulated(found: Calibration) -> str:
     return (
         "## Simulation\n\nHonest candidates under a random-effects model of log discrepancies: fail / inconclusive / "
         "pass. A spread of 0.02 is near what ResNet-20 shows on CIFAR-100, 0.15 what ResNet-8 shows on digits.\n\n"
-        f"{_table(head, rows)}\n"
+        f"{table(head, rows)}\n"
         f"Tests compared at a spread of {max(SPREADS)}: share of honest candidates that fail, with the default "
         f"tolerance, by the distribution of effects.\n\n{_test_table(found.simulated_tests, 'tolerated')}"
     )
