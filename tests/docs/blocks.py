@@ -2,6 +2,7 @@
 
 - A block with a title, as in ```` ```python title="models.py" ````, is a file: it is written, not run.
 - A block whose first line is `# Not run in the tests: REASON.` is not run; its `unlearn-audit` options must exist.
+- A block that is a script of `examples/` is not run again: `tests/examples` runs it.
 - All other blocks in python, bash or console are run, in the order of the page.
 """
 
@@ -36,7 +37,13 @@ class Block:
     @property
     def is_run(self) -> bool:
         """Whether the block is run."""
-        return self.language in RUN and self.title is None and self.why_not is None
+        return self.language in RUN and self.title is None and self.why_not is None and not self.is_example
+
+    @property
+    def is_example(self) -> bool:
+        """Whether the block is a whole script of `examples/`, but for the docstring at its top."""
+        scripts = (path.read_text(encoding="utf-8") for path in (ROOT / "examples").glob("*.py"))
+        return any(self.code and script.endswith('"""\n\n' + self.code) for script in scripts)
 
 
 def pages() -> dict[str, Path]:
