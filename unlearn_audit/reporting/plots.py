@@ -160,7 +160,8 @@ def draw_cost(axes: Axes, charts: ChartData) -> None:
     axes.set_xlabel("cost, in per cent of one retraining")
     axes.set_ylabel(f"excess, {charts.primary.title}")
     axes.set_title("Excess in the nearest stratum over cost")
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))
+    if shown:
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))
 
 
 def logarithmic(result: ChartResult) -> bool:
