@@ -17,8 +17,9 @@ def run(
     output: Output = None,
     to: Annotated[Path, typer.Option("--to", help="Folder for the recipes.")] = Path("recipes"),
 ) -> None:
-    """Write a finished study's methods as recipes, one file a method.
+    """Write a finished study's methods as recipes.
 
+    There is one file a method, and one with all of them.
     A recipe holds the learning rate and length that tuning found, the outcome that was measured with its spread, seeds,
     versions and machine. `unlearn-audit run RECIPE` says whether the outcome comes out again.
     """

@@ -26,9 +26,8 @@ from unlearn_audit.audit.statistics import Comparison
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
-
-    from unlearn_audit.experiment import Study
 
 DOCS = Path(__file__).parents[1]
 SAVED, PAGE, TEMPLATE = DOCS / "results", DOCS / "results.md", Path(__file__).with_name("results.md.jinja")
@@ -45,6 +44,10 @@ METHODS = {
     "original": "no-op (original)",
 }
 RETRAINED = "retrained, left out"
+ALPHA = 0.05
+RATIOS = (0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)
+COSTS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200)
+PLACES = {"nearest": ("retain", 0), "forget": ("forget", "overall")}
 DASH = "\N{EN DASH}"
 
 
@@ -152,6 +155,17 @@ class Saved:
             rows.append([title, *cells])
         return markdown_table(head, rows)
 
+    def contrasts_note(self) -> str:
+        """Say for which models the nearest stratum is significantly further than the farthest."""
+        found = []
+        for title in [title for title in self.rows if title != RETRAINED]:
+            (comparison,) = self.comparisons(title, "retain")
+            contrast = comparison.contrast
+            if contrast is not None and contrast.p_value is not None and contrast.p_value < ALPHA:
+                found.append(f"{title} ({_p(contrast.p_value)})")
+        named = ", ".join(found) or "none"
+        return f"Further from retraining near the forget set than far from it, one-sided p < {ALPHA} each: {named}."
+
     def tuning(self) -> str:
         """Return the table of what tuning found."""
         head = ["", "trials", "learning rate", "epochs", "objective: best", "worst", "seconds in all"]
@@ -191,6 +205,7 @@ def _p(value: float | None) -> str:
 def add(config: Path, settings: Sequence[str], output: Path | None, name: str | None) -> Path:
     """Save the report of a finished study."""
     from unlearn_audit.experiment import Study, read_study
+    from unlearn_audit.experiment.recipes import costs_of
 
     study = Study.plan(read_study(config, settings=settings), output)
     report = AuditReport.load(study.store.folder(study.stages[-1]) / "report")
@@ -198,20 +213,7 @@ def add(config: Path, settings: Sequence[str], output: Path | None, name: str | 
     trials = {stage.name.removeprefix("tune-"): study.store.manifest(stage)["results"]["trials"] for stage in tuned}
     kept = [setting for setting in settings if not setting.startswith(("data.source=", "data.cache_dir="))]
     command = ["unlearn-audit", "run", config.as_posix(), *(part for setting in kept for part in ("--set", setting))]
-    return Saved(name or study.config.name, shlex.join(command), _narrowed(report), trials, _costs(study)).save()
-
-
-def _costs(study: Study) -> dict[str, float]:
-    """Return the CPU time of each candidate's models, their mean, as a share of the mean of the retrained ones'."""
-    results = {stage.name: study.store.manifest(stage)["results"] for stage in study.stages}
-    retrained = [found for name, found in results.items() if name.startswith(("retrained-", "held-out"))]
-    whole = [found["cpu_seconds"] for found in retrained if "cpu_seconds" in found]
-    labels = {name: name.rpartition("-")[0] if study.config.candidates > 1 else name for name in results}
-    costs: dict[str, list[float]] = {}
-    for name, found in results.items():
-        if labels[name] in study.config.methods:
-            costs.setdefault(labels[name], []).append(found["cpu_seconds"])
-    return {label: round(fmean(seconds) / fmean(whole), 4) for label, seconds in costs.items()}
+    return Saved(name or study.config.name, shlex.join(command), _narrowed(report), trials, costs_of(study)).save()
 
 
 def add_audit(folder: Path, command: str, name: str) -> Path:
@@ -228,7 +230,7 @@ def _narrowed(report: AuditReport) -> AuditReport:
 def make() -> list[Path]:
     """Write the page and its plots."""
     saved = {path.stem: Saved.load(path) for path in sorted(SAVED.glob("*.json"))}
-    written = [draw(saved[name], SAVED / f"{name}.svg") for name in saved if saved[name].trials]
+    written = [draw(saved[name], SAVED / f"{name}.svg") for name in saved if saved[name].costs]
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -237,11 +239,55 @@ def make() -> list[Path]:
         autoescape=False,
     )
     environment.filters |= {"figure": _figure, "percent": _percent}
-    text = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        studies=saved, table=markdown_table, retrained=RETRAINED, methods=METHODS
-    )
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    text = template.render(studies=saved, table=markdown_table, retrained=RETRAINED, best=_best, **_comparisons(saved))
     PAGE.write_text(text, encoding="utf-8")
     return [*written, PAGE]
+
+
+def _best(study: Saved, label: str) -> float:
+    return min(trial["objective"] for trial in study.trials[label])
+
+
+def _comparisons(saved: Mapping[str, Saved]) -> dict[str, Any]:
+    """Return the tables that go across studies: LTD and ALD, other neighbourhoods, other shares."""
+    whole = [study for study in saved.values() if study.trials]
+    audits = [name for name in saved if name.endswith(("-knn", "-pixels"))]
+    shares = [name for name in saved if name.startswith("digits_share")]
+    return {
+        "road": "cifar100_memorising-road" in saved,
+        "beyond": [_beyond(study) for study in whole],
+        "audits": audits,
+        "neighbourhoods": [_by_neighbourhood(saved[name]) for name in saved if name.startswith("cifar100")],
+        "fraction_names": shares,
+        "fractions": _by_share({"0.1": "digits_share-0.1", "0.5": "digits_tuned", "1.0": "digits_share-1.0"}, saved),
+    }
+
+
+def _beyond(study: Saved) -> list[str]:
+    pair = (METHODS["ltd"], METHODS["anchored"])
+    ratios = [[_figure(study.ratio(title, *where)) for title in pair] for where in PLACES.values()]
+    return [study.name, *(_percent(study.cost(title)) for title in pair), *ratios[0], *ratios[1]]
+
+
+def _by_neighbourhood(study: Saved) -> list[str]:
+    kind = study.report.neighbourhood
+    ratios = [_figure(study.ratio("GA", "retain", stratum)) for stratum in range(len(study.report.strata))]
+    name = study.name.removesuffix("-pixels").removesuffix("-knn")
+    embedding = "pixels" if study.name.endswith("pixels") else kind.embedding
+    return [name, kind.proximity, embedding, *ratios, _figure(study.ratio(METHODS["original"], "retain", 0))]
+
+
+def _by_share(names: Mapping[str, str], saved: Mapping[str, Saved]) -> str:
+    """Return the table of ratios by the share of a class that is deleted."""
+    studies = {share: saved[name] for share, name in names.items()}
+    head = ["", *(f"{place}: {share}" for place in PLACES for share in studies)]
+    titles = [title for title in studies["0.1"].rows if title != RETRAINED]
+    rows = [
+        [title, *(_figure(study.ratio(title, *where)) for where in PLACES.values() for study in studies.values())]
+        for title in titles
+    ]
+    return markdown_table(head, rows)
 
 
 def draw(study: Saved, path: Path) -> Path:
@@ -276,9 +322,9 @@ def _draw_nearness(axes: Axes, study: Saved, population: str) -> None:
         values = [study.ratio(title, population, s) for s in strata]
         known = [s for s in strata if values[s] is not None]
         axes.plot(known, [values[s] for s in known], label=title, **_style(title))
-    axes.set_yscale("log")
-    _plain_ticks(axes)
-    axes.set_xticks(list(strata), [record.label.replace(" to ", "-") for record in study.report.strata], rotation=30)
+    _ratio_axis(axes)
+    labels = [record.label.replace(" to ", "-") for record in study.report.strata]
+    axes.set_xticks(list(strata), labels, rotation=25, ha="right", rotation_mode="anchor")
     axes.set_title(f"{population} set: discrepancy / noise floor")
 
 
@@ -291,18 +337,27 @@ def _draw_cost(axes: Axes, study: Saved) -> None:
         if ratio is not None and cost:
             axes.plot(100 * cost, ratio, **{**_style(title), "lw": 0, "ms": 7})
     axes.set_xscale("log")
-    axes.set_yscale("log")
-    _plain_ticks(axes)
+    _plain_ticks(axes.xaxis, COSTS)
+    _ratio_axis(axes)
     axes.set_xlabel("cost, % of one retraining")
     axes.set_title("nearest retain examples: ratio by cost")
 
 
-def _plain_ticks(axes: Axes) -> None:
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+def _plain_ticks(axis: Axis, values: Sequence[float]) -> None:
+    """Put plain numbers on a logarithmic axis, those of `values` that fit its range."""
+    from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, StrMethodFormatter
 
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axis.set_major_locator(FixedLocator(list(values)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_locator(NullLocator())
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _ratio_axis(axes: Axes) -> None:
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    fine = high / low < 6
+    _plain_ticks(axes.yaxis, (0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 2.5, 3, 4) if fine else RATIOS)
 
 
 def _style(title: str) -> dict[str, Any]:

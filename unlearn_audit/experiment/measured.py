@@ -43,7 +43,7 @@ class Measured:
         forget: of the whole forget set.
         test: by stratum, nearest first.
         accuracy: by population, in [0, 1].
-        cost: wall time as a share of one retraining.
+        cost: CPU time as a share of one retraining.
         verdict: of the audit.
         seeds: of the original, the retrained and the unlearned models.
         machine: in words.
@@ -64,9 +64,11 @@ class Measured:
     created: str = ""
 
 
-def measure_outcome(report: AuditReport, candidate: str, *, seeds: dict[str, tuple[int, ...]]) -> Measured:
+def measure_outcome(
+    report: AuditReport, candidate: str, *, seeds: dict[str, tuple[int, ...]], cost: float | None = None
+) -> Measured:
     """Return what a report says of one candidate, with this machine and its versions."""
-    model, figures = report.model(candidate), report.aggregate[candidate]
+    figures = report.aggregate[candidate]
     return Measured(
         measure=report.policy.measure,
         retain=tuple(_ratios(report, candidate, "retain")),
@@ -77,7 +79,7 @@ def measure_outcome(report: AuditReport, candidate: str, *, seeds: dict[str, tup
             for name in ("retain", "forget", "test")
             if (value := getattr(figures, f"{name}_accuracy")) is not None
         },
-        cost=None if model.seconds_share is None else round(model.seconds_share, 3),
+        cost=cost,
         verdict=report.verdicts[candidate].outcome,
         seeds=seeds,
         machine=describe_machine(),

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import yaml
@@ -42,12 +43,14 @@ def write_recipes(study: Study, settings: Mapping[str, Any], folder: str | Path,
     folder.mkdir(parents=True, exist_ok=True)
     plain = {key: value for key, value in settings.items() if key not in ("name", "tuning", "methods")}
     methods = {label: _found(study, settings["methods"], label) for label in study.config.methods}
+    costs = costs_of(study)
     path = folder / f"{study.config.name}.yaml"
     path.write_text(_text({**plain, "methods": methods}, _head(study, path, command, methods)), encoding="utf-8")
     written = [path]
     for label, method in methods.items():
         path = folder / f"{study.config.name}-{label}.yaml"
-        measured = dataclasses.asdict(measure_outcome(report, label, seeds=_seeds(study.config)))
+        outcome = measure_outcome(report, label, seeds=_seeds(study.config), cost=costs[label])
+        measured = dataclasses.asdict(outcome)
         content = {**plain, "methods": {label: method}, "measured": measured}
         path.write_text(_text(content, _head(study, path, command, [label])), encoding="utf-8")
         written.append(path)
@@ -61,6 +64,19 @@ def _found(study: Study, methods: Mapping[str, Any], label: str) -> dict[str, An
         tuned = study.store.manifest(stage_named(study.stages, f"tune-{label}"))
         entry["training"] = {**(entry.get("training") or {}), **tuned["results"]["found"]}
     return entry
+
+
+def costs_of(study: Study) -> dict[str, float]:
+    """Return the CPU time of each method's models, their mean, as a share of the mean of the retrained models'."""
+    results = {stage.name: study.store.manifest(stage)["results"] for stage in study.stages}
+    retrained = [found for name, found in results.items() if name.startswith("retrained-")]
+    whole = [found["cpu_seconds"] for found in retrained if "cpu_seconds" in found]
+    costs: dict[str, list[float]] = {}
+    for name, found in results.items():
+        label = name.rpartition("-")[0] if study.config.candidates > 1 else name
+        if label in study.config.methods:
+            costs.setdefault(label, []).append(found["cpu_seconds"])
+    return {label: round(fmean(seconds) / fmean(whole), 4) for label, seconds in costs.items()}
 
 
 def _seeds(config: StudyConfig) -> dict[str, tuple[int, ...]]:
@@ -82,7 +98,11 @@ def _head(study: Study, path: Path, command: str, labels: Sequence[str]) -> list
 def _text(content: Mapping[str, Any], head: Sequence[str]) -> str:
     comment = "".join(f"# {line}\n" for line in head)
     plain = json.loads(json.dumps(content))
-    return comment + "\n" + yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=_WIDTH)
+    return (
+        comment
+        + "\n"
+        + yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=_WIDTH, default_flow_style=None)
+    )
 
 
 def recipes_in(folder: str | Path) -> Iterator[Path]:

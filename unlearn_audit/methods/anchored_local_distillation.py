@@ -1,4 +1,4 @@
-"""Anchored Local Distillation: Local Teacher Distillation at a tenth of its cost."""
+"""Anchored Local Distillation: Local Teacher Distillation with a small part of the retain set and short teachers."""
 
 from __future__ import annotations
 

@@ -1,0 +1,51 @@
+"""The recipes: each is read, says what was measured with its spread, and those of digits give it again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from unlearn_audit.audit.report import AuditReport
+from unlearn_audit.experiment import Study, read_study
+from unlearn_audit.experiment.measured import differences
+from unlearn_audit.experiment.recipes import recipes_in
+
+RECIPES = sorted(recipes_in(Path(__file__).parents[2] / "examples" / "recipes"))
+DIGITS = [path for path in RECIPES if path.stem.startswith("digits")]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """One folder for all: the recipes share the original and the retrained models."""
+    return tmp_path_factory.mktemp("recipes")
+
+
+def test_there_are_recipes_for_digits_and_for_cifar100():
+    assert len(DIGITS) >= 8
+    assert any(path.stem.startswith("cifar100") for path in RECIPES)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_says_all_that_it_takes_to_run_it_again(path):
+    config = read_study(path)
+    (label,) = config.methods
+    assert path.stem.endswith(f"-{label}")
+    assert config.methods[label].search is None
+    measured = config.measured
+    assert measured.machine and measured.created and {"torch", "transformers"} <= set(measured.versions)
+    assert len(measured.seeds["retrained"]) == config.references
+    for entry in (*measured.retain, *measured.forget, *measured.test):
+        low, high = entry.between
+        assert 0 < low < entry.ratio < high < 100 * entry.ratio
+
+
+@pytest.mark.parametrize("path", DIGITS, ids=lambda path: path.stem)
+def test_a_recipe_for_digits_gives_the_stated_figures_again(path, runs):
+    config = read_study(path)
+    study = Study.plan(config, runs)
+    study.run()
+    report = AuditReport.load(study.store.root / "report")
+    (label,) = config.methods
+    assert differences(report, label, config.measured) == []
+    assert report.verdicts[label].outcome == config.measured.verdict
