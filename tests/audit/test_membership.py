@@ -73,6 +73,21 @@ def test_svc_agrees_with_scikit_learn_on_all_examples():
     assert found.svc["entropy"].value == 0.5  # constant: nothing to learn from
 
 
+@pytest.mark.parametrize("scale", [0.1, 1.0, 30.0])
+def test_svc_from_rounded_numbers_is_nearly_that_of_all(scale):
+    rng = np.random.default_rng(1)
+    members, others = scale * rng.exponential(1, 1000), scale * rng.exponential(2, 1000)
+    asked = scale * rng.exponential(1.5, 2000)
+    values = np.concatenate([members, others, asked])
+    population = np.repeat(["retain", "test", "forget"], [1000, 1000, 2000])
+    scores = ExampleScores(*(np.zeros(4000),) * 3, values, *(np.zeros(4000),) * 2)
+    found = membership_figures({"u": scores}, population, references=[])["u"]
+    machine = SVC(C=3, gamma="auto").fit(values[:2000, None], np.repeat([1, 0], 1000))
+    expected = (machine.predict(asked[:, None]) == 0).mean()
+    assert 0.2 < expected < 0.9
+    assert found.svc["entropy"].value == pytest.approx(expected, abs=0.01)
+
+
 def test_a_candidate_with_memory_is_told_and_a_retrained_one_is_not():
     for memory, told in ((0.0, False), (5.0, True)):
         found = membership_figures(models(6, memory=memory), POPULATION, references=[f"r{i}" for i in range(6)])["u"]
