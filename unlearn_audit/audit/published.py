@@ -31,10 +31,6 @@ class _TestSet:
     stratum: np.ndarray
     num_strata: int
 
-    @property
-    def counts(self) -> np.ndarray:
-        return np.bincount(self.stratum[self.stratum >= 0], minlength=self.num_strata)
-
 
 def recomputed_test_figures(
     folder: str | Path, report: AuditReport, request: AuditRequest
@@ -118,11 +114,12 @@ def _comparisons(
 ) -> Iterator[tuple[str, Comparison]]:
     for name, rows in rows_of.items():
         pointwise = found.pointwise[rows].mean(axis=0)
-        yield name, _compared(found, found.models[rows], found.references, pointwise, test, policy)
+        yield name, _compared(found, found.models[rows], found.references, pointwise, found.counts, test, policy)
     if len(references) > 1:
         for k, name in enumerate(references):
             posing, others = pose(found.references, k)
-            yield name, _compared(found, posing, others, found.pointwise_references[k], test, policy)
+            pointwise, counts = found.pointwise_references[k], found.reference_counts[k]
+            yield name, _compared(found, posing, others, pointwise, counts, test, policy)
 
 
 def _compared(
@@ -130,6 +127,7 @@ def _compared(
     candidate: np.ndarray,
     references: np.ndarray,
     pointwise: np.ndarray,
+    counts: np.ndarray,
     test: _TestSet,
     policy: Policy,
 ) -> Comparison:
@@ -140,7 +138,7 @@ def _compared(
     return compare(
         candidate,
         references,
-        counts=test.counts,
+        counts=counts,
         signed=signed,
         sampling=sampling,
         nearest=policy.nearest,
