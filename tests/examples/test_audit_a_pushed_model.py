@@ -1,0 +1,31 @@
+"""The script run by bash against the loopback Hub: pushed by one, fetched, audited and verified by another."""
+
+from __future__ import annotations
+
+from tests.examples.conftest import bash, copied
+from tests.hub.loopback import LoopbackHub
+from unlearn_audit import AuditReport
+
+REPOSITORY = "tester/forgetful-digits"
+
+
+def test_it_pushes_fetches_audits_and_verifies(command_server, tmp_path) -> None:
+    with LoopbackHub() as hub:
+        settings = {
+            "HF_ENDPOINT": hub.url,
+            "HF_TOKEN": hub.token,
+            "HF_HOME": str(tmp_path / "home"),
+            "HF_HUB_DISABLE_XET": "1",
+        }
+        script = copied("audit_a_pushed_model.sh", tmp_path)
+        done = bash(f"bash {script.name} {REPOSITORY}", tmp_path, command_server(settings))
+        assert done.returncode == 0
+        assert hub.unhandled == []
+        published = hub.repositories["models", REPOSITORY].head().files
+    assert {"model.safetensors", "README.md", "audit/report.json"} <= published.keys()
+    assert done.stdout.count("figures agree") == 2
+    ann, bob = (AuditReport.load(tmp_path / name / "report") for name in ("ann", "bob"))
+    assert {model.name for model in bob.by_role("reference")} == {f"retrained-{seed}" for seed in (101, 102, 103)}
+    assert bob.model("unlearned").weights_hash == ann.model("unlearned").weights_hash
+    forgotten = (tmp_path / "ann/unlearned/forget.json").read_text()
+    assert (tmp_path / "bob/forget.json").read_text() == forgotten
