@@ -60,6 +60,7 @@ def run(
     from unlearn_audit.experiment.config import read_audit
     from unlearn_audit.reporting.folder import render_folder
 
+    from .progress import TaskProgress
     from .tables import show_report
 
     chosen = read_audit(config, settings=settings or ())
@@ -76,7 +77,8 @@ def run(
         measures=chosen.measures,
         title=chosen.title,
     )
-    found = run_audit(request)
+    with TaskProgress() as progress:
+        found = run_audit(request, progress=progress)
     save_audit(found, request, output)
     render_folder(output)
     show_report(found.report, output)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from unlearn_audit.audit.discrepancy import discrepancies
+from unlearn_audit.audit.discrepancy import CHUNK_NUMBERS, CHUNK_PAIRS, _chunk_size, discrepancies
 from unlearn_audit.audit.predictions import Predictions, PredictionsFile
 from unlearn_audit.measures import registry
 
@@ -114,3 +114,17 @@ def test_one_reference_has_no_floor() -> None:
     (found,), _ = discrepancies(MODELS, REFERENCES[:1], GROUP, G, [registry.load("js")])
     assert np.isnan(found.floor).all()
     assert np.isfinite(found.models).all()
+
+
+def test_progress_ends_with_all_examples() -> None:
+    told: list[tuple[str, int, int]] = []
+    discrepancies(MODELS, REFERENCES, GROUP, G, [], chunk=100, progress=lambda *step: told.append(step))
+    assert told == [("examples compared", done, N) for done in (100, 200, N)]
+
+
+@pytest.mark.parametrize("classes", [2, 100, 1000])
+def test_chunks_of_more_models_hold_fewer_examples(classes: int) -> None:
+    sizes = [_chunk_size(classes, 3, references) for references in (1, 5, 32, 200)]
+    assert sizes == sorted(sizes, reverse=True) and sizes[-1] >= 64
+    assert sizes[1] == min(CHUNK_NUMBERS // classes, CHUNK_PAIRS // 40)  # eight models: as much as for one
+    assert sizes[2] * 35 * 32 <= CHUNK_PAIRS or sizes[2] == 64

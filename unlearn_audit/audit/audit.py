@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,7 @@ def audit(
     measures: Sequence[str] | None = None,
     title: str = "Unlearning audit",
     provenance: Provenance | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Audit:
     """Audit candidates against retrained models.
 
@@ -64,6 +65,7 @@ def audit(
         measures: names; all by default.
         title: of the report.
         provenance: what made it.
+        progress: called with what is done, how many examples are, and how many there are.
 
     Raises:
         PredictionsError: where predictions do not fit together.
@@ -71,7 +73,7 @@ def audit(
     """
     policy = policy or Policy()
     chosen = _measures(measures, policy)
-    work = _Work.of(subject, neighbourhood, chosen)
+    work = _Work.of(subject, neighbourhood, chosen, progress)
     results = tuple(work.results(policy))
     report = _assemble(work, results, policy, title, provenance or Provenance("", {}))
     return Audit(report, _ledger(work, policy))
@@ -100,7 +102,13 @@ class _Work:
     extra: dict[str, list[ExampleScores]] = field(default_factory=dict)  # of all predictions of a candidate
 
     @classmethod
-    def of(cls, subject: AuditSubject, neighbourhood: Neighbourhood, measures: list[Any]) -> _Work:
+    def of(
+        cls,
+        subject: AuditSubject,
+        neighbourhood: Neighbourhood,
+        measures: list[Any],
+        progress: Callable[[str, int, int], None] | None,
+    ) -> _Work:
         population = populations(subject)
         strata = len(neighbourhood.strata)
         group = np.where(neighbourhood.stratum < 0, -1, population * strata + neighbourhood.stratum)
@@ -111,12 +119,13 @@ class _Work:
             rows_of[name] = list(range(len(sources), len(sources) + len(model.predictions)))
             sources += model.predictions
         references = [m.predictions[0] for m in subject.references.values()]
-        found, scores = discrepancies(sources, references, group, len(POPULATIONS) * strata, measures)
+        groups = len(POPULATIONS) * strata
+        found, scores = discrepancies(sources, references, group, groups, measures, progress=progress)
         by_name = {name: scores[rows[0]] for name, rows in rows_of.items()}
         by_name |= dict(zip(subject.references, scores[len(sources) :], strict=True))
         extra = {name: [scores[row] for row in rows] for name, rows in rows_of.items()}
         kept = group[group >= 0]
-        counts = np.bincount(kept, minlength=len(POPULATIONS) * strata).reshape(len(POPULATIONS), strata)
+        counts = np.bincount(kept, minlength=groups).reshape(len(POPULATIONS), strata)
         return cls(subject, neighbourhood, population, counts, rows_of, found, by_name, extra)
 
     def results(self, policy: Policy) -> list[Result]:

@@ -7,7 +7,7 @@ first reference's: their logits are held whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,8 @@ from unlearn_audit.measures._measure import Measure
 from unlearn_audit.measures._outputs import Outputs
 
 CHUNK_NUMBERS = 1 << 18  # logits of one model in a chunk: 1 MiB, which the allocator keeps and caches hold
+CHUNK_MODELS = 8  # of more models together, smaller chunks, so that caches still hold them
+CHUNK_PAIRS = 1 << 22  # discrepancies of all pairs of models in a chunk: 16 MiB
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +77,7 @@ def discrepancies(
     measures: Sequence[Measure],
     *,
     chunk: int | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> tuple[list[Discrepancies], list[ExampleScores]]:
     """Compare every model with every reference, and the references with each other.
 
@@ -84,7 +87,8 @@ def discrepancies(
         group: (n,) the group of each example of the first reference, in [0, num_groups), or -1 for none.
         num_groups: G.
         measures: which.
-        chunk: examples at a time; by default as many as suit the cache.
+        chunk: examples at a time; by default as many as suit the cache: fewer where there are more models.
+        progress: called with what is done, how many examples are, and how many there are.
 
     Returns:
         One `Discrepancies` a measure, and one `ExampleScores` a model (M, then K), both in the order of the first
@@ -96,7 +100,7 @@ def discrepancies(
     sources = [*models, *references]
     first = references[0]
     rows = [None if source is first else matching_rows(first, source) for source in sources]
-    size = chunk or max(64, CHUNK_NUMBERS // first.num_classes)
+    size = chunk or _chunk_size(first.num_classes, len(models), len(references))
     labels = torch.tensor(first.labels)
     groups = torch.from_numpy(np.asarray(group, dtype=np.int64))
     sums = [_Sums(measure, len(models), len(references), num_groups, len(labels)) for measure in measures]
@@ -113,7 +117,16 @@ def discrepancies(
             total.add(part, outputs[: len(models)], outputs[len(models) :], membership)
         for found, output in zip(scores, outputs, strict=True):
             _fill_scores(found, part, output)
+        if progress is not None:
+            progress("examples compared", min(start + size, len(labels)), len(labels))
     return [total.result() for total in sums], scores
+
+
+def _chunk_size(num_classes: int, num_models: int, num_references: int) -> int:
+    """Return how many examples to compare at a time."""
+    together = num_models + num_references
+    numbers = CHUNK_NUMBERS * CHUNK_MODELS // max(CHUNK_MODELS, together) // num_classes
+    return max(64, min(numbers, CHUNK_PAIRS // (together * num_references)))
 
 
 def _aligned_chunks(source: PredictionSource, rows: np.ndarray | None, size: int) -> Iterator[np.ndarray]:

@@ -12,7 +12,7 @@ import importlib.metadata
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -91,8 +91,20 @@ class AuditRequest:
         return found
 
 
-def run_audit(request: AuditRequest, *, base: str | Path = ".", command: str = "") -> Audit:
+def run_audit(
+    request: AuditRequest,
+    *,
+    base: str | Path = ".",
+    command: str = "",
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Audit:
     """Read the files of `request`, whose relative paths are from `base`, and audit.
+
+    Args:
+        request: what to audit, and how.
+        base: of relative paths.
+        command: that is recorded in the report.
+        progress: called with what is done, how many examples are, and how many there are.
 
     Raises:
         PredictionsError: for files that cannot be read or do not fit together.
@@ -101,7 +113,8 @@ def run_audit(request: AuditRequest, *, base: str | Path = ".", command: str = "
     start, base = time.perf_counter(), Path(base)
     subject = read_subject(request, base)
     neighbourhood = read_neighbourhood(request, subject, base)
-    found = audit(subject, neighbourhood, request.policy, measures=request.measures or None, title=request.title)
+    measures = request.measures or None
+    found = audit(subject, neighbourhood, request.policy, measures=measures, title=request.title, progress=progress)
     provenance = Provenance(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=_versions(),
