@@ -122,24 +122,25 @@ class Saved:
         return found.outcome if found else ""
 
     def table(self, population: str) -> str:
-        """Return the table of one population: ratio by stratum, and beside the retain set what is usually reported."""
-        whole = population == "retain"
-        head = ["", *(s.label for s in self.report.strata)] if population != "forget" else ["", "forget set"]
-        head += ["forget", "retain %", "forget %", "test %", "cost", "verdict"] if whole else []
-        return markdown_table(head, (self._row(title, population, whole) for title in self.rows))
+        """Return the table of one population: ratio by stratum, and beside the retain set that of the forget set."""
+        beside = ["forget", "verdict"] if population == "retain" else []
+        head = ["", *(stratum.label for stratum in self.report.strata), *beside]
+        return markdown_table(head, [self._row(title, population)[: len(head)] for title in self.rows])
 
-    def _row(self, title: str, population: str, whole: bool) -> list[str]:
-        groups: Sequence[int | str] = range(len(self.report.strata)) if population != "forget" else ["overall"]
-        if title == RETRAINED:
-            cells = [_range(self.ratios(title, population, group)) for group in groups]
-        else:
-            cells = [_figure(self.ratio(title, population, group)) for group in groups]
-        if not whole:
-            return [title, *cells]
-        forget = self.ratios(title, "forget", "overall")
-        cells.append(_range(forget) if title == RETRAINED else _figure(fmean(forget)))
-        cells += [f"{100 * self.accuracy(title, name):.1f}" for name in ("retain", "forget", "test")]
-        return [title, *cells, _percent(self.cost(title)), self.verdict(title)]
+    def _row(self, title: str, population: str) -> list[str]:
+        write = _range if title == RETRAINED else _mean
+        cells = [write(self.ratios(title, population, stratum)) for stratum in range(len(self.report.strata))]
+        return [title, *cells, write(self.ratios(title, "forget", "overall")), self.verdict(title)]
+
+    def usual(self) -> str:
+        """Return the table of what is usually reported: accuracy in per cent, average gap, Tug-of-War, cost."""
+        rows = []
+        for title, names in self.rows.items():
+            accuracies = [f"{100 * self.accuracy(title, name):.1f}" for name in ("retain", "forget", "test")]
+            figures = [self.report.aggregate[name] for name in names]
+            gap, tug = (fmean(getattr(found, name) for found in figures) for name in ("average_gap", "tug_of_war"))
+            rows.append([title, *accuracies, f"{100 * gap:.1f}", f"{tug:.2f}", _percent(self.cost(title))])
+        return markdown_table(["", "retain %", "forget %", "test %", "average gap, points", "ToW", "cost"], rows)
 
     def contrasts(self) -> str:
         """Return the table of the locality contrast on retain and test examples."""
@@ -188,6 +189,10 @@ def markdown_table(head: Sequence[str], rows: Iterator[Sequence[Any]] | Sequence
 
 def _figure(value: float | None) -> str:
     return DASH if value is None else f"{value:.2f}" if value < 10 else f"{value:.0f}"
+
+
+def _mean(values: Sequence[float]) -> str:
+    return _figure(fmean(values)) if values else DASH
 
 
 def _range(values: Sequence[float]) -> str:
@@ -251,14 +256,17 @@ def _best(study: Saved, label: str) -> float:
 
 def _comparisons(saved: Mapping[str, Saved]) -> dict[str, Any]:
     """Return the tables that go across studies: LTD and ALD, other neighbourhoods, other shares."""
-    whole = [study for study in saved.values() if study.trials]
+    whole = [study for study in saved.values() if study.costs]
     audits = [name for name in saved if name.endswith(("-knn", "-pixels"))]
     shares = [name for name in saved if name.startswith("digits_share")]
     return {
-        "road": "cifar100_memorising-road" in saved,
         "beyond": [_beyond(study) for study in whole],
         "audits": audits,
-        "neighbourhoods": [_by_neighbourhood(saved[name]) for name in saved if name.startswith("cifar100")],
+        "neighbourhoods": [
+            _by_neighbourhood(saved[name])
+            for name in saved
+            if name.startswith("cifar100") and not name.endswith("-road")
+        ],
         "fraction_names": shares,
         "fractions": _by_share({"0.1": "digits_share-0.1", "0.5": "digits_tuned", "1.0": "digits_share-1.0"}, saved),
     }
@@ -299,7 +307,7 @@ def draw(study: Saved, path: Path) -> Path:
     from unlearn_audit.reporting.plots import STYLE
 
     with mpl.rc_context({**STYLE, "font.size": 8}):
-        figure = Figure(figsize=(10, 3.4), layout="constrained")
+        figure = Figure(figsize=(10, 3.7), layout="constrained")
         FigureCanvasSVG(figure)
         left, middle, right = figure.subplots(1, 3)
         for axes, population in ((left, "retain"), (middle, "test")):
@@ -366,11 +374,12 @@ def _style(title: str) -> dict[str, Any]:
     place = list(METHODS.values()).index(title) if title in METHODS.values() else len(METHODS)
     if title == METHODS["original"]:
         return {"color": "black", "marker": "x", "ms": 4, "lw": 1, "ls": "--"}
-    return {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)], "ms": 4, "lw": 1.2}
+    colours = (*COLOURS, "#c1121f")
+    return {"color": colours[place % len(colours)], "marker": MARKERS[place % len(MARKERS)], "ms": 4, "lw": 1.2}
 
 
 def _legend(figure: Figure, axes: Axes) -> None:
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=10, fontsize=7, frameon=False)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8, frameon=False)
 
 
 def main() -> None:
