@@ -40,7 +40,7 @@ def run() -> list[Ratio]:
             )
         },
         repeats=2,
-        note="a tenth of each recipe's epochs (250 at most and 10; 30); whole, with the excess that it buys: performance.md",
+        note="a tenth of each recipe's epochs (250 at most and 10; 30); whole, with what it buys: performance.md",
     )
     return teacher + whole
 
