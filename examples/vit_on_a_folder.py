@@ -169,5 +169,6 @@ render_folder(
 for name, verdict in found.report.verdicts.items():
     strata = found.report.comparison(name, "retain", "js").strata
     print(f"\n{name}: {verdict.outcome}. {verdict.reason}")
-    print("  noise floors from near to far:", " ".join(f"{stratum.ratio:.1f}" for stratum in strata))
+    shown = ["-" if stratum.ratio is None else f"{stratum.ratio:.1f}" for stratum in strata]  # "-": one reference only
+    print("  noise floors from near to far:", " ".join(shown))
 print(f"\n{out / 'report' / 'report.html'}")
