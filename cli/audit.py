@@ -11,7 +11,7 @@ import typer
 
 from unlearn_audit.errors import ConfigurationError
 
-from .options import Data, DataSettings, Settings, load_data
+from .options import Data, DataSettings, Settings, load_data, quiet
 
 if TYPE_CHECKING:
     from unlearn_audit.audit.folder import ModelFiles
@@ -125,6 +125,7 @@ def _fetched(named: Sequence[str], output: Path, data: str, data_settings: list[
 
 
 def _predicted(repo_id: str, path: Path, data: str, data_settings: list[str] | None) -> Path:
+    quiet()
     from unlearn_audit.models import load_model, predict
     from unlearn_audit.reporting.hub import pull
 

@@ -60,5 +60,5 @@ def run(
     for path, size in pushed.files.items():
         typer.echo(f"{size:>12,} bytes  {path}")
     for sentence in pushed.withheld:
-        typer.echo(sentence)
+        typer.echo(f"Kept here: {sentence}")
     typer.echo(f"Pushed to {pushed.url}" if pushed.url else "Nothing was pushed.")
