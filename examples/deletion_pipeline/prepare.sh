@@ -5,6 +5,7 @@
 # Afterwards audit/ holds the forget set, the predictions of the original and of the retrained models, and the policy:
 # what a verdict rests on, fixed before anyone sees one. These files go into the repository, or to where CI finds them;
 # the retrained models themselves are needed no more. audit/ tells who was forgotten: the repository must be private.
+# About a minute and a half of CPU time; the steps of the workflow then take 20 seconds of it.
 #
 #   bash examples/deletion_pipeline/prepare.sh
 set -euo pipefail

@@ -23,7 +23,7 @@ BAD = (
 
 @pytest.fixture(scope="module")
 def environment(command_server):
-    return {**command_server(), **WORKFLOW["env"]}
+    return {**command_server({"HF_HUB_OFFLINE": "1"}), **WORKFLOW["env"]}
 
 
 @pytest.fixture(scope="module")
