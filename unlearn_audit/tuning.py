@@ -18,7 +18,7 @@ from transformers import EvalPrediction, PrinterCallback, Trainer
 from unlearn_audit.audit.neighbours import neighbourhood_of
 from unlearn_audit.audit.predictions import Predictions
 from unlearn_audit.audit.subject import AuditedModel, AuditSubject
-from unlearn_audit.data.batches import collate
+from unlearn_audit.data.batches import ExampleDataset, collate
 from unlearn_audit.data.images import Images
 from unlearn_audit.errors import AuditError, ConfigurationError
 from unlearn_audit.measures import registry as measures
@@ -215,24 +215,12 @@ def tune(
     optuna = _optuna()
     split = training_examples(original, images, forget, augment=training.augment, seed=method.seed)
     dataset = method.examples(original, split)
-    config = dataclasses.replace(training, checkpoints=0)
     Path(folder).mkdir(parents=True, exist_ok=True)
     journal = optuna.storages.journal.JournalFileBackend(str(Path(folder) / "journal.jsonl"))
     kept = {"study_name": _STUDY, "storage": optuna.storages.JournalStorage(journal), "load_if_exists": True}
     made = _finished(optuna, optuna.create_study(direction="minimize", **kept))
     with own_accelerator_state():
-        arguments = config.arguments(Path(folder) / "trainer", method.seed, progress=False)
-        arguments.per_device_eval_batch_size = _BATCH
-        trainer = Trainer(
-            model_init=lambda: copy.deepcopy(original).to(memory_format=torch.channels_last),
-            args=arguments,
-            train_dataset=dataset,
-            eval_dataset=split.subset(torch.as_tensor(goal.rows)).without_augmentation(),
-            data_collator=collate,
-            compute_metrics=lambda found: goal.discrepancy(_logits(found)),
-            callbacks=[method],
-        )
-        trainer.remove_callback(PrinterCallback)
+        trainer = _trainer(original, method, training, dataset, split, goal, Path(folder) / "trainer")
         for number in range(len(made), trials):
             advanced(number, trials)
             sampler = optuna.samplers.TPESampler(seed=method.seed + number, n_startup_trials=trials // 2)
@@ -243,6 +231,31 @@ def tune(
     best = min(found, key=lambda trial: trial.objective)
     rate = float(f"{best.learning_rate:.3g}")  # as a recipe writes it
     return Tuned(dataclasses.replace(training, learning_rate=rate, epochs=best.epochs), found)
+
+
+def _trainer(
+    original: nn.Module,
+    method: UnlearningCallback,
+    training: TrainingConfig,
+    examples: ExampleDataset,
+    split: ExampleDataset,
+    goal: Goal,
+    folder: Path,
+) -> Trainer:
+    """Return a Trainer that begins each trial from the original's weights, and evaluates on the goal's examples."""
+    arguments = dataclasses.replace(training, checkpoints=0).arguments(folder, method.seed, progress=False)
+    arguments.per_device_eval_batch_size = _BATCH
+    trainer = Trainer(
+        model_init=lambda: copy.deepcopy(original).to(memory_format=torch.channels_last),
+        args=arguments,
+        train_dataset=examples,
+        eval_dataset=split.subset(torch.as_tensor(goal.rows)).without_augmentation(),
+        data_collator=collate,
+        compute_metrics=lambda found: goal.discrepancy(_logits(found)),
+        callbacks=[method],
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
 
 
 def _optuna() -> Any:

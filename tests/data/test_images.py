@@ -327,8 +327,7 @@ except DataError as error:
 """
     folder = small(tmp_path / "pets")
     with LoopbackHub() as hub:
-        hub_only = {"HF_ENDPOINT": hub.url, "HF_TOKEN": hub.token, "HF_HUB_DISABLE_XET": "1"}
-        environment = os.environ | hub_only | {"HF_HOME": str(tmp_path / "home")}
+        environment = os.environ | hub.settings(tmp_path / "home")
         command = [sys.executable, "-c", code, str(folder)]
         run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     first, second = run.stdout.splitlines()

@@ -11,12 +11,7 @@ REPOSITORY = "tester/forgetful-digits"
 
 def test_it_pushes_fetches_audits_and_verifies(command_server, tmp_path) -> None:
     with LoopbackHub() as hub:
-        settings = {
-            "HF_ENDPOINT": hub.url,
-            "HF_TOKEN": hub.token,
-            "HF_HOME": str(tmp_path / "home"),
-            "HF_HUB_DISABLE_XET": "1",
-        }
+        settings = hub.settings(tmp_path / "home")
         script = copied("audit_a_pushed_model.sh", tmp_path)
         done = bash(f"bash {script.name} {REPOSITORY}", tmp_path, command_server(settings))
         assert done.returncode == 0

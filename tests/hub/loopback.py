@@ -18,6 +18,7 @@ import json
 import re
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import unquote
 
 from aiohttp import web
@@ -89,6 +90,16 @@ class LoopbackHub:
     token: str = "hf_loopback"
     _faults: list[Fault] = field(default_factory=list)
     _large: dict[str, bytes] = field(default_factory=dict)  # LFS objects by sha256
+
+    def settings(self, home: Path | str) -> dict[str, str]:
+        """Return the environment that sends a process here, with its cache in the folder `home`."""
+        return {
+            "HF_ENDPOINT": self.url,
+            "HF_TOKEN": self.token,
+            "HF_HOME": str(home),
+            "HF_HUB_DISABLE_XET": "1",
+            "OMP_NUM_THREADS": "1",
+        }
 
     def fail(self, fault: Fault) -> None:
         """Let requests fail from now on as `fault` says."""

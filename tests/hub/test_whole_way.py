@@ -27,13 +27,7 @@ LOAD_BACK = """
 @pytest.fixture
 def run(tmp_path):
     with LoopbackHub() as hub:
-        settings = {
-            "HF_ENDPOINT": hub.url,
-            "HF_TOKEN": hub.token,
-            "HF_HOME": str(tmp_path / "home"),
-            "HF_HUB_DISABLE_XET": "1",
-            "OMP_NUM_THREADS": "1",
-        }
+        settings = hub.settings(tmp_path / "home")
 
         def run(*arguments):
             command = [sys.executable, *map(str, arguments)]

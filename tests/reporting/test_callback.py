@@ -32,13 +32,7 @@ SCRIPT = """
 
 def test_trainers_push_carries_the_audits_card(tmp_path):
     with LoopbackHub() as hub:
-        settings = {
-            "HF_ENDPOINT": hub.url,
-            "HF_TOKEN": hub.token,
-            "HF_HOME": str(tmp_path / "home"),
-            "HF_HUB_DISABLE_XET": "1",
-            "OMP_NUM_THREADS": "1",
-        }
+        settings = hub.settings(tmp_path / "home")
         done = subprocess.run(
             [sys.executable, "-c", textwrap.dedent(SCRIPT), str(tmp_path)],
             env={**os.environ, **settings},
