@@ -14,8 +14,8 @@ from unlearn_audit.errors import ConfigurationError
 from .options import Data, DataSettings, Settings, load_data, quiet
 
 if TYPE_CHECKING:
-    from unlearn_audit.audit.folder import ModelFiles
-    from unlearn_audit.audit.report import AuditReport
+    from unlearn_audit.auditing.report import AuditReport
+    from unlearn_audit.saved.folder import ModelFiles
 
 
 class FailOn(StrEnum):
@@ -56,9 +56,9 @@ def run(
     Files are Parquet with example_id, label, and logits or probabilities, from any framework. --set takes policy.KEY,
     neighbourhood.KEY, measures and title, for example --set policy.alpha=0.01.
     """
-    from unlearn_audit.audit.folder import AuditRequest, run_audit, save_audit
     from unlearn_audit.experiment.config import read_audit
     from unlearn_audit.reporting.folder import render_folder
+    from unlearn_audit.saved.folder import AuditRequest, run_audit, save_audit
 
     from .progress import TaskProgress
     from .tables import show_report
@@ -98,7 +98,7 @@ def model_files(named: Sequence[str]) -> dict[str, ModelFiles]:
     Raises:
         ConfigurationError: where two files without a NAME have the same one.
     """
-    from unlearn_audit.audit.folder import ModelFiles
+    from unlearn_audit.saved.folder import ModelFiles
 
     found: dict[str, list[str]] = {}
     for item in named:
@@ -127,7 +127,7 @@ def _fetched(named: Sequence[str], output: Path, data: str, data_settings: list[
 def _predicted(repo_id: str, path: Path, data: str, data_settings: list[str] | None) -> Path:
     quiet()
     from unlearn_audit.models import load_model, predict
-    from unlearn_audit.reporting.hub import pull
+    from unlearn_audit.publishing.hub import pull
 
     images = load_data(data, data_settings)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -137,7 +137,7 @@ def _predicted(repo_id: str, path: Path, data: str, data_settings: list[str] | N
 
 def one_model(path: Path | None) -> ModelFiles | None:
     """Return the files of a model that has one, or None."""
-    from unlearn_audit.audit.folder import ModelFiles
+    from unlearn_audit.saved.folder import ModelFiles
 
     return None if path is None else ModelFiles((str(path),))
 

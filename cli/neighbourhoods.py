@@ -9,12 +9,12 @@ import typer
 
 def run(name: Annotated[str | None, typer.Argument(help="Show one of them in full.")] = None) -> None:
     """List the proximities and strata with their options."""
-    from unlearn_audit.neighbourhoods import registry
+    from unlearn_audit.proximities import registry
 
     from .plugins import show, show_options
 
     show(registry, name)
     if name is None:
-        from unlearn_audit.neighbourhoods.strata import NeighbourhoodConfig
+        from unlearn_audit.strata import NeighbourhoodConfig
 
         show_options(NeighbourhoodConfig)

@@ -38,8 +38,8 @@ def run(
     """
     quiet()
     from unlearn_audit.experiment.study import model_folder_of
-    from unlearn_audit.reporting.hub import Destination, push
-    from unlearn_audit.reporting.publication import PublishChoices
+    from unlearn_audit.publishing.hub import Destination, push
+    from unlearn_audit.publishing.publication import PublishChoices
 
     choices = PublishChoices(
         candidate=candidate,

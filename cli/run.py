@@ -69,7 +69,7 @@ def run_study(study: Study, *, engine: str = "serial", only: str | None = None) 
 
 def show_agreement(study: Study) -> None:
     """Say whether a recipe's figures came out again."""
-    from unlearn_audit.audit.report import AuditReport
+    from unlearn_audit.auditing.report import AuditReport
     from unlearn_audit.experiment.measured import differences
 
     (label,) = study.config.methods

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from unlearn_audit.audit.report import AuditReport
+from unlearn_audit.auditing.report import AuditReport
 
 if TYPE_CHECKING:
-    from unlearn_audit.audit.report import ModelRecord
+    from unlearn_audit.auditing.report import ModelRecord
 
 COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 SHOWN_STRATA = 6

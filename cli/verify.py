@@ -16,7 +16,7 @@ def run(folder: Annotated[str, typer.Argument(help="A report's folder, or hub:us
     Every hash is checked and every figure computed again; a difference is named, and the exit code is 1.
     """
     quiet()
-    from unlearn_audit.audit.verify import verify
+    from unlearn_audit.saved.verify import verify
 
     found = verify(_local(folder))
     for sentence in found.not_checked:
@@ -28,6 +28,6 @@ def run(folder: Annotated[str, typer.Argument(help="A report's folder, or hub:us
 def _local(folder: str) -> Path:
     if not folder.startswith("hub:"):
         return Path(folder)
-    from unlearn_audit.reporting.hub import AUDIT_FOLDER, pull
+    from unlearn_audit.publishing.hub import AUDIT_FOLDER, pull
 
     return pull(folder) / AUDIT_FOLDER

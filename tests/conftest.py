@@ -14,3 +14,14 @@ def cifar100_folder() -> Path:
     if not folder:
         pytest.skip("set UNLEARN_AUDIT_CIFAR100 to a folder that holds CIFAR-100")
     return Path(folder)
+
+
+@pytest.fixture
+def report_folder(tmp_path) -> Path:
+    """A small audit on made-up predictions, saved."""
+    from tests.made_up_audit import request_in
+    from unlearn_audit.saved.folder import run_audit, save_audit
+
+    request = request_in(tmp_path)
+    save_audit(run_audit(request, base=tmp_path), request, tmp_path / "report", base=tmp_path)
+    return tmp_path / "report"

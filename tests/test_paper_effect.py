@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from unlearn_audit.audit.report import AuditReport
+from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.experiment import Study, read_study
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

@@ -9,7 +9,7 @@ from typing import Any
 
 from unlearn_audit.measures import registry as measures
 from unlearn_audit.methods import registry as methods
-from unlearn_audit.neighbourhoods import registry as neighbourhoods
+from unlearn_audit.proximities import registry as neighbourhoods
 from unlearn_audit.registry import Registry
 
 _MARK = re.compile(r"^<!-- plug-ins: (\w+) -->$", re.MULTILINE)

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from unlearn_audit.audit.report import AuditReport
-from unlearn_audit.audit.statistics import Comparison
+from unlearn_audit.auditing.report import AuditReport
+from unlearn_audit.auditing.statistics import Comparison
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -16,7 +16,8 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 
-from unlearn_audit.audit.report import POPULATIONS, AuditReport
+from unlearn_audit.auditing.report import AuditReport
+from unlearn_audit.populations import POPULATIONS
 from unlearn_audit.reporting.charting import chart_data, primary_population, stratum_title
 from unlearn_audit.reporting.charts import ChartData
 from unlearn_audit.reporting.folder import read_ledger

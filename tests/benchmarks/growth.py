@@ -14,9 +14,9 @@ import torch
 
 from tests.benchmarks.__main__ import DOCS
 from tests.benchmarks.measuring import machine
-from unlearn_audit.audit.discrepancy import discrepancies
-from unlearn_audit.audit.predictions import Predictions
+from unlearn_audit.auditing.discrepancy import discrepancies
 from unlearn_audit.measures import registry
+from unlearn_audit.predictions import Predictions
 
 AXES = {
     "examples": [(n, 10, 3) for n in (1_000, 10_000, 100_000, 1_000_000)],

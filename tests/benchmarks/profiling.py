@@ -12,11 +12,11 @@ from torch.profiler import ProfilerActivity, profile
 
 from tests.benchmarks.growth import GROUPS, _made_up
 from tests.benchmarks.inputs import images, model
-from unlearn_audit.audit.discrepancy import discrepancies
+from unlearn_audit.auditing.discrepancy import discrepancies
 from unlearn_audit.data.batches import Augmentation, ExampleDataset
 from unlearn_audit.measures import registry
 from unlearn_audit.models.preprocessing import Preprocessing
-from unlearn_audit.training import bfloat16_is_faster
+from unlearn_audit.training.config import bfloat16_is_faster
 
 BATCH = 256
 TRAINING_FLOP = 3 * 2 * 40.8e6  # of ResNet-20 on 32 x 32 pixels (He et al. 2015), forward and twice that backward

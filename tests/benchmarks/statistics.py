@@ -10,10 +10,10 @@ import numpy as np
 
 from tests.benchmarks.made_up import request_for, write_models
 from tests.benchmarks.measuring import Ratio, compare
-from unlearn_audit.audit.discrepancy import discrepancies
-from unlearn_audit.audit.folder import run_audit
-from unlearn_audit.audit.predictions import Predictions, PredictionsFile
+from unlearn_audit.auditing.discrepancy import discrepancies
 from unlearn_audit.measures import registry
+from unlearn_audit.predictions import Predictions, PredictionsFile
+from unlearn_audit.saved.folder import run_audit
 
 EXAMPLES, CLASSES, REFERENCES, GROUPS = 50_000, 100, 5, 30
 PLAIN_EXAMPLES = 10_000  # for plain NumPy, which takes minutes for all

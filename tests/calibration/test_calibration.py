@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unlearn_audit.audit.controls import check_controls
-from unlearn_audit.audit.statistics import compare, pose
-from unlearn_audit.audit.verdict import Policy, decide
+from unlearn_audit.auditing.controls import check_controls
+from unlearn_audit.auditing.statistics import compare, pose
+from unlearn_audit.auditing.verdict import Policy, decide
 from unlearn_audit.calibration.draws import (
     HONEST,
     Means,

@@ -5,13 +5,13 @@ import pytest
 from typer.testing import CliRunner
 from unlearn_audit.cli.main import app
 
-from tests.audit.conftest import request_in
-from unlearn_audit.audit.audit import audit
-from unlearn_audit.audit.folder import ModelFiles, read_neighbourhood, read_subject, run_audit, save_audit
-from unlearn_audit.audit.verdict import Policy
+from tests.made_up_audit import request_in
+from unlearn_audit.auditing.audit import audit
+from unlearn_audit.auditing.verdict import Policy
 from unlearn_audit.calibration.split_tables import split_markdown
 from unlearn_audit.calibration.splits import calibrate_saved
 from unlearn_audit.errors import AuditError, ConfigurationError
+from unlearn_audit.saved.folder import ModelFiles, read_neighbourhood, read_subject, run_audit, save_audit
 
 TIGHT = Policy(relative=0.02, absolute=0.0)  # so that verdicts of the made-up models differ
 CELLS = {("retrained", 3): 20, ("retrained", 4): 5, ("damaged", 3): 10, ("damaged", 4): 5}  # audits of 5 models

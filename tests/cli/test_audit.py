@@ -6,9 +6,9 @@ from typer.testing import CliRunner
 from unlearn_audit.cli.audit import model_files
 from unlearn_audit.cli.main import app
 
-from unlearn_audit.audit.predictions import Predictions
-from unlearn_audit.audit.report import AuditReport
+from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.errors import ConfigurationError, VerificationError
+from unlearn_audit.predictions import Predictions
 
 CLASSES, TRAIN, TEST = 4, 400, 120
 

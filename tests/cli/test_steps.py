@@ -6,11 +6,11 @@ import pytest
 from typer.testing import CliRunner
 from unlearn_audit.cli.main import app
 
-from unlearn_audit.audit.predictions import Predictions
 from unlearn_audit.errors import ConfigurationError, ForgetSetError
 from unlearn_audit.measures import registry as measures
 from unlearn_audit.methods import registry as methods
 from unlearn_audit.models import load_model, weights_hash
+from unlearn_audit.predictions import Predictions
 
 FAST = ["--set", "epochs=1", "--set", "batch_size=512", "--set", "precision=float32"]
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from tests.hub.loopback import LoopbackHub
+from tests.publishing.loopback import LoopbackHub
 from unlearn_audit.data import ForgetSet, load_images
 from unlearn_audit.data._cache import cached_pixels
 from unlearn_audit.errors import DataError

@@ -24,7 +24,7 @@ from unlearn_audit.cli.main import app
 from tests.docs.blocks import Block, commands_of
 from unlearn_audit.measures import registry as measures
 from unlearn_audit.methods import registry as methods
-from unlearn_audit.neighbourhoods import registry as neighbourhoods
+from unlearn_audit.proximities import registry as neighbourhoods
 
 _EXIT_CODE = re.compile(r"#.*\bexit code (\d)")
 SITE = "site-packages"

@@ -20,8 +20,8 @@ def serve(path: str) -> None:
 
     import unlearn_audit.experiment
     import unlearn_audit.models
+    import unlearn_audit.publishing.hub
     import unlearn_audit.reporting.folder
-    import unlearn_audit.reporting.hub
     import unlearn_audit.training  # noqa: F401
 
     with socket.socket(socket.AF_UNIX) as listener:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.examples.conftest import bash, copied
-from tests.hub.loopback import LoopbackHub
+from tests.publishing.loopback import LoopbackHub
 from unlearn_audit import AuditReport
 
 REPOSITORY = "tester/forgetful-digits"

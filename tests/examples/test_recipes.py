@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from unlearn_audit.audit.report import AuditReport
+from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.experiment import Study, read_study
 from unlearn_audit.experiment.measured import differences
 from unlearn_audit.experiment.recipes import recipes_in

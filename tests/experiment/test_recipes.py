@@ -8,7 +8,7 @@ import yaml
 from typer.testing import CliRunner
 from unlearn_audit.cli.main import app
 
-from unlearn_audit.audit.report import AuditReport
+from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.experiment import Study, read_study
 from unlearn_audit.experiment.config import read_settings

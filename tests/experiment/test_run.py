@@ -9,13 +9,13 @@ import time
 import numpy as np
 import pytest
 
-from unlearn_audit.audit.predictions import Predictions
-from unlearn_audit.audit.report import AuditReport
-from unlearn_audit.audit.verify import verify
+from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.experiment import Study, read_study
 from unlearn_audit.experiment.stages import Silence, stage_named
 from unlearn_audit.experiment.study import model_folder_of
 from unlearn_audit.models import load_model, weights_hash
+from unlearn_audit.predictions import Predictions
+from unlearn_audit.saved.verify import verify
 
 CONFIGURATION = """\
 name: tiny

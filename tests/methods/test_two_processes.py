@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.methods import two_processes
-from unlearn_audit.audit.predictions import Predictions
+from unlearn_audit.predictions import Predictions
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from unlearn_audit.audit.aggregate import AggregateFigures
-from unlearn_audit.audit.controls import Controls, check_controls
-from unlearn_audit.audit.membership import MembershipFigures, ReferenceGap
-from unlearn_audit.audit.report import (
-    POPULATIONS,
+from unlearn_audit.auditing.aggregate import AggregateFigures
+from unlearn_audit.auditing.controls import Controls, check_controls
+from unlearn_audit.auditing.membership import MembershipFigures, ReferenceGap
+from unlearn_audit.auditing.report import (
     AuditReport,
     DataRecord,
     ForgetRecord,
@@ -20,9 +19,10 @@ from unlearn_audit.audit.report import (
     Result,
     StratumRecord,
 )
-from unlearn_audit.audit.statistics import Comparison, compare, pose
-from unlearn_audit.audit.verdict import Policy, Verdict, decide
+from unlearn_audit.auditing.statistics import Comparison, compare, pose
+from unlearn_audit.auditing.verdict import Policy, Verdict, decide
 from unlearn_audit.data.images import ImageData, Images
+from unlearn_audit.populations import POPULATIONS
 
 STRATA = ("nearest 20 %", "20-40 %", "40-60 %", "60-80 %", "farthest 20 %")
 NUM_TRAIN, NUM_TEST, NUM_FORGET = 400, 100, 20

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unlearn_audit.audit.verdict import Policy
+from unlearn_audit.auditing.verdict import Policy
 from unlearn_audit.calibration.pool import Pool
 from unlearn_audit.calibration.rivals import outcomes
 
@@ -42,7 +42,7 @@ class Means:
 
 def measure(pool: Pool, name: str = "js") -> Means:
     """Compare all models of a pool by one measure, once for each original's neighbourhood."""
-    from unlearn_audit.audit.discrepancy import discrepancies
+    from unlearn_audit.auditing.discrepancy import discrepancies
     from unlearn_audit.measures import registry
 
     retrained = pool.predictions[HONEST]
@@ -66,8 +66,8 @@ def measure(pool: Pool, name: str = "js") -> Means:
 
 def _groups(pool: Pool, original: object) -> np.ndarray:
     """Return retain strata 0 to 9, 10 for the forget set, and -1 for test examples, (n,)."""
-    from unlearn_audit.neighbourhoods import registry
-    from unlearn_audit.neighbourhoods.strata import NeighbourhoodConfig, cut
+    from unlearn_audit.proximities import registry
+    from unlearn_audit.strata import NeighbourhoodConfig, cut
 
     is_forget = np.concatenate([pool.forget.mask(pool.data.train), np.zeros(len(pool.data.test), bool)])
     is_test = original.splits == "test"

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from unlearn_audit.audit.predictions import Predictions
 from unlearn_audit.data.forget import ForgetSet
 from unlearn_audit.data.images import ImageData, load_images
+from unlearn_audit.predictions import Predictions
 
 ARCHITECTURE = "resnet8"
 FORGOTTEN, WRONG = 8, 3  # half of the first class is deleted; half of the second instead, in models of the wrong set

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy.stats import t
 
-from unlearn_audit.audit._scores import tail_df
-from unlearn_audit.audit.verdict import Policy
+from unlearn_audit.auditing._scores import tail_df
+from unlearn_audit.auditing.verdict import Policy
 
 Test = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Bounds = Callable[[np.ndarray, np.ndarray, float], tuple[np.ndarray, np.ndarray]]

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from unlearn_audit.audit.audit import audit
-from unlearn_audit.audit.report import AuditReport
-from unlearn_audit.audit.subject import AuditedModel, AuditSubject
-from unlearn_audit.audit.verdict import Policy, verdict_groups
+from unlearn_audit.auditing.audit import audit
+from unlearn_audit.auditing.models import AuditedModel, AuditSubject
+from unlearn_audit.auditing.report import AuditReport
+from unlearn_audit.auditing.verdict import Policy, verdict_groups
 from unlearn_audit.calibration.pool import Pool, PoolSize, load_pool
 
 NUM_REFERENCES = 8
@@ -79,8 +79,8 @@ def selftest(*, folder: str | Path | None = None, progress: Callable[[str, int, 
 
 
 def _audit(pool: Pool, candidates: dict[str, object], policy: Policy) -> AuditReport:
-    from unlearn_audit.audit.neighbours import neighbourhood_of
-    from unlearn_audit.neighbourhoods.strata import NeighbourhoodConfig
+    from unlearn_audit.auditing.neighbours import neighbourhood_of
+    from unlearn_audit.strata import NeighbourhoodConfig
 
     references = pool.predictions["retrained"][:NUM_REFERENCES]
     subject = AuditSubject(

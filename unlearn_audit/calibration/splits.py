@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unlearn_audit.audit._scores import MIN_REFERENCES
-from unlearn_audit.audit.controls import check_controls
-from unlearn_audit.audit.report import POPULATIONS
-from unlearn_audit.audit.statistics import Comparison, compare, pose
-from unlearn_audit.audit.subject import AuditSubject, populations
-from unlearn_audit.audit.verdict import Policy, Verdict, decide
+from unlearn_audit.auditing._scores import MIN_REFERENCES
+from unlearn_audit.auditing.controls import check_controls
+from unlearn_audit.auditing.models import AuditSubject, populations
+from unlearn_audit.auditing.statistics import Comparison, compare, pose
+from unlearn_audit.auditing.verdict import Policy, Verdict, decide
 from unlearn_audit.calibration.draws import HONEST
 from unlearn_audit.errors import AuditError, ConfigurationError
+from unlearn_audit.populations import POPULATIONS
 
 if TYPE_CHECKING:
-    from unlearn_audit.audit.folder import AuditRequest
-    from unlearn_audit.audit.predictions import PredictionSource
-    from unlearn_audit.neighbourhoods.strata import Neighbourhood
+    from unlearn_audit.predictions import PredictionSource
+    from unlearn_audit.saved.folder import AuditRequest
+    from unlearn_audit.strata import Neighbourhood
 
 LARGEST = 8  # references in a table at most
 POSSIBLE = ("retain", "forget")  # on test examples the sampling error would have to be measured for every split
@@ -166,9 +166,9 @@ class _Pool:
 
     @classmethod
     def read(cls, request: AuditRequest, base: Path) -> _Pool:
-        from unlearn_audit.audit.discrepancy import discrepancies
-        from unlearn_audit.audit.folder import read_neighbourhood, read_subject
+        from unlearn_audit.auditing.discrepancy import discrepancies
         from unlearn_audit.measures import registry
+        from unlearn_audit.saved.folder import read_neighbourhood, read_subject
 
         measure = registry.load(request.policy.measure)
         if measure.where_references_agree:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from unlearn_audit.audit._scores import MIN_REFERENCES
-from unlearn_audit.audit.verdict import Policy
+from unlearn_audit.auditing._scores import MIN_REFERENCES
+from unlearn_audit.auditing.verdict import Policy
 from unlearn_audit.calibration import rivals
 from unlearn_audit.calibration.draws import (
     HONEST,

@@ -85,7 +85,7 @@ class ForgetSet:
         or `id`, or in its only column (a `.csv` of one column then has no header). A `.json` file holds a
         list, or is a forget set that `save` wrote, which is then verified as `load` does.
         """
-        from unlearn_audit.data._id_files import read_ids
+        from unlearn_audit.id_files import read_ids
 
         path = Path(path)
         content = read_ids(path)
@@ -117,7 +117,7 @@ class ForgetSet:
     @classmethod
     def load(cls, path: str | Path, images: Images) -> ForgetSet:
         """Read what `save` wrote; raises `ForgetSetError` if it was altered or made for other data."""
-        from unlearn_audit.data._id_files import read_ids
+        from unlearn_audit.id_files import read_ids
 
         content = read_ids(Path(path))
         if not isinstance(content, dict):

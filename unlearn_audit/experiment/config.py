@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unlearn_audit.audit.verdict import Policy
+from unlearn_audit.auditing.verdict import Policy
 from unlearn_audit.data import ForgetSet, ImageData, Images, load_images
 from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.experiment.building import build, check_keys, option_fields
 from unlearn_audit.experiment.measured import Measured
+from unlearn_audit.experiment.tuning import SearchConfig
 from unlearn_audit.experiment.yaml_source import Value, override, read_yaml
 from unlearn_audit.methods import registry as methods
-from unlearn_audit.neighbourhoods.strata import NeighbourhoodConfig
+from unlearn_audit.strata import NeighbourhoodConfig
 from unlearn_audit.training import TrainingConfig
-from unlearn_audit.tuning import SearchConfig
 
 if TYPE_CHECKING:
     from unlearn_audit.methods.base import UnlearningCallback

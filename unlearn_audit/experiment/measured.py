@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from unlearn_audit.audit.report import AuditReport
-    from unlearn_audit.audit.statistics import StratumStatistics
+    from unlearn_audit.auditing.report import AuditReport
+    from unlearn_audit.auditing.statistics import StratumStatistics
 
 _VERSIONED = ("unlearn-audit", "torch", "transformers", "accelerate", "timm")
 

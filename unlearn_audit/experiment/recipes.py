@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from unlearn_audit.audit.report import AuditReport
+from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.experiment.config import StudyConfig
 from unlearn_audit.experiment.measured import measure_outcome

@@ -14,17 +14,17 @@ import torch
 from torch import nn
 from transformers import TrainerCallback
 
-from unlearn_audit.audit.folder import AuditRequest, ModelFiles, run_audit, save_audit
-from unlearn_audit.audit.predictions import Predictions
-from unlearn_audit.audit.verdict import Policy
+from unlearn_audit.auditing.verdict import Policy
 from unlearn_audit.data import ForgetSet, ImageData
 from unlearn_audit.errors import DataError
 from unlearn_audit.experiment.config import DataConfig, ForgetConfig, MethodConfig
 from unlearn_audit.experiment.stages import Stage, Work
+from unlearn_audit.experiment.tuning import Goal, SearchConfig, tune
 from unlearn_audit.models import create_model, load_model, predict, save_model, weights_hash
-from unlearn_audit.neighbourhoods.strata import NeighbourhoodConfig
+from unlearn_audit.predictions import Predictions
+from unlearn_audit.saved.folder import AuditRequest, ModelFiles, run_audit, save_audit
+from unlearn_audit.strata import NeighbourhoodConfig
 from unlearn_audit.training import TrainingConfig, TrainingRun, fit, unlearn
-from unlearn_audit.tuning import Goal, SearchConfig, tune
 
 if TYPE_CHECKING:
     from unlearn_audit.methods.base import UnlearningCallback

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from unlearn_audit.data.batches import ExampleDataset
 from unlearn_audit.data.randomness import draw_rows
 from unlearn_audit.models.prediction import predict
-from unlearn_audit.neighbourhoods import registry as neighbourhoods
+from unlearn_audit.proximities import registry as neighbourhoods
 
 CHOICES = ("nearest", "random", "farthest")
 

@@ -19,7 +19,7 @@ from unlearn_audit.processes import process_state
 if TYPE_CHECKING:
     from accelerate import PartialState
 
-    from unlearn_audit.audit.predictions import Predictions
+    from unlearn_audit.predictions import Predictions
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
 
@@ -62,7 +62,7 @@ def predict(
     Under several processes each computes whole batches of its own, so that the result does not depend on their
     number, and every process returns all examples. Of `ImageData`, training rows come first, then test rows.
     """
-    from unlearn_audit.audit.predictions import Predictions
+    from unlearn_audit.predictions import Predictions
 
     splits = (data.train, data.test) if isinstance(data, ImageData) else (data,)
     parts = [_forward(model, images, batch_size, embeddings, PRECISIONS[precision]) for images in splits]

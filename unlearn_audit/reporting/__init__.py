@@ -5,17 +5,11 @@ from __future__ import annotations
 from unlearn_audit._lazy import lazy
 
 _HOMES = {
-    "AuditCallback": "callback",
     "AuditSource": "html",
     "CardFacts": "card",
-    "Destination": "hub",
     "HtmlChoices": "html",
-    "PublishChoices": "publication",
-    "PushResult": "hub",
     "chart_data": "charting",
     "compare_folders": "folder",
-    "pull": "hub",
-    "push": "hub",
     "render_folder": "folder",
     "write_card": "card",
     "write_comparison": "html",
@@ -23,17 +17,11 @@ _HOMES = {
     "write_plots": "plots",
 }
 __all__ = [
-    "AuditCallback",
     "AuditSource",
     "CardFacts",
-    "Destination",
     "HtmlChoices",
-    "PublishChoices",
-    "PushResult",
     "chart_data",
     "compare_folders",
-    "pull",
-    "push",
     "render_folder",
     "write_card",
     "write_comparison",

@@ -15,7 +15,7 @@ from unlearn_audit.reporting.tables import Group, Table, escape_markdown, markdo
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCardData
 
-    from unlearn_audit.audit.report import AuditReport, ModelRecord
+    from unlearn_audit.auditing.report import AuditReport, ModelRecord
 
 WITHHELD = (
     "The forget set itself is not published, only its size and hash, and neither are predictions on training examples, "

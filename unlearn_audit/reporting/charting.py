@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from unlearn_audit.populations import POPULATIONS
 from unlearn_audit.reporting.charts import (
     ChartData,
     ChartMeasure,
@@ -17,11 +18,10 @@ from unlearn_audit.reporting.charts import (
 )
 
 if TYPE_CHECKING:
-    from unlearn_audit.audit.report import AuditReport, ModelRecord, StratumRecord
-    from unlearn_audit.audit.statistics import Comparison, StratumStatistics
+    from unlearn_audit.auditing.report import AuditReport, ModelRecord, StratumRecord
+    from unlearn_audit.auditing.statistics import Comparison, StratumStatistics
 
 LONGEST_TICK = 9  # characters of a stratum's label that still fit below the axis
-POPULATIONS = ("retain", "forget", "test")
 
 
 def chart_data(report: AuditReport, classes: Mapping[str, ClassDamage] | None = None) -> ChartData:

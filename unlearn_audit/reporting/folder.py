@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unlearn_audit.audit.folder import read_manifest, seal
-from unlearn_audit.audit.report import AuditReport
+from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.errors import AuditError, ConfigurationError, did_you_mean
 from unlearn_audit.reporting.card import CardFacts, write_card
 from unlearn_audit.reporting.charting import chart_data
 from unlearn_audit.reporting.gallery import Ledger, class_damage, shortened
 from unlearn_audit.reporting.html import AuditSource, HtmlChoices, write_comparison, write_html
 from unlearn_audit.reporting.plots import write_plots
+from unlearn_audit.saved.folder import read_manifest, seal
 
 if TYPE_CHECKING:
     import pyarrow as pa

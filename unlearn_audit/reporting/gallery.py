@@ -17,7 +17,7 @@ from unlearn_audit.reporting.view import ExampleView, Option, PredictionView
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from unlearn_audit.audit.report import AuditReport, ModelRecord
+    from unlearn_audit.auditing.report import AuditReport, ModelRecord
 
 GALLERY_POPULATIONS = ("retain", "test")
 MOST_EXAMPLES = 24  # of all models together

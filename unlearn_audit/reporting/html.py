@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unlearn_audit import __version__
+from unlearn_audit.populations import POPULATIONS
 from unlearn_audit.reporting import plots, sections
-from unlearn_audit.reporting.charting import POPULATIONS, chart_data, primary_population
+from unlearn_audit.reporting.charting import chart_data, primary_population
 from unlearn_audit.reporting.charts import ChartData, ClassDamage
 from unlearn_audit.reporting.gallery import (
     GalleryChoices,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from matplotlib.axes import Axes
 
-    from unlearn_audit.audit.report import AuditReport
+    from unlearn_audit.auditing.report import AuditReport
     from unlearn_audit.data.images import ImageData
 
 TEMPLATES = "unlearn_audit.reporting.templates"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from unlearn_audit.audit.statistics import MIN_COUNT, MIN_REFERENCES
+from unlearn_audit.auditing.statistics import MIN_COUNT, MIN_REFERENCES
+from unlearn_audit.populations import POPULATIONS
 from unlearn_audit.reporting.charting import (
-    POPULATIONS,
     model_title,
     primary_population,
     report_signed,
@@ -30,8 +30,8 @@ from unlearn_audit.reporting.tables import (
 from unlearn_audit.reporting.view import VerdictView
 
 if TYPE_CHECKING:
-    from unlearn_audit.audit.report import AuditReport, ModelRecord
-    from unlearn_audit.audit.statistics import Comparison, StratumStatistics
+    from unlearn_audit.auditing.report import AuditReport, ModelRecord
+    from unlearn_audit.auditing.statistics import Comparison, StratumStatistics
 
 WORDS = {"pass": "Pass", "fail": "Fail", "inconclusive": "Inconclusive"}
 

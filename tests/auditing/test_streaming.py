@@ -1,0 +1,66 @@
+"""Files are streamed: the same report as from memory, and memory that does not hold their logits."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.benchmarks.made_up import request_for, write_models
+from unlearn_audit.auditing.audit import audit
+from unlearn_audit.auditing.models import AuditedModel, AuditSubject
+from unlearn_audit.auditing.neighbours import NeighbourSource, neighbourhood_of
+from unlearn_audit.predictions import Predictions
+from unlearn_audit.saved.folder import run_audit
+
+PEAK = """
+import resource, sys
+import numpy as np, torch
+torch.set_num_threads(1)
+from unlearn_audit.auditing.discrepancy import discrepancies
+from unlearn_audit.predictions import PredictionsFile
+from unlearn_audit.measures import registry
+files = [PredictionsFile(f"{sys.argv[1]}/{name}.parquet") for name in ("candidate", "retrained-0", "retrained-1")]
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+discrepancies(files[:1], files[1:], np.zeros(len(files[0]), dtype=int), 1, [registry.load("js")])
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+
+
+def test_the_report_is_that_of_predictions_in_memory(tmp_path) -> None:
+    write_models(tmp_path, examples=3000, classes=20, references=3)
+    request = request_for(tmp_path, 3)
+    streamed = run_audit(request, base=tmp_path)
+
+    def loaded(name: str) -> AuditedModel:
+        return AuditedModel((Predictions.load(tmp_path / f"{name}.parquet"),))
+
+    subject = AuditSubject(
+        candidates={"candidate": loaded("candidate")},
+        references={name: loaded(name) for name in request.references},
+        original=loaded("original"),
+        untrained=loaded("untrained"),
+        forget_ids=(tmp_path / "forget.txt").read_text().split(),
+        forget_hash=streamed.report.forget_set.hash,
+    )
+    source = NeighbourSource(tmp_path / "proximities.parquet")
+    held = audit(
+        subject, neighbourhood_of(request.neighbourhood, subject, source), provenance=streamed.report.provenance
+    )
+    assert held.report == streamed.report
+    assert held.ledger.equals(streamed.ledger)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in other units elsewhere")
+def test_memory_does_not_grow_with_examples_times_classes(tmp_path) -> None:
+    """Models of 16 MB and of 82 MB of logits: what the second needs more is far less than what it reads more."""
+    peaks = {}
+    for examples in (8_192, 40_960):
+        folder = tmp_path / str(examples)
+        write_models(folder, examples=examples, classes=1000, references=2)
+        command = [sys.executable, "-c", PEAK, str(folder)]
+        peaks[examples] = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    read_more = 3 * (40_960 - 8_192) * 1000 * np.dtype(np.float16).itemsize / 2**20  # MiB
+    assert peaks[40_960] - peaks[8_192] < read_more / 5, peaks

@@ -1,0 +1,105 @@
+"""verify: whatever is changed in a report folder or its inputs is named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from unlearn_audit.errors import AuditError, VerificationError
+from unlearn_audit.saved.folder import read_manifest, seal
+from unlearn_audit.saved.verify import verify
+
+
+def test_an_untouched_folder_agrees_also_after_moving(report_folder, tmp_path) -> None:
+    found = verify(report_folder)
+    assert found.differences == ()
+    assert found.figures > 1000
+    assert found.files == 2 + 1 + 8  # report, ledger; forget set, eight models
+    moved = tmp_path.parent / (tmp_path.name + "-moved")
+    shutil.copytree(tmp_path, moved)
+    assert verify(moved / "report").differences == ()
+    found.raise_if_different()
+
+
+def test_a_flipped_byte_is_named(report_folder, tmp_path) -> None:
+    path = tmp_path / "honest.parquet"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert any("honest" in d and "hash" in d for d in verify(report_folder).differences)
+
+
+@pytest.mark.parametrize("name", ["../honest.parquet", "../forget.txt", "report.json", "examples.parquet"])
+def test_any_flipped_byte_is_named_and_nothing_else_is_raised(report_folder, name) -> None:
+    path = report_folder / name
+    content = path.read_bytes()
+    for place in np.linspace(0, len(content) - 1, 7).astype(int):
+        flipped = bytearray(content)
+        flipped[place] ^= 0x80  # in text: no UTF-8 any more
+        path.write_bytes(flipped)
+        assert any(path.name in d and "hash" in d for d in verify(report_folder).differences)
+
+
+def test_a_damaged_manifest_is_refused(report_folder) -> None:
+    path = report_folder / "manifest.json"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x80
+    path.write_bytes(content)
+    with pytest.raises(AuditError, match="no manifest"):
+        verify(report_folder)
+
+
+def test_swapped_files_are_named(report_folder, tmp_path) -> None:
+    (tmp_path / "honest.parquet").replace(tmp_path / "x")
+    (tmp_path / "damaged.parquet").replace(tmp_path / "honest.parquet")
+    (tmp_path / "x").replace(tmp_path / "damaged.parquet")
+    differences = verify(report_folder).differences
+    assert any("predictions of honest" in d for d in differences)
+    assert any("predictions of damaged" in d for d in differences)
+
+
+def test_an_edited_figure_is_named_even_under_a_new_hash(report_folder) -> None:
+    path = report_folder / "report.json"
+    report = json.loads(path.read_text())
+    report["results"][0]["comparison"]["strata"][1]["discrepancy"] *= 0.5
+    path.write_text(json.dumps(report))
+    differences = verify(report_folder).differences
+    assert any("/results/0/comparison/strata/1/discrepancy" in d for d in differences)
+    assert any("report.json" in d and "hash" in d for d in differences)
+    seal(report_folder)  # a forger who makes the manifest fit
+    differences = verify(report_folder).differences
+    assert len(differences) == 1 and "/results/0/comparison/strata/1/discrepancy" in differences[0]
+
+
+def test_an_edited_verdict_is_named(report_folder) -> None:
+    path = report_folder / "report.json"
+    report = json.loads(path.read_text())
+    assert report["verdicts"]["damaged"]["outcome"] == "fail"
+    report["verdicts"]["damaged"]["outcome"] = "pass"
+    path.write_text(json.dumps(report))
+    seal(report_folder)
+    with pytest.raises(VerificationError, match="/verdicts/damaged/outcome: saved 'pass', computed 'fail'"):
+        verify(report_folder).raise_if_different()
+
+
+@pytest.mark.parametrize("name", ["../retrained-0.parquet", "../forget.txt", "examples.parquet", "report.json"])
+def test_a_missing_file_is_named(report_folder, name) -> None:
+    (report_folder / name).unlink()
+    assert any("missing" in d for d in verify(report_folder).differences)
+
+
+def test_no_manifest_no_verification(report_folder) -> None:
+    (report_folder / "manifest.json").write_text("{}")
+    with pytest.raises(AuditError, match="no manifest"):
+        verify(report_folder)
+    (report_folder / "manifest.json").unlink()
+    with pytest.raises(AuditError, match=r"no manifest\.json"):
+        verify(report_folder)
+
+
+def test_the_manifest_holds_no_absolute_path(report_folder, tmp_path) -> None:
+    assert str(tmp_path) not in (report_folder / "manifest.json").read_text()
+    assert read_manifest(report_folder).request.forget == "../forget.txt"

@@ -1,0 +1,163 @@
+"""`fit` and `TrainingConfig`: resuming after kill -9, accumulation, the target accuracy, costs and mistakes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import TrainerCallback
+
+from tests.tiny import tiny_forget, tiny_images, tiny_resnet, tiny_vit
+from unlearn_audit.errors import ConfigurationError
+from unlearn_audit.methods import registry
+from unlearn_audit.models import predict, weights_hash
+from unlearn_audit.training import TrainingConfig, fit, unlearn
+from unlearn_audit.training.running import last_checkpoint
+
+IMAGES = tiny_images()
+CONFIG = TrainingConfig(epochs=3, learning_rate=0.02, batch_size=16, precision="float32")
+LTD = {"n_support": 16, "teacher_epochs": 1}
+
+
+class KillAfter(TrainerCallback):
+    """Ends the process as kill -9 does, inside an epoch."""
+
+    def __init__(self, steps: int):
+        self.steps = steps
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == self.steps:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def train(kind: str, folder: Path | None, callbacks=()) -> torch.nn.Module:
+    if kind == "fit":
+        return fit(
+            tiny_resnet(IMAGES), IMAGES, CONFIG, seed=1, output_dir=folder, progress=False, callbacks=callbacks
+        ).model
+    method = registry.load("local_teacher_distillation")(**LTD)
+    forget, model = tiny_forget(IMAGES), tiny_resnet(IMAGES)
+    options = {"output_dir": folder, "progress": False, "callbacks": callbacks}
+    return unlearn(model, IMAGES, forget, method, CONFIG, **options).model
+
+
+@pytest.mark.parametrize("kind", ["fit", "unlearn"])
+def test_killed_and_resumed_equals_unbroken(kind: str, tmp_path) -> None:
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
+    command = [sys.executable, "-m", "tests.training.test_training", kind, str(tmp_path)]
+    killed = subprocess.run(command, cwd=root, env=environment, timeout=300)
+    assert killed.returncode == -signal.SIGKILL
+    assert last_checkpoint(tmp_path) is not None
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        resumed, unbroken = train(kind, tmp_path), train(kind, None)
+    finally:
+        torch.set_num_threads(threads)
+    assert weights_hash(resumed) == weights_hash(unbroken)
+
+
+def test_a_half_written_checkpoint_is_passed_over(tmp_path) -> None:
+    for step, state in (("5", "{}"), ("9", '{"global_st'), ("10", "{}"), ("20", None)):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        if state is not None:
+            (folder / "trainer_state.json").write_text(state)
+    assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
+    assert last_checkpoint(tmp_path / "checkpoint-20") is None
+
+
+def test_a_retrained_model_never_sees_the_forget_set() -> None:
+    forget = tiny_forget(IMAGES)
+    clean = fit(tiny_vit(IMAGES), IMAGES, CONFIG, seed=0, forget=forget, progress=False)
+    spoiled_pixels = IMAGES.pixels.copy()
+    spoiled_pixels[forget.mask(IMAGES)] = 255
+    original = IMAGES.pixels.copy()
+    IMAGES.pixels[:] = spoiled_pixels
+    try:
+        again = fit(tiny_vit(IMAGES), IMAGES, CONFIG, seed=0, forget=forget, progress=False)
+    finally:
+        IMAGES.pixels[:] = original
+    assert weights_hash(clean.model) == weights_hash(again.model)
+    assert clean.examples == 3 * (len(IMAGES) - len(forget))
+
+
+def test_accumulation_changes_nothing() -> None:
+    whole = fit(tiny_vit(IMAGES), IMAGES, CONFIG, seed=0, progress=False)
+    parts_config = TrainingConfig(
+        epochs=3, learning_rate=0.02, batch_size=16, precision="float32", accumulation_steps=4
+    )
+    parts = fit(tiny_vit(IMAGES), IMAGES, parts_config, seed=0, progress=False)
+    assert whole.steps == parts.steps == 12 and whole.examples == parts.examples == 3 * len(IMAGES)
+    for a, b in zip(whole.model.parameters(), parts.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_fit_learns_and_stops_at_the_target_accuracy() -> None:
+    config = TrainingConfig(epochs=40, learning_rate=0.1, batch_size=16, target_accuracy=0.95, augment=False)
+    start = time.perf_counter()
+    run = fit(tiny_resnet(IMAGES), IMAGES, config, seed=0, progress=False)
+    wall = time.perf_counter() - start
+    assert run.steps < 40 * 4 and run.steps % 4 == 0
+    found = predict(run.model, IMAGES)
+    assert np.mean(found.logits.argmax(axis=1) == IMAGES.labels) >= 0.95
+    assert 0 < run.seconds <= wall and not run.model.training
+
+
+def decayed_parameters(model: torch.nn.Module) -> set[str]:
+    config = TrainingConfig(epochs=1, learning_rate=0.01, batch_size=16, weight_decay=0.5, precision="float32")
+    found: set[str] = set()
+
+    class Look(TrainerCallback):
+        def on_train_begin(self, args, state, control, model=None, optimizer=None, **kwargs):
+            names = {id(p): name for name, p in model.named_parameters()}
+            for group in optimizer.param_groups:
+                if group["weight_decay"]:
+                    found.update(names[id(p)] for p in group["params"])
+
+    fit(model, IMAGES, config, seed=0, progress=False, callbacks=[Look()])
+    return found
+
+
+def test_biases_and_layer_norms_do_not_decay_but_batch_norms_do() -> None:
+    model = tiny_resnet(IMAGES)
+    assert decayed_parameters(model) == {name for name, _ in model.named_parameters() if not name.endswith("bias")}
+    vit = tiny_vit(IMAGES)
+    assert not [name for name in decayed_parameters(vit) if "norm" in name or name.endswith("bias")]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("epochs", 0),
+        ("learning_rate", -1.0),
+        ("batch_size", 0),
+        ("accumulation_steps", 0),
+        ("optimizer", "adam"),
+        ("scheduler", "step"),
+        ("warmup", 1.0),
+        ("precision", "float16"),
+        ("checkpoints", -1),
+    ],
+)
+def test_wrong_settings_are_named(name: str, value) -> None:
+    with pytest.raises(ConfigurationError, match=f"Expected {name} to be"):
+        TrainingConfig(**{name: value})
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(tmp_path) -> None:
+    with pytest.raises(ConfigurationError, match="share equally, got 10"):
+        TrainingConfig(batch_size=10, accumulation_steps=4).arguments(tmp_path, 0)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    train(sys.argv[1], Path(sys.argv[2]), [KillAfter(7)])

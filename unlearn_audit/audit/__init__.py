@@ -1,1 +1,0 @@
-"""The audit: from saved predictions to a report with a verdict. No model is needed here."""

@@ -1,0 +1,1 @@
+"""Judging: from predictions to an audit with a verdict. No model is needed here."""

@@ -1,0 +1,330 @@
+"""From predictions to an `AuditReport`: every model compared with the retrained ones, by neighbourhood."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unlearn_audit.auditing.aggregate import aggregate_figures
+from unlearn_audit.auditing.controls import check_controls
+from unlearn_audit.auditing.discrepancy import Discrepancies, ExampleScores, discrepancies
+from unlearn_audit.auditing.membership import membership_figures
+from unlearn_audit.auditing.models import AuditSubject, populations
+from unlearn_audit.auditing.report import (
+    AuditReport,
+    DataRecord,
+    ForgetRecord,
+    MeasureRecord,
+    ModelRecord,
+    NeighbourhoodRecord,
+    Provenance,
+    Result,
+    StratumRecord,
+)
+from unlearn_audit.auditing.statistics import Comparison, compare, pose, sampling_variance, spearman
+from unlearn_audit.auditing.verdict import Policy, decide
+from unlearn_audit.errors import AuditError, ConfigurationError, did_you_mean
+from unlearn_audit.measures import registry as measure_registry
+from unlearn_audit.populations import POPULATIONS
+from unlearn_audit.predictions import PredictionSource
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from unlearn_audit.strata import Neighbourhood
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """An audit's report, and its ledger: one row an example, as in `examples.parquet`."""
+
+    report: AuditReport
+    ledger: pa.Table
+
+
+def audit(
+    subject: AuditSubject,
+    neighbourhood: Neighbourhood,
+    policy: Policy | None = None,
+    *,
+    measures: Sequence[str] | None = None,
+    title: str = "Unlearning audit",
+    provenance: Provenance | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Audit:
+    """Audit candidates against retrained models.
+
+    Args:
+        subject: the models' predictions and the forget set.
+        neighbourhood: proximity and stratum of each example, in the order of the first reference's predictions.
+        policy: what the verdict rests on; its measure is among `measures` always.
+        measures: names; all by default.
+        title: of the report.
+        provenance: what made it.
+        progress: called with what is done, how many examples are, and how many there are.
+
+    Raises:
+        PredictionsError: where predictions do not fit together.
+        AuditError: where the forget set does not fit them.
+    """
+    policy = policy or Policy()
+    chosen = _measures(measures, policy)
+    work = _Work.of(subject, neighbourhood, chosen, progress)
+    results = tuple(work.results(policy))
+    report = _assemble(work, results, policy, title, provenance or Provenance("", {}))
+    return Audit(report, _ledger(work, policy))
+
+
+def _measures(names: Sequence[str] | None, policy: Policy) -> list[Any]:
+    known = measure_registry.names()
+    names = list(dict.fromkeys([policy.measure, *(names or known)]))
+    for name in names:
+        if name not in known:
+            raise ConfigurationError(f"There is no measure {name!r}.{did_you_mean(name, known)}")
+    return [measure_registry.load(name) for name in names]
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """All that is computed from logits, before statistics."""
+
+    subject: AuditSubject
+    neighbourhood: Neighbourhood
+    population: np.ndarray  # (n,)
+    counts: np.ndarray  # (P, S)
+    rows_of: dict[str, list[int]]  # model name: rows of `Discrepancies.models`
+    found: list[Discrepancies]
+    scores: dict[str, ExampleScores]  # of each model's first predictions
+    extra: dict[str, list[ExampleScores]] = field(default_factory=dict)  # of all predictions of a candidate
+
+    @classmethod
+    def of(
+        cls,
+        subject: AuditSubject,
+        neighbourhood: Neighbourhood,
+        measures: list[Any],
+        progress: Callable[[str, int, int], None] | None,
+    ) -> _Work:
+        population = populations(subject)
+        strata = len(neighbourhood.strata)
+        group = np.where(neighbourhood.stratum < 0, -1, population * strata + neighbourhood.stratum)
+        compared = [(n, m) for n, role, m in subject.models() if role != "reference"]
+        rows_of: dict[str, list[int]] = {}
+        sources: list[PredictionSource] = []
+        for name, model in compared:
+            rows_of[name] = list(range(len(sources), len(sources) + len(model.predictions)))
+            sources += model.predictions
+        references = [m.predictions[0] for m in subject.references.values()]
+        groups = len(POPULATIONS) * strata
+        found, scores = discrepancies(sources, references, group, groups, measures, progress=progress)
+        by_name = {name: scores[rows[0]] for name, rows in rows_of.items()}
+        by_name |= dict(zip(subject.references, scores[len(sources) :], strict=True))
+        extra = {name: [scores[row] for row in rows] for name, rows in rows_of.items()}
+        kept = group[group >= 0]
+        counts = np.bincount(kept, minlength=groups).reshape(len(POPULATIONS), strata)
+        return cls(subject, neighbourhood, population, counts, rows_of, found, by_name, extra)
+
+    def results(self, policy: Policy) -> list[Result]:
+        """Return every model, population and measure compared; references pose as candidates."""
+        return [
+            Result(name, population, found.measure.name, comparison)
+            for found in self.found
+            for index, population in enumerate(POPULATIONS)
+            for name, comparison in self._comparisons(found, index, policy)
+        ]
+
+    def _comparisons(self, found: Discrepancies, index: int, policy: Policy) -> list[tuple[str, Comparison]]:
+        strata = len(self.neighbourhood.strata)
+        part = slice(index * strata, (index + 1) * strata)
+        references = found.references[:, :, part]
+        compared = []
+        for name, rows in self.rows_of.items():
+            pointwise = found.pointwise[rows].mean(axis=0)
+            compared.append(
+                (
+                    name,
+                    self._compare(
+                        found, index, policy, found.models[rows][:, :, part], references, pointwise, found.counts[part]
+                    ),
+                )
+            )
+        if len(references) > 1:
+            for k, name in enumerate(self.subject.references):
+                posing, others = pose(references, k)
+                pointwise, counts = found.pointwise_references[k], found.reference_counts[k, part]
+                compared.append((name, self._compare(found, index, policy, posing, others, pointwise, counts)))
+        return compared
+
+    def _compare(
+        self,
+        found: Discrepancies,
+        index: int,
+        policy: Policy,
+        candidate: np.ndarray,
+        references: np.ndarray,
+        pointwise: np.ndarray,
+        counts: np.ndarray,
+    ) -> Comparison:
+        here = self.population == index
+        signed = found.measure.signed
+        sampling = None
+        if POPULATIONS[index] == "test" and len(references) > 1:
+            sampling = sampling_variance(
+                pointwise[here],
+                found.floor[here],
+                self.neighbourhood.stratum[here],
+                len(self.neighbourhood.strata),
+                signed=signed,
+            )
+        comparison = compare(
+            candidate,
+            references,
+            counts=counts,
+            signed=signed,
+            sampling=sampling,
+            nearest=policy.nearest,
+            tolerance=policy.tolerance,
+            alpha=policy.alpha,
+        )
+        if comparison.contrast is None:
+            return comparison
+        rank = spearman(self.neighbourhood.proximity[here], (pointwise - found.floor)[here])
+        return dataclasses.replace(comparison, contrast=dataclasses.replace(comparison.contrast, spearman=rank))
+
+
+def _assemble(
+    work: _Work, results: tuple[Result, ...], policy: Policy, title: str, provenance: Provenance
+) -> AuditReport:
+    subject = work.subject
+    compared = {name: _by_population(results, name, policy.measure) for name in work.scores}
+    controls = check_controls(
+        policy,
+        references={name: compared[name] for name in subject.references if compared[name]},
+        original=compared.get("original"),
+        untrained=compared.get("untrained"),
+    )
+    references = list(subject.references)
+    population = np.asarray(POPULATIONS)[work.population]
+    return AuditReport(
+        title=title,
+        policy=policy,
+        data=_data(subject),
+        forget_set=_forget(work),
+        neighbourhood=_neighbourhood(work.neighbourhood),
+        strata=_strata(work),
+        measures=tuple(_measure_record(found.measure) for found in work.found),
+        models=_model_records(subject),
+        results=results,
+        aggregate=aggregate_figures(work.scores, population, references=references),
+        membership=membership_figures(
+            work.scores,
+            population,
+            references=references,
+            models={name: work.extra[name] for name in subject.candidates},
+        ),
+        verdicts={name: decide(policy, compared[name], controls=controls) for name in subject.candidates},
+        controls=controls,
+        provenance=provenance,
+    )
+
+
+def _by_population(results: Sequence[Result], model: str, measure: str) -> dict[str, Comparison]:
+    return {r.population: r.comparison for r in results if r.model == model and r.measure == measure}
+
+
+def _data(subject: AuditSubject) -> DataRecord:
+    metadata = subject.first.metadata
+    names = subject.class_names or tuple(str(index) for index in range(subject.first.num_classes))
+    if len(names) != subject.first.num_classes:
+        raise AuditError(f"Expected {subject.first.num_classes} class names, got {len(names)}.")
+    return DataRecord(metadata.get("data", "unknown"), metadata.get("data_fingerprint", ""), tuple(names))
+
+
+def _forget(work: _Work) -> ForgetRecord:
+    subject, first = work.subject, work.subject.first
+    labels = first.labels[work.population == POPULATIONS.index("forget")]
+    names = _data(subject).class_names
+    counts = {names[label]: int(count) for label, count in enumerate(np.bincount(labels)) if count}
+    return ForgetRecord(len(labels), subject.forget_hash, subject.forget_description, counts)
+
+
+def _neighbourhood(neighbourhood: Neighbourhood) -> NeighbourhoodRecord:
+    config = neighbourhood.config
+    return NeighbourhoodRecord(config.proximity, config.embedding, config.strata, neighbourhood.description)
+
+
+def _strata(work: _Work) -> tuple[StratumRecord, ...]:
+    return tuple(
+        StratumRecord(
+            index=stratum.index,
+            label=stratum.label,
+            lower=stratum.lower,
+            upper=stratum.upper,
+            counts={name: int(work.counts[p, stratum.index]) for p, name in enumerate(POPULATIONS)},
+        )
+        for stratum in work.neighbourhood.strata
+    )
+
+
+def _measure_record(measure: Any) -> MeasureRecord:
+    return MeasureRecord(measure.name, measure.title, measure.low, measure.high, measure.unit, measure.signed)
+
+
+def _model_records(subject: AuditSubject) -> tuple[ModelRecord, ...]:
+    retraining = list(subject.references.values())
+    seconds = _mean([m.seconds for m in retraining])
+    examples = _mean([m.examples for m in retraining])
+    return tuple(
+        ModelRecord(
+            name=name,
+            role=role,
+            model_id=model.predictions[0].metadata.get("model_id", model.predictions[0].name),
+            weights_hash=model.predictions[0].metadata.get("weights_hash", ""),
+            method=model.method,
+            seed=model.seed,
+            seconds=model.seconds,
+            examples=model.examples,
+            seconds_share=_share(model.seconds, seconds),
+            examples_share=_share(model.examples, examples),
+        )
+        for name, role, model in subject.models()
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _share(value: float | None, whole: float | None) -> float | None:
+    return None if value is None or not whole else value / whole
+
+
+def _ledger(work: _Work, policy: Policy) -> pa.Table:
+    """One row an example; per model `.top1`, `.confidence`, `.discrepancy` and `.excess` (by the policy's measure)."""
+    import pyarrow as pa
+
+    first, found = work.subject.first, work.found[0]
+    columns: dict[str, Any] = {
+        "example_id": first.example_ids.tolist(),
+        "split": first.splits.tolist(),
+        "population": np.asarray(POPULATIONS)[work.population].tolist(),
+        "label": first.labels,
+        "proximity": np.asarray(work.neighbourhood.proximity, dtype=np.float32),
+        "stratum": np.asarray(work.neighbourhood.stratum, dtype=np.int16),
+        "floor": found.floor,
+    }
+    nearest = work.neighbourhood.nearest_forget_ids
+    columns["nearest_forget_id"] = [""] * len(first.labels) if nearest is None else nearest.tolist()
+    pointwise = {name: found.pointwise[rows].mean(axis=0) for name, rows in work.rows_of.items()}
+    pointwise |= dict(zip(work.subject.references, found.pointwise_references, strict=True))
+    for name, scores in work.scores.items():
+        columns[f"{name}.top1"] = scores.top1.astype(np.int32)
+        columns[f"{name}.confidence"] = scores.confidence.astype(np.float32)
+        columns[f"{name}.discrepancy"] = pointwise[name]
+        columns[f"{name}.excess"] = pointwise[name] - found.floor
+    return pa.table(columns).replace_schema_metadata({"measure": policy.measure})

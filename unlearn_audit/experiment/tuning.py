@@ -1,0 +1,312 @@
+"""Tuning a method's learning rate and length with Trainer's own search, against a retrained model held out for it."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import EvalPrediction, PrinterCallback, Trainer
+
+from unlearn_audit.auditing.models import AuditedModel, AuditSubject
+from unlearn_audit.auditing.neighbours import neighbourhood_of
+from unlearn_audit.data.batches import ExampleDataset, collate
+from unlearn_audit.data.images import Images
+from unlearn_audit.errors import AuditError, ConfigurationError
+from unlearn_audit.measures import registry as measures
+from unlearn_audit.predictions import Predictions
+from unlearn_audit.strata import NeighbourhoodConfig
+from unlearn_audit.training import TrainingConfig, training_examples
+from unlearn_audit.training.running import own_accelerator_state
+
+if TYPE_CHECKING:
+    import optuna
+
+    from unlearn_audit.data.forget import ForgetSet
+    from unlearn_audit.methods.base import UnlearningCallback
+
+GROUPS = ("forget", "near", "far")
+_STUDY, _BATCH = "tuning", 512
+_TINY = 1e-6  # bits; where the original already predicts what the held-out model does
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """What to try.
+
+    Attributes:
+        learning_rate: the lowest and the highest; drawn evenly on a logarithmic scale.
+        epochs: lengths to choose from; none leaves the training's own.
+    """
+
+    learning_rate: tuple[float, ...]
+    epochs: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        rates = self.learning_rate
+        if len(rates) != 2 or not 0 < rates[0] <= rates[1]:
+            raise ConfigurationError(
+                f"Expected learning_rate to be the lowest and the highest to try, positive, got {list(rates)}."
+            )
+        if any(number <= 0 for number in self.epochs):
+            raise ConfigurationError(f"Expected epochs to be positive numbers to choose from, got {list(self.epochs)}.")
+
+    def draw(self, trial: optuna.Trial) -> dict[str, float]:
+        """Let Optuna choose; the names are those of `TrainingArguments`."""
+        chosen = {"learning_rate": trial.suggest_float("learning_rate", *self.learning_rate, log=True)}
+        if self.epochs:
+            chosen["num_train_epochs"] = trial.suggest_categorical("num_train_epochs", list(self.epochs))
+        return chosen
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One try.
+
+    Attributes:
+        learning_rate: that was tried.
+        epochs: that were trained.
+        discrepancy: mean Jensen-Shannon divergence (bits) from the held-out model, by group of `GROUPS`.
+        objective: the mean over the groups of the discrepancy as a share of the original's own, which is made small:
+            1 is doing nothing, and damage to near or far examples weighs as much as what is gained on the forget set.
+        seconds: of training and evaluation.
+    """
+
+    learning_rate: float
+    epochs: float
+    discrepancy: Mapping[str, float]
+    objective: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a search found: the training with the best values, and all trials in the order in which they were made."""
+
+    training: TrainingConfig
+    trials: tuple[Trial, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Goal:
+    """What a held-out retrained model predicts on training examples of three groups: forget, near and far retain.
+
+    Attributes:
+        rows: (m,) rows of the training examples.
+        group: (m,) int, index into `GROUPS`.
+        logits: (m, c) of the held-out model.
+        labels: (m,).
+        unchanged: discrepancy of the original model by group, see `discrepancy`.
+    """
+
+    rows: np.ndarray
+    group: np.ndarray
+    logits: np.ndarray
+    labels: np.ndarray
+    unchanged: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        held_out: Predictions,
+        original: Predictions,
+        forget: ForgetSet,
+        images: Images,
+        *,
+        neighbourhood: NeighbourhoodConfig,
+        strata: int = 2,
+        most: int = 1000,
+        seed: int = 0,
+    ) -> Goal:
+        """Choose the examples: of each group at most `most`, drawn by `seed`.
+
+        Args:
+            held_out: predictions of a retrained model that no audit uses as a reference.
+            original: predictions of the original model; its embeddings give the neighbourhood.
+            forget: the forget set.
+            images: the training examples.
+            neighbourhood: how proximity and strata are made.
+            strata: how many of the nearest strata are "near".
+            most: examples a group.
+            seed: of the choice.
+
+        Raises:
+            AuditError: where a group holds no example.
+        """
+        model = AuditedModel((held_out,))
+        subject = AuditSubject(
+            {"unlearned": model}, {"held-out": model}, list(forget.ids), original=AuditedModel((original,))
+        )
+        stratum = neighbourhood_of(neighbourhood, subject).stratum
+        row_of = {example: row for row, example in enumerate(images.ids.tolist())}
+        rows = np.array([row_of.get(example, -1) for example in held_out.example_ids.tolist()])
+        forgotten, near = np.isin(held_out.example_ids, list(forget.ids)), stratum < strata
+        kinds = [(rows >= 0) & kind for kind in (forgotten, ~forgotten & near, ~forgotten & ~near)]
+        rng = np.random.default_rng(seed)
+        drawn = [_some(np.flatnonzero(kind), most, rng, name) for kind, name in zip(kinds, GROUPS, strict=True)]
+        chosen = np.concatenate(drawn)
+        group = np.repeat(np.arange(len(GROUPS)), [len(part) for part in drawn])
+        goal = cls(rows[chosen], group, held_out.logits[chosen], held_out.labels[chosen])
+        place = {example: position for position, example in enumerate(original.example_ids.tolist())}
+        before = original.logits[[place[example] for example in held_out.example_ids[chosen].tolist()]]
+        return dataclasses.replace(goal, unchanged=goal.discrepancy(before))
+
+    def discrepancy(self, logits: np.ndarray) -> dict[str, float]:
+        """Return the mean Jensen-Shannon divergence (bits) of logits (m, c) from the held-out model's, by group.
+
+        Logits that are not finite, as those of a model that diverged, count as the largest, 1 bit.
+        """
+        finite = np.isfinite(logits).all(axis=1)
+        safe = np.where(finite[:, None], logits, 0.0)
+        values = measures.load("js").of_logits(safe, self.logits, self.labels).numpy()
+        values = np.where(finite, values, 1.0)
+        return {name: float(values[self.group == index].mean()) for index, name in enumerate(GROUPS)}
+
+    def objective(self, discrepancy: Mapping[str, float]) -> float:
+        """Return the mean over the groups of the discrepancy as a share of the original's."""
+        return float(np.mean([discrepancy[name] / max(self.unchanged[name], _TINY) for name in GROUPS]))
+
+
+def _some(rows: np.ndarray, most: int, rng: np.random.Generator, name: str) -> np.ndarray:
+    if not len(rows):
+        raise AuditError(f"Expected training examples of the group {name!r} to tune on, found none.")
+    return np.sort(rng.choice(rows, size=min(most, len(rows)), replace=False))
+
+
+def tune(
+    original: nn.Module,
+    images: Images,
+    forget: ForgetSet,
+    method: UnlearningCallback,
+    training: TrainingConfig,
+    *,
+    search: SearchConfig,
+    goal: Goal,
+    trials: int,
+    folder: str | Path,
+    advanced: Callable[[int, int], None] = lambda done, total: None,
+) -> Tuned:
+    """Unlearn `trials` times with other learning rates and lengths, each from the original's weights.
+
+    The search is `Trainer.hyperparameter_search` with Optuna's TPE; the first half of the trials is drawn at random.
+    It goes on from what `folder` holds if it was interrupted, with the same trials as if it had not been.
+
+    Args:
+        original: the original model; it stays as it is.
+        images: the training examples, forget and retain.
+        forget: which of them to forget.
+        method: the unlearning method; what it prepares (a teacher, a mask) is prepared once.
+        training: how to train, but for what is searched.
+        search: what to try.
+        goal: what the unlearned model should predict.
+        trials: how many.
+        folder: for the search's journal.
+        advanced: is told how many trials of all are done.
+
+    Raises:
+        ConfigurationError: where Optuna is not installed.
+    """
+    optuna = _optuna()
+    split = training_examples(original, images, forget, augment=training.augment, seed=method.seed)
+    dataset = method.examples(original, split)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    journal = optuna.storages.journal.JournalFileBackend(str(Path(folder) / "journal.jsonl"))
+    kept = {"study_name": _STUDY, "storage": optuna.storages.JournalStorage(journal), "load_if_exists": True}
+    made = _finished(optuna, optuna.create_study(direction="minimize", **kept))
+    with own_accelerator_state():
+        trainer = _trainer(original, method, training, dataset, split, goal, Path(folder) / "trainer")
+        for number in range(len(made), trials):
+            advanced(number, trials)
+            sampler = optuna.samplers.TPESampler(seed=method.seed + number, n_startup_trials=trials // 2)
+            _try(trainer, search, goal, sampler, kept)
+    made = _finished(optuna, optuna.load_study(study_name=_STUDY, storage=kept["storage"]))
+    advanced(trials, trials)
+    found = tuple(_trial(entry, training) for entry in made[:trials])
+    best = min(found, key=lambda trial: trial.objective)
+    rate = float(f"{best.learning_rate:.3g}")  # as a recipe writes it
+    return Tuned(dataclasses.replace(training, learning_rate=rate, epochs=best.epochs), found)
+
+
+def _trainer(
+    original: nn.Module,
+    method: UnlearningCallback,
+    training: TrainingConfig,
+    examples: ExampleDataset,
+    split: ExampleDataset,
+    goal: Goal,
+    folder: Path,
+) -> Trainer:
+    """Return a Trainer that begins each trial from the original's weights, and evaluates on the goal's examples."""
+    arguments = dataclasses.replace(training, checkpoints=0).arguments(folder, method.seed, progress=False)
+    arguments.per_device_eval_batch_size = _BATCH
+    trainer = Trainer(
+        model_init=lambda: copy.deepcopy(original).to(memory_format=torch.channels_last),
+        args=arguments,
+        train_dataset=examples,
+        eval_dataset=split.subset(torch.as_tensor(goal.rows)).without_augmentation(),
+        data_collator=collate,
+        compute_metrics=lambda found: goal.discrepancy(_logits(found)),
+        callbacks=[method],
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError as error:
+        raise ConfigurationError(
+            "Expected Optuna to search for learning rates, and it is not installed: pip install 'unlearn-audit[tune]'."
+        ) from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
+def _finished(optuna: Any, study: optuna.Study) -> list[Any]:
+    """Return the complete trials; those that a kill cut off are given up."""
+    for trial in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):
+        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+    return study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
+
+
+def _try(trainer: Trainer, search: SearchConfig, goal: Goal, sampler: Any, kept: Mapping[str, Any]) -> None:
+    """Make one trial, and keep with it what it measured."""
+    begin = time.perf_counter()
+    drawn: list[optuna.Trial] = []
+
+    def draw(trial: optuna.Trial) -> dict[str, float]:
+        drawn.append(trial)
+        return search.draw(trial)
+
+    def objective(metrics: Mapping[str, float]) -> float:
+        groups = {name: metrics[f"eval_{name}"] for name in GROUPS}
+        drawn[-1].set_user_attr("discrepancy", groups)
+        drawn[-1].set_user_attr("seconds", round(time.perf_counter() - begin, 3))
+        return goal.objective(groups)
+
+    trainer.hyperparameter_search(
+        draw, objective, n_trials=1, direction="minimize", backend="optuna", sampler=sampler, **kept
+    )
+
+
+def _trial(entry: Any, training: TrainingConfig) -> Trial:
+    return Trial(
+        learning_rate=entry.params["learning_rate"],
+        epochs=entry.params.get("num_train_epochs", training.epochs),
+        discrepancy=entry.user_attrs["discrepancy"],
+        objective=entry.value,
+        seconds=entry.user_attrs["seconds"],
+    )
+
+
+def _logits(found: EvalPrediction) -> np.ndarray:
+    predictions = found.predictions[0] if isinstance(found.predictions, tuple) else found.predictions
+    return np.asarray(predictions, dtype=np.float32)

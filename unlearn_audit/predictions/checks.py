@@ -1,0 +1,111 @@
+"""What must hold of predictions, and which rows of two models belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+import numpy as np
+
+from unlearn_audit.errors import PredictionsError
+
+SPLITS = ("train", "test")
+_SHOWN = 3  # offending ids in a message
+
+
+class PredictionSource(Protocol):
+    """Predictions wherever they are: in memory (`Predictions`) or in a file that is streamed (`PredictionsFile`)."""
+
+    name: str
+    example_ids: np.ndarray
+    splits: np.ndarray
+    labels: np.ndarray
+    num_classes: int
+    metadata: Mapping[str, str]
+
+    def logit_chunks(self, size: int) -> Iterator[np.ndarray]:
+        """Yield the logits (m, c) of all rows in order, m at most `size`."""
+
+    def load_embeddings(self) -> np.ndarray | None:
+        """Return the embeddings (n, d), or None if there are none."""
+
+
+def check_index(name: str, ids: np.ndarray, splits: np.ndarray, labels: np.ndarray, num_classes: int) -> None:
+    """Check ids (n,), splits (n,) and labels (n,) of one model; raises `PredictionsError`."""
+    if not len(ids) == len(splits) == len(labels):
+        raise PredictionsError(
+            f"{name}: expected as many ids as splits and labels, got {len(ids)}, {len(splits)}, {len(labels)}."
+        )
+    if len(ids) == 0:
+        raise PredictionsError(f"{name}: expected at least one example, found none.")
+    unique, counts = np.unique(ids, return_counts=True)
+    if len(unique) < len(ids):
+        raise PredictionsError(
+            f"{name}: expected each example_id once, got some more often: {first_ids(unique[counts > 1])}."
+        )
+    foreign = ~np.isin(splits, SPLITS)
+    if foreign.any():
+        raise PredictionsError(
+            f"{name}: expected split to be 'train' or 'test', got {str(splits[foreign][0])!r} at "
+            f"{first_ids(ids[foreign])}."
+        )
+    outside = (labels < 0) | (labels >= num_classes)
+    if outside.any():
+        raise PredictionsError(
+            f"{name}: expected labels in [0, {num_classes}), got {labels[outside][0]} at {first_ids(ids[outside])}."
+        )
+
+
+def check_finite(name: str, column: str, values: np.ndarray, ids: np.ndarray) -> None:
+    """Check that values (n, m) are finite; raises `PredictionsError` with the first offending ids."""
+    if len(values) != len(ids) or values.ndim != 2:
+        raise PredictionsError(f"{name}: expected {column} of shape ({len(ids)}, …), got {values.shape}.")
+    if not np.isfinite(values.sum(dtype=np.float64)):
+        wrong = ~np.isfinite(values).all(axis=1)
+        if wrong.any():
+            raise PredictionsError(
+                f"{name}: expected finite numbers in {column!r}, got NaN or infinity at {first_ids(ids[wrong])}."
+            )
+
+
+def matching_rows(reference: PredictionSource, other: PredictionSource) -> np.ndarray | None:
+    """Return for each row of `reference` the row of `other` with its id (n,), or None where the order is the same.
+
+    Raises:
+        PredictionsError: for missing or foreign ids, other labels or splits, or another number of classes.
+    """
+    if reference.num_classes != other.num_classes:
+        raise PredictionsError(
+            f"{other.name}: expected {reference.num_classes} classes as in {reference.name}, got {other.num_classes}."
+        )
+    rows = None
+    if not np.array_equal(reference.example_ids, other.example_ids):
+        rows = _rows_by_id(reference, other)
+    for column in ("labels", "splits"):
+        mine, theirs = getattr(reference, column), getattr(other, column)
+        differs = mine != (theirs if rows is None else theirs[rows])
+        if differs.any():
+            raise PredictionsError(
+                f"{other.name}: expected the same {column} as in {reference.name}, got others at "
+                f"{first_ids(reference.example_ids[differs])}. Were these predictions made on the same data?"
+            )
+    return rows
+
+
+def _rows_by_id(reference: PredictionSource, other: PredictionSource) -> np.ndarray:
+    missing = np.setdiff1d(reference.example_ids, other.example_ids)
+    foreign = np.setdiff1d(other.example_ids, reference.example_ids)
+    if len(missing) or len(foreign):
+        raise PredictionsError(
+            f"{other.name}: expected the examples of {reference.name}, but {len(missing)} are missing"
+            f"{f' ({first_ids(missing)})' if len(missing) else ''} and {len(foreign)} are foreign"
+            f"{f' ({first_ids(foreign)})' if len(foreign) else ''}."
+        )
+    order = np.argsort(other.example_ids)
+    return order[np.searchsorted(other.example_ids, reference.example_ids, sorter=order)]
+
+
+def first_ids(ids: np.ndarray) -> str:
+    """Return the first few ids, for a message."""
+    shown = ", ".join(str(i) for i in ids[:_SHOWN])
+    return shown + (f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else "")

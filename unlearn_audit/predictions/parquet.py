@@ -1,0 +1,196 @@
+"""Predictions as Parquet.
+
+A file has the columns `example_id` (string or integer), `label` (integer), `logits` or `probabilities` (a list of c
+numbers), and optionally `split` ("train" or "test"; without it all are "train") and `embedding` (a list of d numbers).
+Rows of different files are matched by `example_id`, never by position. Any framework can write one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unlearn_audit.errors import PredictionsError
+from unlearn_audit.predictions.checks import check_finite, check_index, first_ids
+
+if TYPE_CHECKING:
+    from unlearn_audit.predictions.value import Predictions
+
+_TINY = np.finfo(np.float32).tiny
+ROW_GROUP = 16_384
+# No dictionary of logits: they hardly repeat, and looking for one takes most of the time to write.
+PARQUET = {"compression": "zstd", "compression_level": 1, "use_dictionary": ["split"]}
+_READ_BUFFER = 1 << 20  # bytes read ahead; without it a column's whole row group is read at once
+
+
+def write_parquet(predictions: Predictions, path: str | Path) -> None:
+    """Write a Parquet file; it appears under its name only when it is whole."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {
+        "example_id": pa.array(predictions.example_ids.tolist(), pa.string()),
+        "split": pa.array(predictions.splits.tolist(), pa.string()).dictionary_encode(),
+        "label": pa.array(predictions.labels, pa.int64()),
+        "logits": _list_array(predictions.logits),
+    }
+    if predictions.embeddings is not None:
+        columns["embedding"] = _list_array(predictions.embeddings)
+    metadata = {f"unlearn_audit.{k}": v for k, v in predictions.metadata.items()}
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    pq.write_table(pa.table(columns).replace_schema_metadata(metadata), partial, row_group_size=ROW_GROUP, **PARQUET)
+    partial.replace(path)
+
+
+def _list_array(values: np.ndarray) -> Any:
+    import pyarrow as pa
+
+    kind = pa.float16() if values.dtype == np.float16 else pa.float32()
+    flat = pa.array(np.ascontiguousarray(values).reshape(-1), kind)
+    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+
+
+class PredictionsFile:
+    """A Parquet file of predictions: ids, splits and labels are read at once, logits a row group at a time."""
+
+    def __init__(self, path: str | Path):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self.path = Path(path)
+        self.name = self.path.name
+        try:
+            self._file = pq.ParquetFile(self.path, buffer_size=_READ_BUFFER)
+        except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
+            raise PredictionsError(f"Expected a Parquet file of predictions, got {str(path)!r}: {error}") from error
+        self._columns = set(self._file.schema_arrow.names)
+        self._need("example_id", "label")
+        if not self._columns & {"logits", "probabilities"}:
+            raise PredictionsError(
+                f"{self.name}: expected a column `logits` or `probabilities`, found {sorted(self._columns)}."
+            )
+        self.example_ids, self.splits, self.labels = self._read_index()
+        check_index(self.name, self.example_ids, self.splits, self.labels, self.num_classes)
+
+    def __len__(self) -> int:
+        return len(self.example_ids)
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the file says of its model and data."""
+        found = self._file.schema_arrow.metadata or {}
+        prefix = b"unlearn_audit."
+        return {k[len(prefix) :].decode(): v.decode() for k, v in found.items() if k.startswith(prefix)}
+
+    @cached_property
+    def num_classes(self) -> int:
+        """The number of classes c, from the first row group."""
+        first = next(self.logit_chunks(1), None)
+        if first is None:
+            raise PredictionsError(f"{self.name}: expected at least one example, found none.")
+        return first.shape[1]
+
+    def logit_chunks(self, size: int) -> Iterator[np.ndarray]:
+        """Yield the logits (m, c) of all rows in order, m at most `size`. Probabilities become their logarithms."""
+        column = "logits" if "logits" in self._columns else "probabilities"
+        start = 0
+        for batch in self._batches(size, column):
+            values = matrix(self.name, column, batch.column(0))
+            ids = self.example_ids[start : start + len(values)]
+            check_finite(self.name, column, values, ids)
+            yield values if column == "logits" else _log_probabilities(self.name, values, ids)
+            start += len(values)
+
+    def _batches(self, size: int, column: str) -> Iterator[Any]:
+        """Yield a column's record batches. A reader over all row groups keeps them all, so each gets its own."""
+        for group in range(self._file.num_row_groups):
+            with self._readable():
+                yield from self._file.iter_batches(batch_size=size, row_groups=[group], columns=[column])
+
+    def _read(self, columns: list[str]) -> Any:
+        with self._readable():
+            return self._file.read(columns=columns)
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        import pyarrow as pa
+
+        try:
+            yield
+        except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
+            raise PredictionsError(f"{self.name} is damaged; write or fetch it again: {error}") from error
+
+    def load_embeddings(self) -> np.ndarray | None:
+        """Return the embeddings (n, d), or None if the file has none."""
+        if "embedding" not in self._columns:
+            return None
+        column = self._read(["embedding"]).column(0).combine_chunks()
+        found = matrix(self.name, "embedding", column).astype(np.float32, copy=False)
+        check_finite(self.name, "embedding", found, self.example_ids)
+        return found
+
+    def load_column(self, column: str) -> np.ndarray:
+        """Return a further column (n,), for example a proximity or a slice."""
+        self._need(column)
+        return self._read([column]).column(0).to_numpy(zero_copy_only=False)
+
+    def _need(self, *columns: str) -> None:
+        missing = [c for c in columns if c not in self._columns]
+        if missing:
+            raise PredictionsError(f"{self.name}: expected a column {missing[0]!r}, found {sorted(self._columns)}.")
+
+    def _read_index(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        import pyarrow as pa
+
+        names = [c for c in ("example_id", "label", "split") if c in self._columns]
+        table = self._read(names)
+        for column in names:
+            if table.column(column).null_count:
+                raise PredictionsError(f"{self.name}: expected no empty values in {column!r}, found some.")
+        ids = table.column("example_id").cast(pa.string()).to_numpy(zero_copy_only=False).astype(str)
+        try:
+            labels = table.column("label").cast(pa.int64()).to_numpy()
+        except pa.ArrowInvalid as error:
+            raise PredictionsError(f"{self.name}: expected whole numbers in 'label': {error}") from error
+        if "split" not in names:
+            return ids, np.full(len(ids), "train"), labels
+        return ids, table.column("split").cast(pa.string()).to_numpy(zero_copy_only=False).astype(str), labels
+
+
+def matrix(name: str, column: str, array: Any) -> np.ndarray:
+    """Return an Arrow array of n lists of one length m as numbers (n, m); other arrays raise `PredictionsError`."""
+    import pyarrow as pa
+
+    if pa.types.is_fixed_size_list(array.type):
+        width = array.type.list_size
+    elif pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
+        lengths = set(array.value_lengths().unique().to_pylist())
+        if len(lengths) != 1:
+            raise PredictionsError(
+                f"{name}: expected lists of one length in {column!r}, got lengths {sorted(lengths)}."
+            )
+        (width,) = lengths
+    else:
+        raise PredictionsError(f"{name}: expected lists of numbers in {column!r}, got {array.type}.")
+    values = array.flatten().to_numpy(zero_copy_only=False)
+    if len(values) != width * len(array):
+        raise PredictionsError(f"{name}: expected no empty values in {column!r}, found some.")
+    values = values if values.dtype in (np.float16, np.float32) else values.astype(np.float32)
+    return values.reshape(len(array), width)
+
+
+def _log_probabilities(name: str, probabilities: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    probabilities = probabilities.astype(np.float32)
+    wrong = (probabilities < 0).any(axis=1) | (np.abs(probabilities.sum(axis=1) - 1) > 1e-2)
+    if wrong.any():
+        raise PredictionsError(
+            f"{name}: expected probabilities of at least 0 that sum to 1, got others at {first_ids(ids[wrong])}. "
+            "Call the column `logits` if these are logits."
+        )
+    return np.log(np.maximum(probabilities, _TINY))

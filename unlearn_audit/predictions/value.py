@@ -1,0 +1,82 @@
+"""Predictions of one model on all its examples, as a value: the only thing an audit needs of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from unlearn_audit.predictions.checks import check_finite, check_index
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """One model's predictions on n examples with c classes.
+
+    Attributes:
+        example_ids: (n,) strings, without duplicates.
+        splits: (n,) "train" or "test".
+        labels: (n,) int64, each in [0, c).
+        logits: (n, c) float32 or float16, finite.
+        embeddings: (n, d) float32, or None.
+        metadata: for example `model_id`, `weights_hash`, `data_fingerprint`.
+
+    Raises:
+        PredictionsError: where these do not hold; it names the first offending ids.
+    """
+
+    example_ids: np.ndarray
+    splits: np.ndarray
+    labels: np.ndarray
+    logits: np.ndarray
+    embeddings: np.ndarray | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    name: str = "predictions"
+
+    def __post_init__(self) -> None:
+        check_index(self.name, self.example_ids, self.splits, self.labels, self.num_classes)
+        check_finite(self.name, "logits", self.logits, self.example_ids)
+        if self.embeddings is not None:
+            check_finite(self.name, "embedding", self.embeddings, self.example_ids)
+
+    def __len__(self) -> int:
+        return len(self.example_ids)
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes c."""
+        return self.logits.shape[1]
+
+    def logit_chunks(self, size: int) -> Iterator[np.ndarray]:
+        """Yield the logits (m, c) of all rows in order, m at most `size`."""
+        for start in range(0, len(self), size):
+            yield self.logits[start : start + size]
+
+    def load_embeddings(self) -> np.ndarray | None:
+        """Return the embeddings (n, d), or None."""
+        return self.embeddings
+
+    def save(self, path: str | Path) -> None:
+        """Write a Parquet file; it appears under its name only when it is whole."""
+        from unlearn_audit.predictions.parquet import write_parquet
+
+        write_parquet(self, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Predictions:
+        """Read a Parquet file into memory."""
+        from unlearn_audit.predictions.parquet import ROW_GROUP, PredictionsFile
+
+        source = PredictionsFile(path)
+        logits = list(source.logit_chunks(ROW_GROUP))
+        return cls(
+            example_ids=source.example_ids,
+            splits=source.splits,
+            labels=source.labels,
+            logits=np.concatenate(logits),
+            embeddings=source.load_embeddings(),
+            metadata=source.metadata,
+            name=source.name,
+        )

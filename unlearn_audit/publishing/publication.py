@@ -1,0 +1,290 @@
+"""What of a model and its audit may leave the house, laid out as it will lie on the Hub.
+
+An audit's folder tells in several ways who was forgotten: by the ids of the forget set; by the ledger, which names the
+population of each example; by predictions on training examples, because the rows that are missing are the forgotten
+ones, and because a retrained model is less sure of them; and by the seed of the choice, with which anyone can draw the
+same set again. None of these is published unless it is asked for: by default the ledger and the predictions hold the
+test examples alone, and of the forget set there are a description without its seed, the size and the hash. The hash
+commits to the set; it does not hide a set so small, or drawn in so few ways, that a reader could try them all.
+
+On the Hub: the model's own files and README.md at the top, all of the audit in `audit/`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from unlearn_audit.auditing.report import AuditReport, ModelRecord, Provenance
+from unlearn_audit.errors import AuditError
+from unlearn_audit.reporting.card import CardFacts, find_candidate, write_card
+from unlearn_audit.reporting.folder import read_ledger
+from unlearn_audit.reporting.html import HtmlChoices, write_html
+from unlearn_audit.reporting.sections import has_verdict
+from unlearn_audit.saved.folder import AuditRequest, Manifest, ModelFiles, file_hash, read_manifest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from transformers import PreTrainedModel
+
+    from unlearn_audit.data.images import ImageData
+
+AUDIT_FOLDER = "audit"
+WITHHELD_POPULATIONS = ("retain", "forget")
+MODEL_FILES = ("config.json", "preprocessor_config.json", "*.safetensors", "model.safetensors.index.json")
+_SEED = re.compile(r",?\s*\bseed \d+")
+
+
+@dataclass(frozen=True)
+class PublishChoices:
+    """What is published beside the default, and what only the publisher knows.
+
+    Attributes:
+        candidate: which candidate of the audit; by default the only one.
+        force: publish without a verdict, or where the weights cannot be compared with the audited ones.
+        include_forget_ids: publish the ids of the forget set, the whole ledger and all predictions.
+        include_forget_images: embed pictures of forgotten examples in the report; needs `images`.
+        images: gives the report's pictures; without it there are none.
+        license: passed through to the card.
+        base_model: Hub id of the model that this one was made from.
+    """
+
+    candidate: str | None = None
+    force: bool = False
+    include_forget_ids: bool = False
+    include_forget_images: bool = False
+    images: ImageData | None = None
+    license: str | None = None
+    base_model: str | None = None
+
+
+@dataclass(frozen=True)
+class Publication:
+    """Local files by their path on the Hub, what was left out, and the title of the commit."""
+
+    files: dict[str, Path]
+    withheld: tuple[str, ...]
+    title: str
+
+
+def prepare_publication(
+    folder: Path, model_folder: Path, staging: Path, *, repo_id: str, choices: PublishChoices
+) -> Publication:
+    """Lay out in `staging` what is to be published.
+
+    Raises:
+        AuditError: without a verdict, for weights that are no safetensors or not those that were audited.
+    """
+    from unlearn_audit.models.loading import load_model
+
+    report = AuditReport.load(folder)
+    model = find_candidate(report, choices.candidate)
+    model_files = _model_files(model_folder)
+    loaded = load_model(model_folder)
+    if not choices.force:
+        check_verdict(report, model)
+        check_weights(model, loaded)
+    stage_audit(folder, staging, repo_id=repo_id, choices=choices, custom_architecture=registered_here(loaded))
+    staged = {p.relative_to(staging).as_posix(): p for p in sorted(staging.rglob("*")) if p.is_file()}
+    digest = file_hash(staging / AUDIT_FOLDER / "manifest.json")[:12]
+    return Publication({**model_files, **staged}, _left_out(choices), f"Publish {model.name} with its audit {digest}")
+
+
+def stage_audit(
+    folder: Path, staging: Path, *, repo_id: str, choices: PublishChoices, custom_architecture: bool
+) -> None:
+    """Write `README.md` and `audit/` into `staging`, without anything that `choices` does not let out."""
+    report, manifest = AuditReport.load(folder), read_manifest(folder)
+    audit = staging / AUDIT_FOLDER
+    shutil.rmtree(audit, ignore_errors=True)
+    audit.mkdir()
+    if choices.include_forget_ids:
+        request, shown, ledger = _copy_everything(folder, manifest, audit), report, read_ledger(folder)
+    else:
+        request, shown = _copy_test_rows(folder, manifest, audit), public_report(report)
+        ledger = _test_rows(read_ledger(folder))
+    _write_audit(shown, ledger, audit, choices)
+    _write_manifest(audit, request, manifest, () if choices.include_forget_ids else WITHHELD_POPULATIONS)
+    facts = CardFacts(
+        repo_id,
+        license=choices.license,
+        base_model=choices.base_model,
+        custom_architecture=custom_architecture,
+        forget_ids_published=choices.include_forget_ids,
+    )
+    write_card(shown, staging / "README.md", candidate=choices.candidate, facts=facts)
+
+
+def _left_out(choices: PublishChoices) -> tuple[str, ...]:
+    left = []
+    if not choices.include_forget_ids:
+        left.append("ids of the forget set, and the ledger and predictions on training examples, which would tell them")
+    if not choices.include_forget_images:
+        left.append("images of the forget set")
+    return tuple(left)
+
+
+# The model
+
+
+def _model_files(folder: Path) -> dict[str, Path]:
+    found = {p.name: p for pattern in MODEL_FILES for p in sorted(folder.glob(pattern))}
+    if "config.json" not in found:
+        raise AuditError(f"Expected a model with its config.json in {folder.name!r}, found none.")
+    if "preprocessor_config.json" not in found and _config(folder).get("model_type") != "timm_wrapper":
+        raise AuditError(f"Expected an image processor (preprocessor_config.json) in {folder.name!r}, found none.")
+    if not any(name.endswith(".safetensors") for name in found):
+        raise AuditError(
+            f"Expected weights as *.safetensors in {folder.name!r}, found none. Save the model with save_pretrained."
+        )
+    return found
+
+
+def check_verdict(report: AuditReport, model: ModelRecord) -> None:
+    """Raise `AuditError` where the audit gives no verdict on the model."""
+    if not has_verdict(report, model.name):
+        reason = report.verdicts[model.name].reason if model.name in report.verdicts else "The audit gives none."
+        raise AuditError(
+            f"Expected a verdict on {model.name!r} before publishing it, found none. {reason} Add retrained models, or "
+            "publish without a verdict with --force; the card will say so."
+        )
+
+
+def check_weights(record: ModelRecord, model: PreTrainedModel) -> None:
+    """Raise `AuditError` where the model's weights are not those that were audited."""
+    from unlearn_audit.models.loading import weights_hash
+
+    if not record.weights_hash:
+        raise AuditError(
+            f"The audit does not say which weights of {record.name!r} it saw, so it cannot be told whether these are "
+            "the same. Publish with --force if you know that they are."
+        )
+    found = weights_hash(model)
+    if found != record.weights_hash:
+        raise AuditError(
+            f"Expected the weights that were audited as {record.name!r} (SHA-256 {record.weights_hash[:12]}…), but "
+            f"these are others ({found[:12]}…). Audit these, or give the folder of the right model."
+        )
+
+
+def registered_here(model: PreTrainedModel) -> bool:
+    """Tell whether the architecture is one that this package registers with timm."""
+    from timm import is_model
+    from timm.models import model_entrypoint
+
+    architecture = getattr(model.config, "architecture", None)
+    if not architecture or not is_model(architecture):
+        return False
+    return model_entrypoint(architecture).__module__.startswith("unlearn_audit.")
+
+
+def _config(folder: Path) -> dict[str, object]:
+    return json.loads((folder / "config.json").read_text(encoding="utf-8"))
+
+
+# The audit
+
+
+def public_report(report: AuditReport) -> AuditReport:
+    """Return the report without what lets anyone draw the forget set again: its seed, the command, the settings."""
+    made = report.provenance
+    return dataclasses.replace(
+        report,
+        title=_SEED.sub("", report.title),
+        forget_set=dataclasses.replace(report.forget_set, description=_SEED.sub("", report.forget_set.description)),
+        models=tuple(dataclasses.replace(m, model_id=_without_folders(m.model_id)) for m in report.models),
+        provenance=Provenance(made.created, made.versions, seconds=made.seconds),
+    )
+
+
+def _without_folders(model_id: str) -> str:
+    return PurePath(model_id).name if PurePath(model_id).is_absolute() else model_id
+
+
+def _test_rows(ledger: pa.Table) -> pa.Table:
+    import pyarrow.compute as pc
+
+    rows = ledger.filter(pc.equal(ledger["population"], "test"))
+    return rows.drop_columns(["nearest_forget_id"]) if "nearest_forget_id" in rows.column_names else rows
+
+
+def _write_audit(report: AuditReport, ledger: pa.Table, audit: Path, choices: PublishChoices) -> None:
+    import pyarrow.parquet as pq
+
+    (audit / "report.json").write_text(report.to_json(), encoding="utf-8")
+    pq.write_table(ledger, audit / "examples.parquet", compression="zstd")
+    shown = HtmlChoices(choices.include_forget_images, choices.include_forget_ids)
+    write_html(report, ledger, audit / "report.html", images=choices.images, choices=shown)
+
+
+def _write_manifest(audit: Path, request: AuditRequest, private: Manifest, withheld: tuple[str, ...]) -> None:
+    outputs = {p.relative_to(audit).as_posix(): file_hash(p) for p in sorted(audit.rglob("*")) if p.is_file()}
+    manifest = Manifest(request=request, inputs=private.inputs, outputs=outputs, withheld=withheld)
+    (audit / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
+
+
+def _copy_everything(folder: Path, manifest: Manifest, audit: Path) -> AuditRequest:
+    """Copy every input into `audit/inputs`, and return the request that names them there."""
+    request = manifest.request
+    taken: dict[str, str] = {}
+
+    def copied(path: str | None) -> str | None:
+        if path is None:
+            return None
+        if path not in taken:
+            taken[path] = f"inputs/{len(taken):02d}-{PurePath(path).name}"
+            target = audit / taken[path]
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(folder / path, target)
+        return taken[path]
+
+    moved = _with_predictions(request, lambda name, place, path: copied(path))
+    return dataclasses.replace(
+        moved,
+        forget=copied(request.forget),
+        embeddings=copied(request.embeddings),
+        proximities=copied(request.proximities),
+    )
+
+
+def _copy_test_rows(folder: Path, manifest: Manifest, audit: Path) -> AuditRequest:
+    """Write the test rows of every file of predictions, and return a request that names only those."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    def cut(name: str, place: int, path: str) -> str:
+        target = f"predictions/{name}-{place}.parquet"
+        (audit / target).parent.mkdir(exist_ok=True)
+        rows = pq.read_table(folder / path)
+        rows = rows.filter(pc.equal(rows["split"].cast("string"), "test"))
+        kept = [column for column in rows.column_names if column != "embedding"]
+        pq.write_table(rows.select(kept), audit / target, compression="zstd")
+        return target
+
+    request = _with_predictions(manifest.request, cut)
+    title = _SEED.sub("", request.title)
+    return dataclasses.replace(
+        request, title=title, forget="withheld", embeddings=None, proximities=None, configuration={}
+    )
+
+
+def _with_predictions(request: AuditRequest, moved: Callable[[str, int, str], str]) -> AuditRequest:
+    def files(name: str, model: ModelFiles | None) -> ModelFiles | None:
+        if model is None:
+            return None
+        paths = tuple(moved(name, place, path) for place, path in enumerate(model.predictions))
+        return dataclasses.replace(model, predictions=paths)
+
+    return dataclasses.replace(
+        request,
+        candidates={name: files(name, model) for name, model in request.candidates.items()},
+        references={name: files(name, model) for name, model in request.references.items()},
+        original=files("original", request.original),
+        untrained=files("untrained", request.untrained),
+    )

@@ -1,0 +1,167 @@
+"""`verify`: does a report folder still say what its inputs say?
+
+Every hash in the manifest is checked, and every figure is computed again from the predictions that it names. Figures
+may differ by rounding on another machine: by `RELATIVE` of the larger, or `ABSOLUTE`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unlearn_audit.auditing.audit import Audit
+from unlearn_audit.auditing.report import AuditReport
+from unlearn_audit.errors import AuditError, UnlearnAuditError, VerificationError
+from unlearn_audit.saved.folder import Manifest, file_hash, read_manifest, run_audit
+from unlearn_audit.saved.published import consequences, escaped, recomputed_test_figures
+
+RELATIVE = 1e-4
+ABSOLUTE = 1e-6
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `verify` found.
+
+    Attributes:
+        files: how many files' hashes were checked.
+        figures: how many figures were computed again and compared.
+        differences: what does not agree, one sentence each; empty if all is well.
+        not_checked: what could not be checked, and why: populations that a published folder withholds.
+    """
+
+    files: int
+    figures: int
+    differences: tuple[str, ...]
+    not_checked: tuple[str, ...] = ()
+
+    def raise_if_different(self) -> None:
+        """Raise `VerificationError` with all differences, if there are any."""
+        if self.differences:
+            shown = "\n".join(f"- {difference}" for difference in self.differences[:_SHOWN])
+            more = f"\n… and {len(self.differences) - _SHOWN} more" if len(self.differences) > _SHOWN else ""
+            raise VerificationError(f"The report does not agree with its inputs:\n{shown}{more}")
+
+
+def verify(folder: str | Path) -> Verification:
+    """Check a report folder against the manifest and the predictions named there.
+
+    Args:
+        folder: with `report.json`, `examples.parquet` and `manifest.json`; the predictions lie where the manifest says,
+            relative to it.
+
+    Raises:
+        AuditError: where there is no manifest, or it cannot be read.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    differences = list(_hash_differences(folder, manifest))
+    files = len(manifest.outputs) + (0 if manifest.withheld else len(manifest.inputs))
+    if manifest.withheld:
+        return _verified_where_published(folder, manifest, files, differences)
+    try:
+        saved = AuditReport.load(folder)
+        found = run_audit(manifest.request, base=folder)
+    except UnlearnAuditError as error:
+        return Verification(files, 0, (*differences, f"The audit cannot be run again: {error}"))
+    pairs = list(_figure_pairs(saved, found))
+    differences += [f"report.json {place}: saved {a!r}, computed {b!r}" for place, a, b in pairs if not _agree(a, b)]
+    differences += _ledger_differences(folder, found)
+    return Verification(files, len(pairs), tuple(differences))
+
+
+def _verified_where_published(folder: Path, manifest: Manifest, files: int, differences: list[str]) -> Verification:
+    withheld = (f"Predictions on {' and '.join(manifest.withheld)} examples are withheld, not checked.",)
+    try:
+        report = AuditReport.load(folder)
+        found = [*recomputed_test_figures(folder, report, manifest.request), *consequences(report)]
+    except (UnlearnAuditError, OSError) as error:
+        return Verification(files, 0, (*differences, f"The test set cannot be audited again: {error}"), withheld)
+    pairs = [
+        (f"{place}{leaf}", a, b)
+        for place, saved, computed in found
+        for leaf, a, b in _paired_leaves(_plain(saved), _plain(computed))
+    ]
+    differences += [f"report.json {place}: saved {a!r}, computed {b!r}" for place, a, b in pairs if not _agree(a, b)]
+    return Verification(files, len(pairs), tuple(differences), withheld)
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value))
+
+
+def _hash_differences(folder: Path, manifest: Manifest) -> Iterator[str]:
+    paths = [(what, folder / path) for what, path in manifest.request.files().items()]
+    expected = [] if manifest.withheld else [(what, path, manifest.inputs.get(what)) for what, path in paths]
+    expected += [(name, folder / name, digest) for name, digest in manifest.outputs.items()]
+    for what, path, digest in expected:
+        try:
+            found = file_hash(path)
+        except AuditError:
+            yield f"{what}: the file {path.name} is missing"
+            continue
+        if found != digest:
+            yield f"{what}: {path.name} has the hash {found[:12]}…, the manifest says {str(digest)[:12]}…"
+
+
+def _figure_pairs(saved: AuditReport, found: Audit) -> Iterator[tuple[str, Any, Any]]:
+    """Yield (JSON pointer, saved, computed) of every value but the provenance."""
+    mine, other = json.loads(saved.to_json()), json.loads(found.report.to_json())
+    for report in (mine, other):
+        report.pop("provenance")
+    yield from _paired_leaves(mine, other)
+
+
+def _paired_leaves(mine: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:
+    left, right = dict(_leaves(mine, "")), dict(_leaves(other, ""))
+    for place in left | right:
+        yield place, left.get(place), right.get(place)
+
+
+def _leaves(value: Any, place: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _leaves(item, f"{place}/{escaped(key)}")
+    elif isinstance(value, list):
+        yield f"{place}/length", len(value)
+        for index, item in enumerate(value):
+            yield from _leaves(item, f"{place}/{index}")
+    else:
+        yield place, value
+
+
+def _agree(a: Any, b: Any) -> bool:
+    numbers = all(isinstance(x, int | float) and not isinstance(x, bool) for x in (a, b))
+    return math.isclose(a, b, rel_tol=RELATIVE, abs_tol=ABSOLUTE) if numbers else a == b
+
+
+def _ledger_differences(folder: Path, found: Audit) -> list[str]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        saved = pq.read_table(folder / "examples.parquet")
+    except (OSError, pa.ArrowInvalid) as error:
+        return [f"examples.parquet cannot be read: {error}"]
+    if saved.column_names != found.ledger.column_names or len(saved) != len(found.ledger):
+        return ["examples.parquet: other columns or rows than the audit computes"]
+    differences = []
+    for name in saved.column_names:
+        mine, other = (t.column(name).to_numpy() for t in (saved, found.ledger))
+        if not _same_column(mine, other):
+            differences.append(f"examples.parquet: the column {name!r} differs from what the audit computes")
+    return differences
+
+
+def _same_column(a: np.ndarray, b: np.ndarray) -> bool:
+    if a.dtype.kind == "f" and b.dtype.kind == "f":
+        return bool(np.allclose(a, b, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True))
+    return bool(np.array_equal(a, b))

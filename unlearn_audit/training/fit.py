@@ -1,0 +1,49 @@
+"""`fit()`: training the original, or a model retrained without the forget set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import nn
+from transformers import TrainerCallback
+
+from unlearn_audit.data.images import Images
+from unlearn_audit.training.callbacks import EpochDraws
+from unlearn_audit.training.config import TrainingConfig
+from unlearn_audit.training.running import TrainingRun, example_dataset, run_trainer
+
+if TYPE_CHECKING:
+    from unlearn_audit.data.forget import ForgetSet
+
+
+def fit(
+    model: nn.Module,
+    images: Images,
+    config: TrainingConfig,
+    *,
+    seed: int,
+    output_dir: str | Path | None = None,
+    forget: ForgetSet | None = None,
+    progress: bool = True,
+    callbacks: Sequence[TrainerCallback] = (),
+) -> TrainingRun:
+    """Train `model` on `images`, without the forget set if one is given: the original, or a retrained model.
+
+    A run that was interrupted goes on from the last checkpoint in `output_dir`, with the same result.
+
+    Args:
+        model: an untrained model, from `create_model`; it is trained in place.
+        images: the training examples.
+        config: how to train.
+        seed: of order, augmentation and dropout.
+        output_dir: for checkpoints; None makes none.
+        forget: leave these out.
+        progress: show a progress bar.
+        callbacks: more callbacks for the Trainer.
+    """
+    rows = None if forget is None else np.flatnonzero(~forget.mask(images))
+    dataset = example_dataset(model, images, config, seed, rows=rows)
+    return run_trainer(model, dataset, config, seed, output_dir, [EpochDraws(), *callbacks], progress)

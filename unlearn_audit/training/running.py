@@ -1,0 +1,127 @@
+"""One run of a stock `Trainer`, resumable, with its cost: what `fit` and `unlearn` share."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.state import AcceleratorState
+from torch import nn
+from transformers import PrinterCallback, Trainer, TrainerCallback
+
+from unlearn_audit.data.batches import Augmentation, ExampleDataset, collate
+from unlearn_audit.data.images import Images
+from unlearn_audit.models.preprocessing import Preprocessing
+from unlearn_audit.processes import process_state
+from unlearn_audit.training.callbacks import CostMeter, StopAtAccuracy
+from unlearn_audit.training.config import TrainingConfig
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """A trained model and what it took.
+
+    Attributes:
+        model: the model, in evaluation mode.
+        seconds: wall time, over all interrupted parts, with what a method prepares.
+        cpu_seconds: CPU time of this process for the same: what is left to compare on a machine that others use too.
+        examples: how many examples went through forward and backward passes, over all epochs.
+        steps: optimizer steps.
+        log: what Trainer logged, once an epoch.
+    """
+
+    model: nn.Module
+    seconds: float
+    cpu_seconds: float
+    examples: int
+    steps: int
+    log: tuple[dict[str, float], ...] = field(default=(), repr=False)
+
+
+def example_dataset(
+    model: nn.Module, images: Images, config: TrainingConfig, seed: int, **selection: Any
+) -> ExampleDataset:
+    """Return the training examples as `model` takes them, those that `selection` names."""
+    return ExampleDataset(
+        images,
+        Preprocessing.of(model),
+        augmentation=Augmentation.usual(images) if config.augment else None,
+        seed=seed,
+        device=process_state().device,
+        **selection,
+    )
+
+
+def run_trainer(
+    model: nn.Module,
+    dataset: ExampleDataset,
+    config: TrainingConfig,
+    seed: int,
+    output_dir: str | Path | None,
+    callbacks: Sequence[TrainerCallback],
+    progress: bool,
+) -> TrainingRun:
+    """Train, going on from the last whole checkpoint in `output_dir`; None keeps none."""
+    if output_dir is None:
+        config = dataclasses.replace(config, checkpoints=0)
+        with tempfile.TemporaryDirectory() as folder:
+            return run_trainer(model, dataset, config, seed, folder, callbacks, progress)
+    meter = CostMeter()
+    callbacks = [*callbacks, meter]
+    if config.target_accuracy is not None:
+        callbacks.append(StopAtAccuracy(config.target_accuracy))
+    model.to(memory_format=torch.channels_last)
+    with own_accelerator_state():
+        trainer = Trainer(
+            model=model,
+            args=config.arguments(Path(output_dir), seed, progress=progress),
+            train_dataset=dataset,
+            data_collator=collate,
+            callbacks=callbacks,
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.train(resume_from_checkpoint=last_checkpoint(output_dir))
+    model.eval()
+    log = tuple(entry for entry in trainer.state.log_history if "loss" in entry)
+    return TrainingRun(model, meter.seconds, meter.cpu_seconds, meter.examples, trainer.state.global_step, log)
+
+
+@contextlib.contextmanager
+def own_accelerator_state() -> Iterator[None]:
+    """Let a Trainer inside the block have its own precision, and give the state back to whoever had one before.
+
+    Accelerate keeps one state a process: without this, a local teacher trained in bfloat16 would refuse the float32
+    Trainer that a user builds next.
+    """
+    before = AcceleratorState._shared_state.copy()
+    AcceleratorState._reset_state()
+    try:
+        yield
+    finally:
+        AcceleratorState._reset_state()
+        AcceleratorState._shared_state.update(before)
+
+
+def last_checkpoint(output_dir: str | Path) -> str | None:
+    """Return the newest whole checkpoint in `output_dir`, or None. Trainer writes `trainer_state.json` last."""
+    found = []
+    for folder in Path(output_dir).glob("checkpoint-*"):
+        state = folder / "trainer_state.json"
+        if state.is_file() and _is_json(state):
+            found.append((int(folder.name.split("-")[-1]), folder))
+    return str(max(found)[1]) if found else None
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_text())
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,61 @@
+"""`unlearn()`: a stock Trainer with an unlearning method as its callback."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import nn
+from transformers import TrainerCallback
+
+from unlearn_audit.data.batches import ExampleDataset
+from unlearn_audit.data.images import Images
+from unlearn_audit.training.config import TrainingConfig
+from unlearn_audit.training.running import TrainingRun, example_dataset, run_trainer
+
+if TYPE_CHECKING:
+    from unlearn_audit.data.forget import ForgetSet
+    from unlearn_audit.methods.base import UnlearningCallback
+
+
+def training_examples(
+    model: nn.Module, images: Images, forget: ForgetSet, *, augment: bool = True, seed: int = 0
+) -> ExampleDataset:
+    """Return all training examples with `is_forget`, as `model` takes them: what a method chooses from."""
+    config = TrainingConfig(augment=augment)
+    return example_dataset(model, images, config, seed, is_forget=forget.mask(images))
+
+
+def unlearn(
+    model: nn.Module,
+    images: Images,
+    forget: ForgetSet,
+    method: UnlearningCallback,
+    config: TrainingConfig | None = None,
+    *,
+    output_dir: str | Path | None = None,
+    progress: bool = True,
+    callbacks: Sequence[TrainerCallback] = (),
+) -> TrainingRun:
+    """Make `model`, the original, forget: a stock Trainer with `method` as its callback. It is changed in place.
+
+    Args:
+        model: the original model.
+        images: the training examples, forget and retain.
+        forget: which of them to forget.
+        method: the unlearning method; its seed seeds the run.
+        config: how to train; by default the paper's settings for the method.
+        output_dir: for checkpoints, from which an interrupted run goes on; None makes none.
+        progress: show a progress bar.
+        callbacks: more callbacks for the Trainer.
+    """
+    config = config or TrainingConfig(**method.training_defaults)
+    start = time.perf_counter(), time.process_time()
+    split = example_dataset(model, images, config, method.seed, is_forget=forget.mask(images))
+    dataset = method.examples(model, split)
+    wall, cpu = time.perf_counter() - start[0], time.process_time() - start[1]
+    run = run_trainer(model, dataset, config, method.seed, output_dir, [method, *callbacks], progress)
+    return dataclasses.replace(run, seconds=run.seconds + wall, cpu_seconds=run.cpu_seconds + cpu)
