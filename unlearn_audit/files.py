@@ -1,0 +1,46 @@
+"""Files that are whole or absent, their hashes, and the versions that made them: each in one place."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGES = ("unlearn-audit", "torch", "numpy", "scipy", "transformers", "timm")
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Give a draft beside `path` to write to; it takes the place of `path` once the block ends without an error.
+
+    A reader sees the whole new file or what was there before, also when the writer is killed.
+    """
+    path = Path(path)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield draft
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write UTF-8 text through `replacing`."""
+    with replacing(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+
+
+def sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hex."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
+    """Return the versions of Python and of installed packages, by name."""
+    python = ".".join(map(str, sys.version_info[:3]))
+    return {"python": python, **{name: importlib.metadata.version(name) for name in packages}}
