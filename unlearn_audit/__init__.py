@@ -18,7 +18,7 @@ _HOMES = {
     "ImageData": "data",
     "Images": "data",
     "ModelFiles": "saved.folder",
-    "NeighbourhoodConfig": "strata",
+    "NeighbourhoodConfig": "neighbourhood",
     "Policy": "auditing.verdict",
     "Predictions": "predictions",
     "TrainingConfig": "training",

@@ -15,8 +15,8 @@ from unlearn_audit.auditing.report import AuditReport, json_schema
 from unlearn_audit.auditing.verdict import Policy
 from unlearn_audit.errors import AuditError, ConfigurationError
 from unlearn_audit.measures import registry
+from unlearn_audit.neighbourhood import NeighbourhoodConfig
 from unlearn_audit.saved.folder import run_audit
-from unlearn_audit.strata import NeighbourhoodConfig
 
 
 def test_damage_near_the_forget_set_fails_and_an_honest_model_does_not(tmp_path) -> None:
@@ -32,7 +32,7 @@ def test_damage_near_the_forget_set_fails_and_an_honest_model_does_not(tmp_path)
 def test_figures_equal_plain_masks(tmp_path) -> None:
     found = run_audit(request_in(tmp_path), base=tmp_path)
     ledger = found.ledger.to_pandas()
-    js = registry.load("js")
+    js = registry.create("js")
     labels = made_up(0).labels
     pairs = [js.of_logits(made_up(51, damage=4).logits, made_up(k).logits, labels).numpy() for k in range(4)]
     expected = np.mean(pairs, axis=0)

@@ -35,9 +35,9 @@ def shuffled(source: Predictions, seed: int) -> Predictions:
 
 def test_group_means_equal_plain_loops() -> None:
     names = [n for n in registry.names() if n != "consensus_flip"]
-    found, _ = discrepancies(MODELS, REFERENCES, GROUP, G, [registry.load(n) for n in names], chunk=50)
+    found, _ = discrepancies(MODELS, REFERENCES, GROUP, G, [registry.create(n) for n in names], chunk=50)
     for name, result in zip(names, found, strict=True):
-        measure = registry.load(name)
+        measure = registry.create(name)
 
         def pair(a: Predictions, b: Predictions, measure=measure) -> np.ndarray:
             return measure.of_logits(a.logits, b.logits, LABELS).numpy().astype(np.float64)
@@ -60,7 +60,7 @@ def test_group_means_equal_plain_loops() -> None:
 
 
 def test_consensus_flip_counts_only_where_references_agree() -> None:
-    (found,), _ = discrepancies(MODELS, REFERENCES, GROUP, G, [registry.load("consensus_flip")])
+    (found,), _ = discrepancies(MODELS, REFERENCES, GROUP, G, [registry.create("consensus_flip")])
     correct = np.stack([r.logits.argmax(1) == LABELS for r in REFERENCES])
     agree = (correct.sum(0) == 0) | (correct.sum(0) == 3)
     mine = MODELS[0].logits.argmax(1) == LABELS
@@ -74,7 +74,7 @@ def test_consensus_flip_counts_only_where_references_agree() -> None:
 
 
 def test_chunks_files_and_order_change_nothing(tmp_path) -> None:
-    measures = [registry.load(n) for n in registry.names()]
+    measures = [registry.create(n) for n in registry.names()]
     whole, scores = discrepancies(MODELS, REFERENCES, GROUP, G, measures, chunk=64)
     for index, source in enumerate([*MODELS, *REFERENCES]):
         source.save(tmp_path / f"{index}.parquet")
@@ -111,7 +111,7 @@ def test_scores_equal_slow_formulas() -> None:
 
 
 def test_one_reference_has_no_floor() -> None:
-    (found,), _ = discrepancies(MODELS, REFERENCES[:1], GROUP, G, [registry.load("js")])
+    (found,), _ = discrepancies(MODELS, REFERENCES[:1], GROUP, G, [registry.create("js")])
     assert np.isnan(found.floor).all()
     assert np.isfinite(found.models).all()
 

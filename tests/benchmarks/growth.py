@@ -44,7 +44,7 @@ def cost(examples: int, classes: int, references: int) -> float:
     """Return the least CPU seconds of the repeats."""
     models = [_made_up(seed, examples, classes) for seed in range(references + 1)]
     group = np.random.default_rng(0).integers(0, GROUPS, examples)
-    measures = [registry.load(name) for name in registry.names()]
+    measures = [registry.create(name) for name in registry.names()]
     seconds = []
     for _ in range(REPEATS):
         start = time.process_time()

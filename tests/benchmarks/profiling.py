@@ -36,7 +36,7 @@ def main() -> None:
     print_profile(lambda: step(network, batch))
     models = [_made_up(seed, EXAMPLES, CLASSES) for seed in range(MODELS)]
     group = np.random.default_rng(0).integers(0, GROUPS, EXAMPLES)
-    measures = [registry.load(name) for name in registry.names()]
+    measures = [registry.create(name) for name in registry.names()]
 
     def audit() -> object:
         return discrepancies(models[:-REFERENCES], models[-REFERENCES:], group, GROUPS, measures)

@@ -32,7 +32,7 @@ def _run(folder: Path) -> list[Ratio]:
     files = [PredictionsFile(folder / f"{name}.parquet") for name in names]
     loaded = [Predictions.load(file.path) for file in files]
     group = np.random.default_rng(0).integers(0, GROUPS, EXAMPLES)
-    measures = [registry.load(name) for name in registry.names()]
+    measures = [registry.create(name) for name in registry.names()]
     few = [found_of(found, slice(PLAIN_EXAMPLES)) for found in loaded]
     size = f"{EXAMPLES:,} x {CLASSES}, K = {REFERENCES}"
     reading = {"reading the files once": (lambda: [Predictions.load(file.path) for file in files], 1 / 3)}

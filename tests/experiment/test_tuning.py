@@ -14,7 +14,7 @@ from unlearn_audit.errors import AuditError, ConfigurationError
 from unlearn_audit.experiment.tuning import GROUPS, Goal, SearchConfig, tune
 from unlearn_audit.methods import registry
 from unlearn_audit.models import predict, weights_hash
-from unlearn_audit.strata import NeighbourhoodConfig
+from unlearn_audit.neighbourhood import NeighbourhoodConfig
 from unlearn_audit.training import TrainingConfig
 
 IMAGES = tiny_images()

@@ -50,14 +50,14 @@ def draw(classes: int, scale: float, n: int = 60) -> tuple[np.ndarray, np.ndarra
 def test_equals_the_slow_computation(name: str, classes: int) -> None:
     candidate, reference, labels = draw(classes, 1.0)
     expected = slow(name, softmax(candidate, axis=1), softmax(reference, axis=1), labels)
-    found = registry.load(name).of_logits(candidate.astype(np.float32), reference.astype(np.float32), labels)
+    found = registry.create(name).of_logits(candidate.astype(np.float32), reference.astype(np.float32), labels)
     np.testing.assert_allclose(found.numpy(), expected, rtol=2e-4, atol=2e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", MEASURES)
 def test_is_finite_in_range_and_exactly_zero_on_equal_predictions(name: str, kind: str) -> None:
-    measure = registry.load(name)
+    measure = registry.create(name)
     candidate, reference, labels = draw(100, KINDS[kind], n=500)
     same = measure.of_logits(candidate.astype(np.float32), candidate.astype(np.float32), labels)
     assert torch.equal(same, torch.zeros_like(same))
@@ -70,13 +70,13 @@ def test_is_finite_in_range_and_exactly_zero_on_equal_predictions(name: str, kin
 
 @pytest.mark.parametrize("name", MEASURES)
 def test_symmetry_is_as_declared(name: str) -> None:
-    measure = registry.load(name)
+    measure = registry.create(name)
     candidate, reference, labels = draw(10, 2.0)
     forth, back = (
         measure.of_logits(candidate, reference, labels),
         measure.of_logits(reference, candidate, labels),
     )
-    if measure.signed and not measure.where_references_agree:
+    if measure.zero_floor and not measure.where_references_agree:
         torch.testing.assert_close(forth, -back)
     elif measure.symmetric:
         torch.testing.assert_close(forth, back)
@@ -85,8 +85,8 @@ def test_symmetry_is_as_declared(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MEASURES)
-def test_file_name_is_the_name(name: str) -> None:
-    measure = registry.load(name)
+def test_the_name_is_that_of_the_file(name: str) -> None:
+    measure = registry.create(name)
     assert measure.name == name
     assert measure.title and measure.unit
 
@@ -100,4 +100,4 @@ def test_opposite_one_hots_are_as_far_apart_as_can_be() -> None:
         "confidence_gap": -1,
         "consensus_flip": 1,
     }.items():
-        assert registry.load(name).of_logits(candidate, reference, [0]).item() == pytest.approx(expected), name
+        assert registry.create(name).of_logits(candidate, reference, [0]).item() == pytest.approx(expected), name

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.proximities import _search as search
-from unlearn_audit.proximities import registry
-from unlearn_audit.proximities._search import nearest
+from unlearn_audit.proximities import nearest, registry
 
 RNG = np.random.default_rng(0)
 FORGET = RNG.normal(size=(7, 5)).astype(np.float32)
@@ -23,7 +23,7 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
 
 def test_centroid_is_the_cosine_to_the_mean_forget_embedding() -> None:
     expected = [cosine(row, FORGET.mean(axis=0)) for row in EVERYTHING]
-    found = registry.load("centroid")(EVERYTHING, FORGET, own=OWN)
+    found = registry.create("centroid")(EVERYTHING, FORGET, own=OWN)
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
@@ -34,7 +34,7 @@ def test_knn_is_the_mean_cosine_to_the_nearest_others(k: int, monkeypatch) -> No
     for row, own in zip(EVERYTHING, OWN, strict=True):
         cosines = sorted((cosine(row, f) for i, f in enumerate(FORGET) if i != own), reverse=True)
         expected.append(np.mean(cosines[: min(k, 6)]))
-    found = registry.load("knn")(EVERYTHING, FORGET, own=OWN, k=k)
+    found = registry.create("knn", k=k)(EVERYTHING, FORGET, own=OWN)
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
@@ -47,11 +47,17 @@ def test_nearest_names_the_forget_example() -> None:
 
 
 def test_a_single_forget_example_is_near_itself() -> None:
-    assert registry.load("knn")(FORGET[:1], FORGET[:1], own=np.array([0])).tolist() == [1.0]
+    assert registry.create("knn")(FORGET[:1], FORGET[:1], own=np.array([0])).tolist() == [1.0]
 
 
 @pytest.mark.parametrize("name", registry.names())
 def test_every_proximity_does_not_depend_on_length_and_is_finite_at_zero(name: str) -> None:
-    proximity = registry.load(name)
+    proximity = registry.create(name)
     np.testing.assert_allclose(proximity(OTHERS, FORGET), proximity(OTHERS * 7, FORGET * 3), atol=1e-6)
     assert np.isfinite(proximity(np.zeros((2, 5)), FORGET)).all()
+
+
+@pytest.mark.parametrize("k", [0, -1, 2.5, True, "'ten'"])
+def test_a_number_of_neighbours_is_a_whole_number_of_at_least_one(k: object) -> None:
+    with pytest.raises(ConfigurationError, match="k: expected a whole number of at least 1"):
+        registry.create(f"knn(k={k})")

@@ -27,7 +27,7 @@ from unlearn_audit.auditing.report import (
 )
 from unlearn_audit.auditing.statistics import Comparison, compare, pose, sampling_variance, spearman
 from unlearn_audit.auditing.verdict import Policy, decide
-from unlearn_audit.errors import AuditError, ConfigurationError, did_you_mean
+from unlearn_audit.errors import AuditError
 from unlearn_audit.measures import registry as measure_registry
 from unlearn_audit.populations import POPULATIONS
 from unlearn_audit.predictions import PredictionSource
@@ -35,7 +35,8 @@ from unlearn_audit.predictions import PredictionSource
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from unlearn_audit.strata import Neighbourhood
+    from unlearn_audit.measures import Measure
+    from unlearn_audit.neighbourhood import Neighbourhood
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,21 +72,18 @@ def audit(
         PredictionsError: where predictions do not fit together.
         AuditError: where the forget set does not fit them.
     """
-    policy = policy or Policy()
-    chosen = _measures(measures, policy)
+    chosen = _measures(measures, policy or Policy())
+    policy = dataclasses.replace(policy or Policy(), measure=chosen[0].name)
     work = _Work.of(subject, neighbourhood, chosen, progress)
     results = tuple(work.results(policy))
     report = _assemble(work, results, policy, title, provenance or Provenance("", {}))
     return Audit(report, _ledger(work, policy))
 
 
-def _measures(names: Sequence[str] | None, policy: Policy) -> list[Any]:
-    known = measure_registry.names()
-    names = list(dict.fromkeys([policy.measure, *(names or known)]))
-    for name in names:
-        if name not in known:
-            raise ConfigurationError(f"There is no measure {name!r}.{did_you_mean(name, known)}")
-    return [measure_registry.load(name) for name in names]
+def _measures(names: Sequence[str] | None, policy: Policy) -> list[Measure]:
+    """Return the measures by name, each once, the policy's first; all where there are no names."""
+    spelled = [policy.measure, *(names or measure_registry.names())]
+    return list(dict.fromkeys(measure_registry.create(name) for name in spelled))
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +104,7 @@ class _Work:
         cls,
         subject: AuditSubject,
         neighbourhood: Neighbourhood,
-        measures: list[Any],
+        measures: list[Measure],
         progress: Callable[[str, int, int], None] | None,
     ) -> _Work:
         population = populations(subject)
@@ -170,7 +168,7 @@ class _Work:
         counts: np.ndarray,
     ) -> Comparison:
         here = self.population == index
-        signed = found.measure.signed
+        signed = found.measure.zero_floor
         sampling = None
         if POPULATIONS[index] == "test" and len(references) > 1:
             sampling = sampling_variance(
@@ -270,8 +268,8 @@ def _strata(work: _Work) -> tuple[StratumRecord, ...]:
     )
 
 
-def _measure_record(measure: Any) -> MeasureRecord:
-    return MeasureRecord(measure.name, measure.title, measure.low, measure.high, measure.unit, measure.signed)
+def _measure_record(measure: Measure) -> MeasureRecord:
+    return MeasureRecord(measure.name, measure.title, measure.low, measure.high, measure.unit, measure.zero_floor)
 
 
 def _model_records(subject: AuditSubject) -> tuple[ModelRecord, ...]:

@@ -213,7 +213,7 @@ class _Sums:
         for i in range(k):
             for j in range(i + 1, k):
                 between[i, j] = self.measure(references[i], references[j])
-                if self.measure.signed and not self.measure.where_references_agree:
+                if self.measure.zero_floor and not self.measure.where_references_agree:
                     between[j, i] = -between[i, j]
                 elif self.measure.symmetric:
                     between[j, i] = between[i, j]

@@ -51,7 +51,7 @@ def measure(pool: Pool, name: str = "js") -> Means:
     results = []
     for original in pool.predictions["original"]:
         group = _groups(pool, original)
-        results.append(discrepancies(others, retrained, group, STRATA + 1, [registry.load(name)])[0][0])
+        results.append(discrepancies(others, retrained, group, STRATA + 1, [registry.create(name)])[0][0])
     places = {"retain": slice(0, STRATA), "forget": slice(STRATA, None)}
     starts = np.cumsum([0, *(len(found) for found in kinds.values())])
     return Means(
@@ -66,21 +66,18 @@ def measure(pool: Pool, name: str = "js") -> Means:
 
 def _groups(pool: Pool, original: object) -> np.ndarray:
     """Return retain strata 0 to 9, 10 for the forget set, and -1 for test examples, (n,)."""
-    from unlearn_audit.proximities import registry
-    from unlearn_audit.strata import NeighbourhoodConfig, cut
+    from unlearn_audit.neighbourhood import NeighbourhoodConfig, find_neighbourhood
 
     is_forget = np.concatenate([pool.forget.mask(pool.data.train), np.zeros(len(pool.data.test), bool)])
     is_test = original.splits == "test"
-    embeddings = original.embeddings
-    proximity = registry.load("centroid")(embeddings, embeddings[is_forget])
-    stratum, _ = cut(
+    found = find_neighbourhood(
         NeighbourhoodConfig(number=STRATA),
-        proximity,
-        is_retain=~is_forget & ~is_test,
+        original.embeddings,
         is_forget=is_forget,
+        is_retain=~is_forget & ~is_test,
         labels=original.labels,
     )
-    return np.where(is_test, -1, np.where(is_forget, STRATA, stratum))
+    return np.where(is_test, -1, np.where(is_forget, STRATA, found.stratum))
 
 
 @dataclass(frozen=True, eq=False)

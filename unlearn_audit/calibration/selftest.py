@@ -80,7 +80,7 @@ def selftest(*, folder: str | Path | None = None, progress: Callable[[str, int, 
 
 def _audit(pool: Pool, candidates: dict[str, object], policy: Policy) -> AuditReport:
     from unlearn_audit.auditing.neighbours import neighbourhood_of
-    from unlearn_audit.strata import NeighbourhoodConfig
+    from unlearn_audit.neighbourhood import NeighbourhoodConfig
 
     references = pool.predictions["retrained"][:NUM_REFERENCES]
     subject = AuditSubject(

@@ -23,9 +23,9 @@ from unlearn_audit.errors import AuditError, ConfigurationError
 from unlearn_audit.populations import POPULATIONS
 
 if TYPE_CHECKING:
+    from unlearn_audit.neighbourhood import Neighbourhood
     from unlearn_audit.predictions import PredictionSource
     from unlearn_audit.saved.folder import AuditRequest
-    from unlearn_audit.strata import Neighbourhood
 
 LARGEST = 8  # references in a table at most
 POSSIBLE = ("retain", "forget")  # on test examples the sampling error would have to be measured for every split
@@ -170,7 +170,7 @@ class _Pool:
         from unlearn_audit.measures import registry
         from unlearn_audit.saved.folder import read_neighbourhood, read_subject
 
-        measure = registry.load(request.policy.measure)
+        measure = registry.create(request.policy.measure)
         if measure.where_references_agree:
             raise ConfigurationError(
                 f"policy.measure: calibration cannot use {measure.name!r}, which counts different examples for "
@@ -190,7 +190,7 @@ class _Pool:
             subject=subject,
             neighbourhood=neighbourhood,
             counts=found.counts.reshape(shape),
-            signed=measure.signed,
+            signed=measure.zero_floor,
             between=found.references.reshape(len(retrained), -1, *shape),
             others={
                 kind: found.models[first:last].reshape(-1, len(retrained), *shape)

@@ -17,7 +17,7 @@ from unlearn_audit.experiment.measured import Measured
 from unlearn_audit.experiment.tuning import SearchConfig
 from unlearn_audit.experiment.yaml_source import Value, override, read_yaml
 from unlearn_audit.methods import registry as methods
-from unlearn_audit.strata import NeighbourhoodConfig
+from unlearn_audit.neighbourhood import NeighbourhoodConfig
 from unlearn_audit.training import TrainingConfig
 
 if TYPE_CHECKING:

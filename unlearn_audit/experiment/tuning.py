@@ -15,14 +15,12 @@ import torch
 from torch import nn
 from transformers import EvalPrediction, PrinterCallback, Trainer
 
-from unlearn_audit.auditing.models import AuditedModel, AuditSubject
-from unlearn_audit.auditing.neighbours import neighbourhood_of
 from unlearn_audit.data.batches import ExampleDataset, collate
 from unlearn_audit.data.images import Images
 from unlearn_audit.errors import AuditError, ConfigurationError
 from unlearn_audit.measures import registry as measures
-from unlearn_audit.predictions import Predictions
-from unlearn_audit.strata import NeighbourhoodConfig
+from unlearn_audit.neighbourhood import NeighbourhoodConfig, find_neighbourhood
+from unlearn_audit.predictions import Predictions, matching_rows
 from unlearn_audit.training import TrainingConfig, training_examples
 from unlearn_audit.training.running import own_accelerator_state
 
@@ -140,11 +138,7 @@ class Goal:
         Raises:
             AuditError: where a group holds no example.
         """
-        model = AuditedModel((held_out,))
-        subject = AuditSubject(
-            {"unlearned": model}, {"held-out": model}, list(forget.ids), original=AuditedModel((original,))
-        )
-        stratum = neighbourhood_of(neighbourhood, subject).stratum
+        stratum = _stratum(held_out, original, forget, neighbourhood)
         row_of = {example: row for row, example in enumerate(images.ids.tolist())}
         rows = np.array([row_of.get(example, -1) for example in held_out.example_ids.tolist()])
         forgotten, near = np.isin(held_out.example_ids, list(forget.ids)), stratum < strata
@@ -165,13 +159,29 @@ class Goal:
         """
         finite = np.isfinite(logits).all(axis=1)
         safe = np.where(finite[:, None], logits, 0.0)
-        values = measures.load("js").of_logits(safe, self.logits, self.labels).numpy()
+        values = measures.create("js").of_logits(safe, self.logits, self.labels).numpy()
         values = np.where(finite, values, 1.0)
         return {name: float(values[self.group == index].mean()) for index, name in enumerate(GROUPS)}
 
     def objective(self, discrepancy: Mapping[str, float]) -> float:
         """Return the mean over the groups of the discrepancy as a share of the original's."""
         return float(np.mean([discrepancy[name] / max(self.unchanged[name], _TINY) for name in GROUPS]))
+
+
+def _stratum(
+    held_out: Predictions, original: Predictions, forget: ForgetSet, config: NeighbourhoodConfig
+) -> np.ndarray:
+    """Return the stratum (n,) of each of the held-out model's examples, from the original's embeddings."""
+    rows, is_forget = matching_rows(held_out, original), np.isin(held_out.example_ids, list(forget.ids))
+    embeddings = original.embeddings
+    found = find_neighbourhood(
+        config,
+        embeddings if embeddings is None or rows is None else embeddings[rows],
+        is_forget=is_forget,
+        is_retain=~is_forget & (held_out.splits != "test"),
+        labels=held_out.labels,
+    )
+    return found.stratum
 
 
 def _some(rows: np.ndarray, most: int, rng: np.random.Generator, name: str) -> np.ndarray:

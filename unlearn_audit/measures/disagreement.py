@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from torch import Tensor
 
 from unlearn_audit.measures._measure import Measure
 from unlearn_audit.measures._outputs import Outputs
 
-__all__ = ["MEASURE"]
+__all__ = ["Disagreement"]
 
 
-def _disagreement(candidate: Outputs, reference: Outputs) -> Tensor:
-    """1 where the two models predict different classes, else 0."""
-    return (candidate.top1 != reference.top1).float()
+@dataclass(frozen=True)
+class Disagreement(Measure):
+    """Disagreement of the predicted classes."""
 
+    title = "top-1 disagreement"
+    unit = "share"
+    low = 0
+    high = 1
 
-MEASURE = Measure("disagreement", "top-1 disagreement", "share", 0, 1, _disagreement)
+    def __call__(self, candidate: Outputs, reference: Outputs) -> Tensor:
+        """1 where the two models predict different classes, else 0."""
+        return (candidate.top1 != reference.top1).float()

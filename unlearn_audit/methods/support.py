@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from unlearn_audit.data.batches import ExampleDataset
 from unlearn_audit.data.randomness import draw_rows
 from unlearn_audit.models.prediction import predict
-from unlearn_audit.proximities import registry as neighbourhoods
+from unlearn_audit.proximities import registry as proximities
 
 CHOICES = ("nearest", "random", "farthest")
 
@@ -20,7 +20,7 @@ def embed(model: nn.Module, split: ExampleDataset) -> Tensor:
 
 def centroid_proximity(embeddings: Tensor, split: ExampleDataset) -> Tensor:
     """Return the cosine (m,) of each retain row's embedding to the forget centre (arXiv 2605.31317)."""
-    proximity = neighbourhoods.load("centroid")
+    proximity = proximities.create("centroid")
     return torch.as_tensor(proximity(embeddings[split.retain_rows], embeddings[split.forget_rows]))
 
 

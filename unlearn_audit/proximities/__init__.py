@@ -1,8 +1,9 @@
-"""Proximities to the forget set, one file each, and the strata cut from them.
+"""Proximities to the forget set, larger is nearer: one file a proximity."""
 
-A proximity is a function `(embeddings (n, d), forget_embeddings (f, d), *, own, k) -> (n,)`; larger is nearer.
-"""
-
+from unlearn_audit._lazy import lazy
 from unlearn_audit.registry import Registry
 
+__all__ = ["Proximity", "nearest", "registry"]
+
 registry = Registry("unlearn_audit.proximities", "proximity")
+__getattr__, __dir__ = lazy(__name__, {"Proximity": "_proximity", "nearest": "_search"})

@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from unlearn_audit.proximities._proximity import Proximity
 from unlearn_audit.proximities._search import nearest
+from unlearn_audit.registry import check_count
 
-__all__ = ["knn"]
+__all__ = ["Knn"]
 
 
-def knn(
-    embeddings: np.ndarray, forget_embeddings: np.ndarray, *, own: np.ndarray | None = None, k: int = 10
-) -> np.ndarray:
-    """Return the mean cosine (n,), in [-1, 1], to the k nearest forget examples; the search is exact.
+@dataclass(frozen=True)
+class Knn(Proximity):
+    """Mean cosine, in [-1, 1], of each embedding to the k nearest forget examples; the search is exact.
 
-    Args:
-        embeddings: (n, d).
-        forget_embeddings: (f, d).
-        own: (n,) for a row that is a forget example its index among them, else -1: it is not its own neighbour.
-        k: how many; at most f (f - 1 where `own` is given).
+    Attributes:
+        k: how many; all of them where there are fewer. A forget example is not its own neighbour.
     """
-    others = len(forget_embeddings) - (own is not None)
-    if others < 1:
-        return np.ones(len(embeddings), dtype=np.float32)  # the one forget example has no other to be near to
-    cosines, _ = nearest(embeddings, forget_embeddings, k=min(k, others), own=own)
-    return cosines.mean(axis=1)
+
+    k: int = 10
+
+    def __post_init__(self) -> None:
+        check_count("k", self.k)
+
+    def __call__(
+        self, embeddings: np.ndarray, forget_embeddings: np.ndarray, own: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return the mean cosine (n,) of each embedding (n, d) to the nearest of the forget embeddings (f, d)."""
+        others = len(forget_embeddings) - (own is not None)
+        if others < 1:
+            return np.ones(len(embeddings), dtype=np.float32)  # the one forget example has no other to be near to
+        cosines, _ = nearest(embeddings, forget_embeddings, k=min(self.k, others), own=own)
+        return cosines.mean(axis=1)
+
+    def describe(self) -> str:
+        """Return in words how near is measured."""
+        return f"knn proximity of {self.k} neighbours"

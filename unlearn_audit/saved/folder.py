@@ -25,8 +25,8 @@ from unlearn_audit.auditing.report import Provenance
 from unlearn_audit.auditing.verdict import Policy
 from unlearn_audit.errors import AuditError
 from unlearn_audit.id_files import read_ids
+from unlearn_audit.neighbourhood import Neighbourhood, NeighbourhoodConfig
 from unlearn_audit.predictions import PredictionsFile
-from unlearn_audit.strata import Neighbourhood, NeighbourhoodConfig
 
 MANIFEST = "manifest.json"
 _VERSIONED = ("unlearn-audit", "torch", "numpy", "scipy", "transformers", "timm")

@@ -56,7 +56,7 @@ def recomputed_test_figures(
             sources += [PredictionsFile(folder / path) for path in files.predictions]
     references = [PredictionsFile(folder / files.predictions[0]) for files in request.references.values()]
     test = _test_set(folder, references[0], len(report.strata))
-    measures = [registry.load(measure.name) for measure in report.measures]
+    measures = [registry.create(measure.name) for measure in report.measures]
     found, scores = discrepancies(sources, references, test.stratum, test.num_strata, measures)
     place = {(r.model, r.population, r.measure): index for index, r in enumerate(report.results)}
     for discrepancy in found:
@@ -131,7 +131,7 @@ def _compared(
     test: _TestSet,
     policy: Policy,
 ) -> Comparison:
-    signed = found.measure.signed
+    signed = found.measure.zero_floor
     sampling = None
     if len(references) > 1:
         sampling = sampling_variance(pointwise, found.floor, test.stratum, test.num_strata, signed=signed)

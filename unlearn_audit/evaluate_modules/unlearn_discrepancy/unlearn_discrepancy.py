@@ -69,7 +69,7 @@ class UnlearnDiscrepancy(evaluate.Comparison):
         )
 
     def _compute(self, predictions1, predictions2, labels, measure="js", strata=None):
-        pointwise = registry.load(measure).of_logits(
+        pointwise = registry.create(measure).of_logits(
             np.asarray(predictions1, np.float32), np.asarray(predictions2, np.float32), np.asarray(labels)
         )
         pointwise = pointwise.numpy().astype(np.float64)  # (n,)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from unlearn_audit.errors import AuditError, ConfigurationError
-from unlearn_audit.strata import STRATA, NeighbourhoodConfig, cut
+from unlearn_audit.neighbourhood import NeighbourhoodConfig, find_neighbourhood
+from unlearn_audit.strata import registry
 
 N = 1000
 RNG = np.random.default_rng(1)
@@ -20,15 +21,11 @@ LABELS = RNG.integers(0, 10, N)
 
 
 def strata_of(proximity: np.ndarray = PROXIMITY, **settings):
-    column = settings.pop("values", None)
-    return cut(
-        NeighbourhoodConfig(**settings),
-        proximity,
-        is_retain=IS_RETAIN,
-        is_forget=IS_FORGET,
-        labels=LABELS,
-        column=column,
-    )
+    given = {"is_retain": IS_RETAIN, "is_forget": IS_FORGET, "labels": LABELS}
+    given |= {name: settings.pop(name) for name in ("is_retain", "labels") if name in settings}
+    given |= {"column": settings.pop("values")} if "values" in settings else {}
+    found = find_neighbourhood(NeighbourhoodConfig(**settings), proximity=proximity, **given)
+    return found.stratum, found.strata
 
 
 def test_quantiles_hold_equal_counts_of_retain_examples_nearest_first() -> None:
@@ -68,9 +65,7 @@ def test_top_holds_the_named_shares_of_the_retain_set() -> None:
 def test_same_class_tells_classes_that_lost_examples() -> None:
     lost = {3, 4}
     labels = np.where(IS_FORGET, RNG.choice([3, 4], N), LABELS)
-    stratum, _ = cut(
-        NeighbourhoodConfig(strata="same_class"), PROXIMITY, is_retain=IS_RETAIN, is_forget=IS_FORGET, labels=labels
-    )
+    stratum, _ = strata_of(strata="same_class", labels=labels)
     assert ((stratum == 0) == np.isin(labels, list(lost))).all()
 
 
@@ -115,11 +110,34 @@ def test_bad_input_is_refused() -> None:
     with pytest.raises(AuditError, match="finite"):
         strata_of(np.full(N, np.nan))
     with pytest.raises(AuditError, match="retain"):
-        cut(NeighbourhoodConfig(), PROXIMITY, is_retain=np.zeros(N, bool), is_forget=IS_FORGET, labels=LABELS)
+        strata_of(is_retain=np.zeros(N, bool))
     with pytest.raises(ConfigurationError, match="quantile"):
         NeighbourhoodConfig(strata="quantile")
     with pytest.raises(ConfigurationError, match="number"):
         NeighbourhoodConfig(number=0)
     with pytest.raises(ConfigurationError, match="column"):
         NeighbourhoodConfig(strata="column")
-    assert set(STRATA) >= {"quantiles", "equal_width", "top", "same_class", "column"}
+    with pytest.raises(ConfigurationError, match="column"):
+        NeighbourhoodConfig(strata="top", column="coarse_label")
+    with pytest.raises(AuditError, match=r"'coarse_label'.*got none"):
+        strata_of(strata="column", column="coarse_label")
+    assert set(registry.names()) >= {"quantiles", "equal_width", "top", "same_class", "column"}
+
+
+def test_a_name_states_options_and_the_configuration_s_come_after_it() -> None:
+    def count(**settings) -> int:
+        return len(strata_of(**settings)[1])
+
+    assert count(strata="quantiles(number=4)") == 4
+    assert count(strata="quantiles(number=4)", number=6) == 4
+    assert count(strata="quantiles", number=6) == 6
+    _, strata = strata_of(strata="top(shares=(0.2, 0.5))", number=6)
+    assert [s.label for s in strata] == ["nearest 20 %", "20 to 50 %", "farthest 50 %"]
+    values = np.where(LABELS < 3, "fish", "tree")
+    assert strata_of(strata="column(column='kind')", values=values)[1][0].label == "kind = fish"
+
+
+@pytest.mark.parametrize("shares", ["()", "(0.5, 0.5)", "(0, 0.5)", "(0.5, 1.0)"])
+def test_shares_that_do_not_rise_from_0_to_1_are_refused(shares: str) -> None:
+    with pytest.raises(ConfigurationError, match="rising"):
+        NeighbourhoodConfig(strata=f"top(shares={shares})")

@@ -1,0 +1,154 @@
+"""Proximity and stratum of examples, from plain arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unlearn_audit.errors import AuditError, ConfigurationError
+from unlearn_audit.proximities import registry as proximities
+from unlearn_audit.registry import check_count
+from unlearn_audit.strata import registry as strata_kinds
+
+if TYPE_CHECKING:
+    from unlearn_audit.proximities import Proximity
+    from unlearn_audit.strata import Examples, Strata, Stratum
+
+
+@dataclass(frozen=True)
+class NeighbourhoodConfig:
+    """How neighbourhoods are made.
+
+    A proximity or a kind of strata is named as `unlearn-audit neighbourhoods` lists it, and the name can state its
+    options: `top(shares=(0.01, 0.1))`.
+
+    Attributes:
+        proximity: a name.
+        k: for a proximity that has this option, as `knn` has, and whose name does not state it.
+        embedding: what the embeddings are of, in words: "original" for the original model's penultimate layer.
+        strata: the name of a kind.
+        number: for a kind of strata that has this option, as `quantiles` has, and whose name does not state it.
+        column: whose values make the strata, for the kind `column`.
+    """
+
+    proximity: str = "centroid"
+    k: int = 10
+    embedding: str = "original"
+    strata: str = "quantiles"
+    number: int = 10
+    column: str | None = None
+
+    def __post_init__(self) -> None:
+        for key in ("k", "number"):
+            check_count(f"neighbourhood.{key}", getattr(self, key))
+        needed = self.make_strata().column_needed()
+        if self.column is not None and needed != self.column:
+            raise ConfigurationError("neighbourhood.column: give it with strata: column, and only then.")
+
+    def make_proximity(self) -> Proximity:
+        """Return the proximity with its options; an unknown name or option raises `ConfigurationError`."""
+        return proximities.create(self.proximity, k=self.k)
+
+    def make_strata(self) -> Strata:
+        """Return the kind of strata with its options; an unknown name or option raises `ConfigurationError`."""
+        offered = {} if self.column is None else {"column": self.column}
+        return strata_kinds.create(self.strata, number=self.number, **offered)
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbourhood:
+    """Proximity and stratum of n examples.
+
+    Attributes:
+        config: how it was made.
+        proximity: (n,) larger is nearer.
+        stratum: (n,) int, index into `strata`; -1 for none.
+        strata: the strata, nearest first.
+        description: in words.
+        nearest_forget_ids: (n,) id of the forget example of highest cosine, or None where that is not known.
+    """
+
+    config: NeighbourhoodConfig
+    proximity: np.ndarray
+    stratum: np.ndarray
+    strata: tuple[Stratum, ...]
+    description: str
+    nearest_forget_ids: np.ndarray | None = None
+
+
+def find_neighbourhood(
+    config: NeighbourhoodConfig | None = None,
+    embeddings: np.ndarray | None = None,
+    *,
+    is_forget: np.ndarray,
+    is_retain: np.ndarray,
+    labels: np.ndarray,
+    proximity: np.ndarray | None = None,
+    column: np.ndarray | None = None,
+    ids: np.ndarray | None = None,
+) -> Neighbourhood:
+    """Find proximity and stratum of n examples.
+
+    Args:
+        config: how; ten quantiles of the proximity to the forget centre by default.
+        embeddings: (n, d), which the proximity is computed from.
+        is_forget: (n,) bool.
+        is_retain: (n,) bool; the retain set gives the edges of strata. Examples of neither set are test examples.
+        labels: (n,) int classes.
+        proximity: (n,), larger is nearer: given instead of embeddings, and used as it is.
+        column: (n,) values, for strata made from a column.
+        ids: (n,) example ids, to name the nearest forget example of each example, which takes embeddings.
+
+    Raises:
+        AuditError: without embeddings or proximities, without a forget or a retain example, or where a proximity is
+            not finite, or all are the same.
+        ConfigurationError: for an unknown proximity or option.
+    """
+    from unlearn_audit.strata import Examples
+
+    config = config or NeighbourhoodConfig()
+    found = proximity if proximity is not None else _proximity(config, embeddings, is_forget)
+    kind = config.make_strata()
+    stratum, strata = kind(_checked(Examples(found, is_retain, is_forget, labels, column)))
+    nearest = None
+    if proximity is None and embeddings is not None and ids is not None:
+        nearest = _nearest_ids(embeddings, is_forget, ids)
+    how = _how(config) if proximity is None else "proximities given"
+    return Neighbourhood(config, found, stratum, strata, f"{how}; strata: {kind.describe(len(strata))}", nearest)
+
+
+def _proximity(config: NeighbourhoodConfig, embeddings: np.ndarray | None, is_forget: np.ndarray) -> np.ndarray:
+    if embeddings is None:
+        raise AuditError("Expected embeddings (n, d) or proximities (n,) to tell who is near the forget set, got none.")
+    if not is_forget.any():
+        raise AuditError("Expected a forget set with at least one example to be near to, got none.")
+    return config.make_proximity()(embeddings, embeddings[is_forget], own=_own(is_forget))
+
+
+def _own(is_forget: np.ndarray) -> np.ndarray:
+    """Return for each forget example its index among them, else -1 (n,)."""
+    return np.where(is_forget, np.cumsum(is_forget) - 1, -1)
+
+
+def _checked(examples: Examples) -> Examples:
+    if not examples.is_retain.any():
+        raise AuditError("Expected retain examples to take the strata's edges from, found none.")
+    if not np.isfinite(examples.proximity).all():
+        raise AuditError("Expected finite proximities, got NaN or infinity.")
+    return examples
+
+
+def _nearest_ids(embeddings: np.ndarray, is_forget: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    from unlearn_audit.proximities import nearest
+
+    forget_ids = ids[is_forget]
+    if len(forget_ids) < 2:
+        return np.where(is_forget, "", forget_ids[0])
+    _, index = nearest(embeddings, embeddings[is_forget], k=1, own=_own(is_forget))
+    return forget_ids[index[:, 0]]
+
+
+def _how(config: NeighbourhoodConfig) -> str:
+    return f"{config.make_proximity().describe()} in the embedding of the {config.embedding} model"
