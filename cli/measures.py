@@ -13,4 +13,4 @@ def run(name: Annotated[str | None, typer.Argument(help="Show one of them in ful
 
     from .plugins import show
 
-    show(registry, name)
+    show(name, registry)

@@ -1,4 +1,4 @@
-"""`unlearn-audit neighbourhoods`: the proximities and strata there are."""
+"""`unlearn-audit neighbourhoods`: the proximities and kinds of strata there are."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import typer
 
 
 def run(name: Annotated[str | None, typer.Argument(help="Show one of them in full.")] = None) -> None:
-    """List the proximities and strata with their options."""
-    from unlearn_audit.proximities import registry
+    """List the proximities and kinds of strata with their options."""
+    from unlearn_audit.proximities import registry as proximities
+    from unlearn_audit.strata import registry as strata
 
     from .plugins import show, show_options
 
-    show(registry, name)
+    show(name, proximities, strata)
     if name is None:
-        from unlearn_audit.strata import NeighbourhoodConfig
+        from unlearn_audit.neighbourhood import NeighbourhoodConfig
 
         show_options(NeighbourhoodConfig)

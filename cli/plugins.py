@@ -1,28 +1,40 @@
-"""Shows the plug-ins of a registry with their options."""
+"""Shows plug-ins with their options."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
+from unlearn_audit.errors import ConfigurationError, did_you_mean
 from unlearn_audit.registry import Registry
 
 
-def show(registry: Registry, name: str | None) -> None:
-    """Print a table of all plug-ins; with `name`, one plug-in's whole docstring and options."""
+def show(name: str | None, *registries: Registry) -> None:
+    """Print a table of all plug-ins of each registry; with `name`, one plug-in's whole docstring and options."""
     from rich.console import Console
 
     console = Console(highlight=False, markup=False)
     if name is None:
-        console.print(_overview(registry))
+        for place, registry in enumerate(registries):
+            console.print(*([] if place == 0 else [""]), _overview(registry), sep="\n")
         return
-    plugin = registry.load(name)
+    plugin = _holder(name, registries).load(name)
     console.print(_documentation(plugin))
     options = _options(plugin)
     if options:
         console.print()
         console.print(_option_table(options))
+
+
+def _holder(name: str, registries: Sequence[Registry]) -> Registry:
+    for registry in registries:
+        if name in registry.names():
+            return registry
+    known = [known for registry in registries for known in registry.names()]
+    kinds = " or ".join(registry.kind for registry in registries)
+    raise ConfigurationError(f"There is no {kinds} {name!r}.{did_you_mean(name, known)}")
 
 
 def show_options(kind: type) -> None:
@@ -56,23 +68,21 @@ def _option_table(options: list[tuple[str, str, str]]) -> Any:
     return table
 
 
-def _documentation(plugin: Any) -> str:
-    """Return a plug-in's docstring; of a value, as measures are, that of its file and of its function."""
-    if isinstance(plugin, type) or inspect.isfunction(plugin):
-        return inspect.getdoc(plugin) or ""
-    texts = inspect.getdoc(inspect.getmodule(plugin.function)), inspect.getdoc(plugin.function)
+def _documentation(plugin: type) -> str:
+    """Return the docstring of a plug-in and, of one that is called, what a call returns."""
+    called = vars(plugin).get("__call__")
+    texts = inspect.getdoc(plugin), inspect.getdoc(called) if called else None
     return "\n\n".join(text for text in texts if text)
 
 
-def _summary(plugin: Any) -> str:
+def _summary(plugin: type) -> str:
     return _documentation(plugin).partition("\n\n")[0].replace("\n", " ")
 
 
-def _options(plugin: Any) -> list[tuple[str, str, str]]:
-    """Return name, type and default of each option of a plug-in that is a dataclass."""
+def _options(plugin: type) -> list[tuple[str, str, str]]:
+    """Return name, type and default of each option of a plug-in."""
     from unlearn_audit.experiment.building import option_fields, type_name
 
-    if not (isinstance(plugin, type) and dataclasses.is_dataclass(plugin)):
-        return []
     defaults = {field.name: field.default for field in dataclasses.fields(plugin)}
-    return [(name, type_name(kind), repr(defaults[name])) for name, kind in option_fields(plugin).items()]
+    written = {name: "required" if value is dataclasses.MISSING else repr(value) for name, value in defaults.items()}
+    return [(name, type_name(kind), written[name]) for name, kind in option_fields(plugin).items()]

@@ -7,7 +7,6 @@ into its folder and is gone with the page.
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 import shlex
@@ -24,11 +23,13 @@ from unlearn_audit.cli.main import app
 from tests.docs.blocks import Block, commands_of
 from unlearn_audit.measures import registry as measures
 from unlearn_audit.methods import registry as methods
-from unlearn_audit.proximities import registry as neighbourhoods
+from unlearn_audit.proximities import registry as proximities
+from unlearn_audit.strata import registry as strata
 
 _EXIT_CODE = re.compile(r"#.*\bexit code (\d)")
 SITE = "site-packages"
 _SHELL = set("|&;<>$`(){}")
+_QUOTED = re.compile(r"'[^']*'")  # plain text to a shell
 
 
 @dataclass
@@ -90,7 +91,8 @@ class Session:
 
 
 def _is_own(line: str) -> bool:
-    return line.startswith("unlearn-audit ") and not _SHELL & set(line.split("#", 1)[0])
+    bare = _QUOTED.sub("", line.split("#", 1)[0])
+    return line.startswith("unlearn-audit ") and not _SHELL & set(bare)
 
 
 def _in_process(line: str) -> int:
@@ -103,6 +105,5 @@ def _in_process(line: str) -> int:
 
 def _forget_entry_points() -> None:
     """Let the registries look again for what is installed."""
-    importlib.invalidate_caches()
-    for registry in (methods, measures, neighbourhoods):
-        registry.__dict__.pop("_entry_points", None)
+    for registry in (methods, measures, proximities, strata):
+        registry.refresh()

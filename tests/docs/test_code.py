@@ -32,8 +32,8 @@ LEAVES = {
     "docs/audit-your-model.md": ["audit/report/report.html", "audit/report/plots/neighbourhood.png"],
     "docs/use-in-a-trainer.md": ["models/unlearned/model.safetensors", "audit/report/report.html"],
     "docs/write-a-method.md": ["runs/study/report/report.html"],
-    "docs/write-a-measure.md": ["hellinger-report/report.html"],
-    "docs/write-a-neighbourhood.md": ["groups-report/report.html"],
+    "docs/write-a-measure.md": ["renyi-report/report.html"],
+    "docs/write-a-neighbourhood.md": ["groups-report/report.html", "halves-report/report.html"],
 }
 RUNNING = [page for page in pages() if any(block.is_run for block in blocks_of(page))]
 IDLE = [block for page in pages() for block in blocks_of(page) if block.why_not]

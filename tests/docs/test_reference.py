@@ -42,9 +42,11 @@ def test_every_public_name_is_on_the_first_page() -> None:
     assert [name for name in unlearn_audit.__all__ if f"`{name}`" not in PAGES["index.md"]] == []
 
 
-@pytest.mark.parametrize("kind", ["methods", "measures", "proximities"])
+@pytest.mark.parametrize("kind", ["methods", "measures", "proximities", "strata"])
 def test_every_plug_in_is_documented(kind: str) -> None:
-    page = plugins.expanded(PAGES[{"proximities": "neighbourhoods"}.get(kind, kind) + ".md"])
+    page = plugins.expanded(
+        PAGES[{"proximities": "neighbourhoods", "strata": "neighbourhoods"}.get(kind, kind) + ".md"]
+    )
     registry = importlib.import_module(f"unlearn_audit.{kind}").registry
     assert all(f"## {name}" in page or f"| `{name}` |" in page for name in registry.names())
 
