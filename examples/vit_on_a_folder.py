@@ -14,6 +14,7 @@ core. With `--checkpoint` it is a model of the Hub, for which you want a GPU.
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import datasets
 import transformers
@@ -49,6 +50,7 @@ from unlearn_audit.methods.base import UnlearningCallback
 from unlearn_audit.methods.local_teacher_knn import LocalTeacherKNN
 from unlearn_audit.methods.random_labels import RandomLabels
 from unlearn_audit.models import with_processor
+from unlearn_audit.processes import limit_threads
 from unlearn_audit.reporting import render_folder
 
 parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
@@ -68,7 +70,10 @@ def new_model(seed: int) -> PreTrainedModel:
     """Return a model before fine-tuning, tied to the processor by which it takes its images."""
     set_seed(seed)
     names = data.train.class_names
-    labels = {"id2label": dict(enumerate(names)), "label2id": {name: label for label, name in enumerate(names)}}
+    labels: dict[str, Any] = {
+        "id2label": dict(enumerate(names)),
+        "label2id": {name: label for label, name in enumerate(names)},
+    }
     if options.checkpoint:
         model = AutoModelForImageClassification.from_pretrained(
             options.checkpoint,
@@ -77,7 +82,12 @@ def new_model(seed: int) -> PreTrainedModel:
         )
         return with_processor(model, AutoImageProcessor.from_pretrained(options.checkpoint))
     size = data.train.pixels.shape[1]
-    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+    sizes: dict[str, Any] = {
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+    }
     config = ViTConfig(image_size=size, patch_size=size // 4, **sizes, **labels)
     processor = ViTImageProcessor(size={"height": size, "width": size}, image_mean=[0.3] * 3, image_std=[0.35] * 3)
     return with_processor(ViTForImageClassification(config), processor)
@@ -114,7 +124,7 @@ def unlearned(method: UnlearningCallback, name: str, *, epochs: int, learning_ra
     trainer = Trainer(
         model=model,
         args=arguments,
-        train_dataset=method.examples(model, training_examples(model, data.train, forget)),
+        train_dataset=method.prepare(model, training_examples(model, data.train, forget)),
         data_collator=collate,
         callbacks=[method],
     )
@@ -132,6 +142,7 @@ def predictions(model: PreTrainedModel, name: str) -> ModelFiles:
     return ModelFiles((str(path),))
 
 
+limit_threads()  # to the cores that other work leaves free
 datasets.disable_progress_bars()
 transformers.logging.disable_progress_bar()
 data = load_images(options.images, image_size=options.image_size)
@@ -141,6 +152,8 @@ print(f"{len(data.train)} training images of {data.train.num_classes} classes, {
 
 original = fine_tuned(seed=0)
 save_model(original, out / "original")
+by_random_labels = unlearned(RandomLabels(), "random_labels", epochs=5, learning_rate=5e-4)
+by_ltd_knn = unlearned(LocalTeacherKNN(n_support=300), "ltd_knn", epochs=3, learning_rate=1e-4)
 request = AuditRequest(
     original=predictions(original, "original"),
     references={
@@ -148,12 +161,8 @@ request = AuditRequest(
         for seed in range(1, options.references + 1)
     },
     candidates={
-        "random_labels": predictions(
-            unlearned(RandomLabels(), "random_labels", epochs=5, learning_rate=5e-4), "random_labels"
-        ),
-        "ltd_knn": predictions(
-            unlearned(LocalTeacherKNN(n_support=300), "ltd_knn", epochs=3, learning_rate=1e-4), "ltd_knn"
-        ),
+        "random_labels": predictions(by_random_labels, "random_labels"),
+        "ltd_knn": predictions(by_ltd_knn, "ltd_knn"),
     },
     forget=str(out / "forget.json"),
     neighbourhood=NeighbourhoodConfig(number=5),
@@ -162,9 +171,8 @@ request = AuditRequest(
 )
 found = run_audit(request)
 save_audit(found, request, out / "report")
-render_folder(
-    out / "report", images=data
-)  # with pictures of the worst hit, the forgotten ones too: keep it to yourself
+# With pictures of the worst hit, the forgotten ones too: keep it to yourself.
+render_folder(out / "report", images=data)
 
 for name, verdict in found.report.verdicts.items():
     strata = found.report.comparison(name, "retain", "js").strata

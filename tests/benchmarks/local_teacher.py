@@ -48,10 +48,10 @@ def run() -> list[Ratio]:
 def ours(original: torch.nn.Module, forget: ForgetSet) -> None:
     """Prepare the method, and take targets for all forget examples once an epoch of the student would."""
     method = LocalTeacherDistillation(n_support=SUPPORT, teacher_epochs=EPOCHS, teacher_accuracy=1.0)
-    split = training_examples(original, images(), forget)
-    method.examples(original, split)
-    batch = split.batch(split.forget_rows)
-    method.targets(batch, torch.ones(len(split.forget_rows), dtype=torch.bool))
+    examples = training_examples(original, images(), forget)
+    method.prepare(original, examples)
+    batch = examples.batch(examples.forget_rows)
+    method.targets(batch, torch.ones(len(examples.forget_rows), dtype=torch.bool))
 
 
 def naive(original: torch.nn.Module, forget: ForgetSet) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import default_collate
 
 from tests.tiny import tiny_images
-from unlearn_audit.data.batches import Augmentation, ExampleDataset, ForgetFirstDataset, collate
+from unlearn_audit.data.batches import Augmentation, ExampleDataset, collate, forget_first
 from unlearn_audit.data.randomness import draw, draw_rows, permutation
 
 IMAGES = tiny_images(32)
@@ -63,9 +63,10 @@ def test_augmentation_does_not_depend_on_the_batch_but_on_epoch_and_seed() -> No
     assert torch.equal(plain, scale(torch.tensor(IMAGES.pixels)))
 
 
-def test_digits_are_not_flipped() -> None:
+def test_the_usual_augmentation_flips_where_the_images_say_so() -> None:
     assert Augmentation.usual(IMAGES) == Augmentation(padding=1, flip=True)
-    assert not Augmentation.usual(dataclasses.replace(IMAGES, name="digits")).flip
+    assert not Augmentation.usual(dataclasses.replace(IMAGES, flips=False)).flip
+    assert Augmentation.usual(dataclasses.replace(IMAGES, name="digits")).flip  # a name says nothing
     assert Augmentation.usual(tiny_images(4, size=32)).padding == 4
 
 
@@ -90,7 +91,7 @@ def test_subsets_keep_rows_of_the_whole() -> None:
 
 
 def test_forget_first_is_one_shuffled_pass_an_epoch() -> None:
-    ordered = dataset().subset(torch.arange(32), ForgetFirstDataset)
+    ordered = dataset().subset(torch.arange(32), order=forget_first)
     epochs = []
     for epoch in (0, 1):
         ordered.set_epoch(epoch)

@@ -75,6 +75,15 @@ def test_digits_are_scikit_learns_in_eight_bits():
     assert data.fingerprint == load_images("digits").fingerprint
 
 
+def test_training_may_flip_images_unless_the_loader_is_told_that_it_must_not(tmp_path):
+    folder = small(tmp_path / "signs")
+    assert load_images(folder).train.flips
+    told = load_images(folder, flip=False)
+    assert not told.train.flips and not told.test.flips and not told.train.select(slice(2)).flips
+    assert told.fingerprint == load_images(folder).fingerprint  # the images are the same
+    assert not load_images("digits").train.flips
+
+
 def test_digits_refuse_options_that_would_do_nothing():
     with pytest.raises(DataError, match="takes no columns"):
         load_images("digits", image_size=32)

@@ -128,35 +128,37 @@ def test_anchored_local_distillation_follows_its_teachers_and_the_original() -> 
 def test_anchored_local_distillation_trains_on_near_and_on_random_retain_examples() -> None:
     images = tiny_images(200)
     model, forget = tiny_resnet(images), tiny_forget(images)
-    split = training_examples(model, images, forget)
+    examples = training_examples(model, images, forget)
     options = {"n_support": 20, "teacher_epochs": 1, "retain_share": 0.2, "near_share": 0.6}
-    dataset = registry.load("anchored_local_distillation")(**options).examples(model, split)
+    dataset = registry.load("anchored_local_distillation")(**options).prepare(model, examples)
     embeddings = _embeddings(model, images)
-    centre = embeddings[split.forget_rows].mean(axis=0)
+    centre = embeddings[examples.forget_rows].mean(axis=0)
     cosine = embeddings @ centre / np.linalg.norm(embeddings, axis=1)
-    retain = split.retain_rows.numpy()
+    retain = examples.retain_rows.numpy()
     count = round(0.2 * len(retain))
     near = set(retain[np.argsort(-cosine[retain], kind="stable")[: round(0.6 * count)]].tolist())
     rows = dataset.rows.tolist()
     assert len(rows) == len(set(rows)) == len(forget) + count
-    assert set(split.forget_rows.tolist()) | near <= set(rows)
-    assert not set(rows) - set(split.forget_rows.tolist()) - near <= set(np.sort(retain)[: len(retain) // 2].tolist())
+    assert set(examples.forget_rows.tolist()) | near <= set(rows)
+    assert not set(rows) - set(examples.forget_rows.tolist()) - near <= set(
+        np.sort(retain)[: len(retain) // 2].tolist()
+    )
 
 
 def test_anchored_local_distillation_without_its_set_up_says_what_to_do() -> None:
-    with pytest.raises(MethodError, match=r"train_dataset=method\.examples"):
+    with pytest.raises(MethodError, match=r"train_dataset=method\.prepare"):
         loss_of(registry.load("anchored_local_distillation")(), {"pixel_values": torch.zeros(N, 3, 2, 2)})
 
 
 def test_knn_targets_are_label_shares_of_the_nearest_support() -> None:
     images = tiny_images()
     model = tiny_resnet(images)
-    split = training_examples(model, images, tiny_forget(images))
+    examples = training_examples(model, images, tiny_forget(images))
     method = registry.load("local_teacher_knn")(n_support=20, k=5)
-    method.examples(model, split)
+    method.prepare(model, examples)
     embeddings = _embeddings(model, images)
     unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
-    forget, retain = split.forget_rows.numpy(), split.retain_rows.numpy()
+    forget, retain = examples.forget_rows.numpy(), examples.retain_rows.numpy()
     centre = embeddings[forget].mean(axis=0)
     support = retain[np.argsort(-(unit[retain] @ (centre / np.linalg.norm(centre))), kind="stable")[:20]]
     for row in forget:
@@ -190,16 +192,16 @@ def test_support_is_chosen_by_proximity_among_retain_examples(support: str) -> N
 def test_retain_share_and_choice_pick_the_retain_rows() -> None:
     images = tiny_images()
     model = tiny_resnet(images)
-    split = training_examples(model, images, tiny_forget(images))
+    examples = training_examples(model, images, tiny_forget(images))
     method = registry.load("local_teacher_knn")(retain_share=0.25, retain_choice="nearest", n_support=10)
-    rows = method.examples(model, split).rows
+    rows = method.prepare(model, examples).rows
     assert len(rows) == 8 + 14
     kept = rows[8:]
     cut = method._proximity.sort(descending=True).values[13]
-    proximity = dict(zip(split.retain_rows.tolist(), method._proximity.tolist(), strict=True))
+    proximity = dict(zip(examples.retain_rows.tolist(), method._proximity.tolist(), strict=True))
     assert all(proximity[int(row)] >= cut for row in kept)
-    whole = registry.load("random_labels")(retain_share=0.0).examples(model, split).rows
-    assert torch.equal(whole, split.forget_rows)
+    whole = registry.load("random_labels")(retain_share=0.0).prepare(model, examples).rows
+    assert torch.equal(whole, examples.forget_rows)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ KINDS = {"resnet8": None, "cnn3": None, "linear": None, "mlp": None, "vit_tiny_p
 
 def prepared(original, **options) -> LocalTeacherDistillation:
     method = registry.load("local_teacher_distillation")(**{"n_support": 16, "teacher_epochs": 2, **options})
-    method.examples(original, training_examples(original, IMAGES, FORGET))
+    method.prepare(original, training_examples(original, IMAGES, FORGET))
     return method
 
 

@@ -64,6 +64,6 @@ def _write(path: Path, count: int, blocks: Iterator[np.ndarray]) -> str:
             if first is None:
                 first = {"descr": "|u1", "fortran_order": False, "shape": (count, *block.shape[1:])}
                 np.lib.format.write_array_header_1_0(file, first)
-            digest.update(block)
-            file.write(block)
+            digest.update(np.ascontiguousarray(block).data)
+            file.write(np.ascontiguousarray(block).data)
     return digest.hexdigest()

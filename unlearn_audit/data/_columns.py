@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -89,7 +89,7 @@ def _values(data: Dataset, column: str, split: str, *, name: str) -> np.ndarray:
     return np.array(values)
 
 
-def _slice_values(feature: object, values: pyarrow.ChunkedArray) -> np.ndarray:
+def _slice_values(feature: Any, values: pyarrow.ChunkedArray) -> np.ndarray:
     from datasets import ClassLabel
 
     items = values.to_pylist()

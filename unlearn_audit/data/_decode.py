@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -75,10 +76,10 @@ def _decode_row(row: int, item: object, image_size: int | None, where: str) -> n
 
 
 def _open(item: object) -> io.BytesIO | str:
-    data = item.get("bytes") if isinstance(item, dict) else item
-    if data is not None:
-        return io.BytesIO(data)
-    path = item.get("path") if isinstance(item, dict) else None
+    fields: dict[str, Any] = item if isinstance(item, dict) else {"bytes": item}
+    if fields.get("bytes") is not None:
+        return io.BytesIO(fields["bytes"])
+    path: str | None = fields.get("path")
     if path is None:
         raise ValueError("the row holds no image")
     return path

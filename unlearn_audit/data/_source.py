@@ -44,7 +44,7 @@ def open_splits(
     elif _is_path(source):
         raise DataError(f"There is no folder {folder}; give a folder of Parquet files or images, or a Hub id.")
     else:
-        name, found = source, _load_from_hub(source, revision)
+        name, found = str(source), _load_from_hub(str(source), revision)
     return name, _pick_splits(found, name, {"train": train_split, "test": test_split})
 
 

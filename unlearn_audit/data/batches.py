@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch.utils.data import Dataset
 
 from unlearn_audit.data.images import Images
 from unlearn_audit.data.randomness import draw, permutation
+from unlearn_audit.errors import DataError
 
 _VERTICAL, _HORIZONTAL, _FLIP = 1, 2, 3  # streams of random draws
 
@@ -26,8 +28,8 @@ class Augmentation:
 
     @classmethod
     def usual(cls, images: Images) -> Augmentation:
-        """Return the usual one: padding by an eighth of the height (4 of 32), and a flip unless they are digits."""
-        return cls(padding=max(1, images.pixels.shape[1] // 8), flip=images.name != "digits")
+        """Return the usual one: padding by an eighth of the height (4 of 32), and a flip where `images.flips`."""
+        return cls(padding=max(1, images.pixels.shape[1] // 8), flip=images.flips)
 
     def __call__(self, pixels: Tensor, index: Tensor, *, seed: int, epoch: int) -> Tensor:
         """Augment uint8 (n, h, w, 3), each image by its own draws, which depend on (seed, epoch, index) alone."""
@@ -44,7 +46,7 @@ class Augmentation:
         return padded[torch.arange(n, device=pixels.device)[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
-class Batch(Sequence):
+class Batch(Sequence[dict[str, Tensor]]):
     """A batch held as stacked tensors; as a sequence of examples it also fits Trainer's default collator."""
 
     def __init__(self, tensors: Mapping[str, Tensor]):
@@ -53,24 +55,47 @@ class Batch(Sequence):
     def __len__(self) -> int:
         return len(self.tensors["labels"])
 
-    def __getitem__(self, position: int) -> dict[str, Tensor]:
+    def __getitem__(self, position: Any) -> Any:
         if not -len(self) <= position < len(self):
             raise IndexError(position)
         return {name: tensor[position] for name, tensor in self.tensors.items()}
 
 
-def collate(batch: Batch) -> dict[str, Tensor]:
-    """Collate at no cost: for `Trainer(data_collator=collate)`, which otherwise takes batches apart and stacks them."""
-    return batch.tensors
+def collate(batch: Any) -> dict[str, Tensor]:
+    """Collate a `Batch` at no cost: for `Trainer(data_collator=collate)`.
+
+    Trainer's default collator takes the batch apart and stacks it again, with the same result.
+    """
+    tensors: dict[str, Tensor] = batch.tensors
+    return tensors
 
 
-class ExampleDataset(Dataset):
+Order = Callable[["ExampleDataset"], Tensor]
+"""Gives the rows (m,) of a data set in the order of its current epoch."""
+
+
+def as_given(examples: ExampleDataset) -> Tensor:
+    """Return the rows as they are, for a Trainer that shuffles."""
+    return examples.rows
+
+
+def forget_first(examples: ExampleDataset) -> Tensor:
+    """Return the forget rows shuffled, then the retain rows shuffled, anew in each epoch.
+
+    For a Trainer that samples in sequence (`train_sampling_strategy="sequential"`).
+    """
+    parts = (examples.forget_rows, examples.retain_rows)
+    return torch.cat([rows[permutation(len(rows), seed=examples.seed, epoch=examples.epoch)] for rows in parts])
+
+
+class ExampleDataset(Dataset[dict[str, Tensor]]):
     """Examples of `images` for a `Trainer`: `pixel_values`, `labels`, and with `is_forget` also that and `index`.
 
     Args:
         images: decoded images.
         preprocess: maps uint8 (n, h, w, 3) to float32 (n, 3, h', w'), for example `Preprocessing.of(model)`.
         rows: (m,) which rows of `images`; all by default.
+        order: of the rows in an epoch, for a Trainer that samples in sequence; `as_given` by default.
         is_forget: (len(images),) bool, which rows belong to the forget set; adds `is_forget` and `index` (the row).
         augmentation: none by default.
         seed: of the augmentation.
@@ -83,6 +108,7 @@ class ExampleDataset(Dataset):
         preprocess: Callable[[Tensor], Tensor],
         *,
         rows: np.ndarray | None = None,
+        order: Order = as_given,
         is_forget: np.ndarray | None = None,
         augmentation: Augmentation | None = None,
         seed: int = 0,
@@ -91,6 +117,7 @@ class ExampleDataset(Dataset):
         self.images = images
         self.preprocess = preprocess
         self.rows = torch.arange(len(images)) if rows is None else torch.as_tensor(rows, dtype=torch.int64)
+        self.order = order
         self.is_forget = None if is_forget is None else torch.as_tensor(is_forget)
         self.augmentation = augmentation
         self.seed = seed
@@ -106,7 +133,7 @@ class ExampleDataset(Dataset):
         return self.__getitems__([position])[0]
 
     def __getitems__(self, positions: Sequence[int]) -> Batch:
-        return Batch(self.batch(self.rows[torch.as_tensor(positions)]))
+        return Batch(self.batch(self.order(self)[torch.as_tensor(positions)]))
 
     def set_epoch(self, epoch: int) -> None:
         """Let the next augmentations be those of `epoch`."""
@@ -115,18 +142,18 @@ class ExampleDataset(Dataset):
     @property
     def forget_rows(self) -> Tensor:
         """Rows (m,) of `images` that belong to the forget set."""
-        return self.rows[self.is_forget[self.rows]]
+        return self.rows[self._marks()[self.rows]]
 
     @property
     def retain_rows(self) -> Tensor:
         """Rows (m,) of `images` that belong to the retain set."""
-        return self.rows[~self.is_forget[self.rows]]
+        return self.rows[~self._marks()[self.rows]]
 
-    def subset(self, rows: Tensor, kind: type[ExampleDataset] | None = None) -> ExampleDataset:
-        """Return the same examples narrowed to `rows` (m,), as another `kind` of dataset if asked; shares pixels."""
+    def subset(self, rows: Tensor, *, order: Order | None = None) -> ExampleDataset:
+        """Return the same examples narrowed to `rows` (m,), in another `order` if one is given; shares pixels."""
         narrowed = copy.copy(self)
-        narrowed.__class__ = kind or type(self)
         narrowed.rows = rows
+        narrowed.order = order or self.order
         return narrowed
 
     def without_augmentation(self) -> ExampleDataset:
@@ -151,14 +178,7 @@ class ExampleDataset(Dataset):
             return self._resident[rows.to(self.device)]
         return torch.from_numpy(self.images.pixels[rows.numpy()])
 
-
-class ForgetFirstDataset(ExampleDataset):
-    """The same examples in the order of one epoch: the forget set shuffled, then the retain examples shuffled.
-
-    For a Trainer that samples in sequence (`train_sampling_strategy="sequential"`).
-    """
-
-    def __getitems__(self, positions: Sequence[int]) -> Batch:
-        forget, retain = self.forget_rows, self.retain_rows
-        shuffled = [r[permutation(len(r), seed=self.seed, epoch=self.epoch)] for r in (forget, retain)]
-        return Batch(self.batch(torch.cat(shuffled)[torch.as_tensor(positions)]))
+    def _marks(self) -> Tensor:
+        if self.is_forget is None:
+            raise DataError("Expected examples that say which are to be forgotten; pass is_forget to ExampleDataset.")
+        return self.is_forget

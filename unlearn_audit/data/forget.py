@@ -10,12 +10,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from unlearn_audit.data._file_names import COLUMN, ids_of_files
 from unlearn_audit.data.images import Images
 from unlearn_audit.errors import ForgetSetError, did_you_mean
+from unlearn_audit.files import write_text
+from unlearn_audit.id_files import read_ids
 
 _OFFENDERS_SHOWN = 5
 
@@ -85,8 +88,6 @@ class ForgetSet:
         or `id`, or in its only column (a `.csv` of one column then has no header). A `.json` file holds a
         list, or is a forget set that `save` wrote, which is then verified as `load` does.
         """
-        from unlearn_audit.id_files import read_ids
-
         path = Path(path)
         content = read_ids(path)
         if isinstance(content, dict):
@@ -110,22 +111,18 @@ class ForgetSet:
             "hash": self.hash,
             "ids": self.ids,
         }
-        partial = path.with_name(f"{path.name}.partial")
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        partial.replace(path)
+        write_text(path, json.dumps(content, indent=1) + "\n")
 
     @classmethod
     def load(cls, path: str | Path, images: Images) -> ForgetSet:
         """Read what `save` wrote; raises `ForgetSetError` if it was altered or made for other data."""
-        from unlearn_audit.id_files import read_ids
-
         content = read_ids(Path(path))
         if not isinstance(content, dict):
             raise ForgetSetError(f"{path} lists ids but is no saved forget set; read it with ForgetSet.from_file.")
         return cls._verified(content, images, Path(path))
 
     @classmethod
-    def _verified(cls, content: dict, images: Images, path: Path) -> ForgetSet:
+    def _verified(cls, content: dict[str, Any], images: Images, path: Path) -> ForgetSet:
         missing = {"ids", "data_fingerprint", "description", "hash"} - content.keys()
         if missing:
             raise ForgetSetError(f"{path} is no saved forget set: it lacks {', '.join(sorted(missing))}.")

@@ -39,6 +39,8 @@ class Images:
         columns: the data set's other columns of integers, class names or short strings, each (n,). Images that lie
             in a local folder as files have the column "file_name" too: "train/cat/1.png".
         fingerprint: hexadecimal SHA-256 of the split's pixels, labels and class names, however stored.
+        flips: whether the mirror image of an example shows the same class, so that training may flip it. Of digits and
+            other characters it does not.
     """
 
     name: str
@@ -49,8 +51,9 @@ class Images:
     class_names: tuple[str, ...]
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
     fingerprint: str = ""
+    flips: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         lengths = {"ids": len(self.ids), "pixels": len(self.pixels), "labels": len(self.labels)}
         lengths |= {name: len(values) for name, values in self.columns.items()}
         if len(set(lengths.values())) > 1:
@@ -60,7 +63,7 @@ class Images:
                 f"Pixels must be uint8 of shape (n, h, w, 3), not {self.pixels.dtype} of {self.pixels.shape}."
             )
         if not self.fingerprint:
-            digest = hashlib.sha256(np.ascontiguousarray(self.pixels)).hexdigest()
+            digest = hashlib.sha256(np.ascontiguousarray(self.pixels).data).hexdigest()
             fingerprint = _fingerprint(self.pixels.shape, digest, self.labels, self.class_names)
             object.__setattr__(self, "fingerprint", fingerprint)
 
@@ -107,6 +110,7 @@ def load_images(
     cache_dir: str | Path | None = None,
     train_split: str = "train",
     test_split: str = "test",
+    flip: bool = True,
 ) -> ImageData:
     """Load the training and test images of a data set.
 
@@ -127,6 +131,8 @@ def load_images(
         train_split: the split that models are trained on, or a slice of it: "train[:10000]".
         test_split: the split of held-out examples, or a slice, such as "train[80%:]". Slices are of rows as they
             lie in the split, and keep their ids; those of an image folder lie class by class.
+        flip: whether training may flip the images horizontally. Say no where a mirror image shows another class or
+            none, as of house numbers, letters or road signs; "digits" are never flipped.
 
     Raises:
         DataError: the source, a split or column is missing or ambiguous, an image unreadable, sizes differ.
@@ -157,6 +163,7 @@ def load_images(
             class_names=class_names,
             columns=_other_columns(data, image_column, label_column, folder=Path(source).expanduser()),
             fingerprint=_fingerprint(pixels.shape, digest, labels[split], class_names),
+            flips=flip,
         )
     return ImageData(name, **loaded)
 
@@ -200,6 +207,7 @@ def _load_digits() -> ImageData:
             pixels=pixels[rows],
             labels=labels[rows],
             class_names=tuple("0123456789"),
+            flips=False,
         )
         for split, rows in (("train", ~is_test), ("test", is_test))
     }
@@ -213,5 +221,5 @@ def _ids(split: str, n: int, *, first: int = 0) -> np.ndarray:
 def _fingerprint(shape: tuple[int, ...], pixels_digest: str, labels: np.ndarray, class_names: tuple[str, ...]) -> str:
     header = {"shape": shape, "pixels": pixels_digest, "class_names": class_names}
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-    digest.update(np.ascontiguousarray(labels, dtype="<i8"))
+    digest.update(np.ascontiguousarray(labels, dtype="<i8").data)
     return digest.hexdigest()

@@ -224,14 +224,14 @@ def tune(
         ConfigurationError: where Optuna is not installed.
     """
     optuna = _optuna()
-    split = training_examples(original, images, forget, augment=training.augment, seed=method.seed)
-    dataset = method.examples(original, split)
+    examples = training_examples(original, images, forget, augment=training.augment, seed=method.seed)
+    dataset = method.prepare(original, examples)
     Path(folder).mkdir(parents=True, exist_ok=True)
     journal = optuna.storages.journal.JournalFileBackend(str(Path(folder) / "journal.jsonl"))
     kept = {"study_name": _STUDY, "storage": optuna.storages.JournalStorage(journal), "load_if_exists": True}
     made = _finished(optuna, optuna.create_study(direction="minimize", **kept))
     with own_accelerator_state():
-        trainer = _trainer(original, method, training, dataset, split, goal, Path(folder) / "trainer")
+        trainer = _trainer(original, method, training, dataset, examples, goal, Path(folder) / "trainer")
         for number in range(len(made), trials):
             advanced(number, trials)
             sampler = optuna.samplers.TPESampler(seed=method.seed + number, n_startup_trials=trials // 2)

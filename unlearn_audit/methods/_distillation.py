@@ -59,16 +59,20 @@ class LocalDistillation(UnlearningCallback):
         _check(self.retain_weight >= 0, self, "retain_weight", "at least 0")
         self._proximity: Tensor | None = None
 
-    def prepare(self, model: nn.Module, split: ExampleDataset) -> None:
+    def learn(self, model: nn.Module, examples: ExampleDataset) -> None:
         """Embed the training examples once, choose the support and learn from it."""
-        embeddings = support.embed(model, split)
-        self._proximity = support.centroid_proximity(embeddings, split)
-        rows = support.choose(split.retain_rows, self._proximity, self.n_support, choice=self.support, seed=self.seed)
-        self.learn(model, split, embeddings, rows)
+        embeddings = support.embed(model, examples)
+        self._proximity = support.centroid_proximity(embeddings, examples)
+        rows = support.choose(
+            examples.retain_rows, self._proximity, self.n_support, choice=self.support, seed=self.seed
+        )
+        self.learn_from(model, examples, embeddings, rows)
 
-    def learn(self, model: nn.Module, split: ExampleDataset, embeddings: Tensor, support_rows: Tensor) -> None:
-        """Learn from the support what the targets need. `embeddings` (n, d) are those of all images of `split`."""
-        raise NotImplementedError(f"{type(self).__name__} must define learn(model, split, embeddings, support_rows).")
+    def learn_from(self, model: nn.Module, examples: ExampleDataset, embeddings: Tensor, support_rows: Tensor) -> None:
+        """Learn from the support what the targets need. `embeddings` (n, d) are those of all images of `examples`."""
+        raise NotImplementedError(
+            f"{type(self).__name__} must define learn_from(model, examples, embeddings, support_rows)."
+        )
 
     def targets(self, batch: dict[str, Tensor], forget: Tensor) -> Tensor:
         """Return target distributions (f, c) for the forget examples of a batch, which `forget` (n,) tells."""
@@ -78,11 +82,11 @@ class LocalDistillation(UnlearningCallback):
         """Return the loss (n,) of retain examples; what it says of forget examples is not used."""
         return F.cross_entropy(logits, batch["labels"], reduction="none")
 
-    def rows(self, split: ExampleDataset) -> Tensor:
+    def rows(self, examples: ExampleDataset) -> Tensor:
         """Return the forget rows and the chosen `retain_share` of the retain rows."""
-        count = round(self.retain_share * len(split.retain_rows))
-        retain = support.choose(split.retain_rows, self._proximity, count, choice=self.retain_choice, seed=self.seed)
-        return torch.cat([split.forget_rows, retain])
+        count = round(self.retain_share * len(examples.retain_rows))
+        retain = support.choose(examples.retain_rows, self._proximity, count, choice=self.retain_choice, seed=self.seed)
+        return torch.cat([examples.forget_rows, retain])
 
     def per_example_loss(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """Return the weighted loss (n,): soft cross-entropy to the targets on forget examples, else `retain_loss`."""

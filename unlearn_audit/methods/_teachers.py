@@ -17,23 +17,25 @@ HEADS = ("linear", "mlp")
 HIDDEN = 256  # of the MLP head, as in the paper
 
 
-def build_teacher(name: str, original: nn.Module, split: ExampleDataset, *, seed: int, **model_args: Any) -> nn.Module:
-    """Build an untrained teacher for the classes of `split`, initialised from `seed`.
+def build_teacher(
+    name: str, original: nn.Module, examples: ExampleDataset, *, seed: int, **model_args: Any
+) -> nn.Module:
+    """Build an untrained teacher for the classes of `examples`, initialised from `seed`.
 
     It takes pixels as the original does, since it is shown the student's batches.
     """
     if name in HEADS:
         return _head_on(original, name, seed)
     prepare = Preprocessing.of(original)
-    teacher = create_model(name, split.images, seed=seed, image_size=prepare.size, **model_args)
-    teacher.unlearn_audit_preprocessing = prepare
+    teacher = create_model(name, examples.images, seed=seed, image_size=prepare.size, **model_args)
+    prepare.attach(teacher)
     return teacher
 
 
 def train_teacher(
     name: str,
     original: nn.Module,
-    split: ExampleDataset,
+    examples: ExampleDataset,
     support_rows: Tensor,
     config: TrainingConfig,
     *,
@@ -41,11 +43,11 @@ def train_teacher(
     folder: Path | None = None,
     **model_args: Any,
 ) -> nn.Module:
-    """Train a teacher from scratch on the support alone, rows (s,) of the images of `split`; return it frozen."""
-    teacher = build_teacher(name, original, split, seed=seed, **model_args)
-    images = split.images.select(support_rows.numpy())
+    """Train a teacher from scratch on the support alone, rows (s,) of the images of `examples`; return it frozen."""
+    teacher = build_teacher(name, original, examples, seed=seed, **model_args)
+    images = examples.images.select(support_rows.numpy())
     fit(teacher, images, config, seed=seed, output_dir=folder, progress=False)
-    return teacher.to(split.device).eval().requires_grad_(False)
+    return teacher.to(examples.device).eval().requires_grad_(False)
 
 
 def _head_on(original: nn.Module, name: str, seed: int) -> nn.Module:
@@ -55,7 +57,7 @@ def _head_on(original: nn.Module, name: str, seed: int) -> nn.Module:
     teacher = copy.deepcopy(original).requires_grad_(False)
     old = classifier(teacher)
     set_seed(seed)
-    head = nn.Linear(old.in_features, old.out_features)
+    head: nn.Module = nn.Linear(old.in_features, old.out_features)
     if name == "mlp":
         head = nn.Sequential(nn.Linear(old.in_features, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, old.out_features))
     path = next(path for path, module in teacher.named_modules() if module is old)

@@ -66,10 +66,10 @@ class AnchoredLocalDistillation(LocalDistillation):
         self._original: nn.Module | None = None
         self._teachers: list[nn.Module] = []
 
-    def learn(self, model: nn.Module, split: ExampleDataset, embeddings: Tensor, support_rows: Tensor) -> None:
+    def learn_from(self, model: nn.Module, examples: ExampleDataset, embeddings: Tensor, support_rows: Tensor) -> None:
         """Keep a frozen copy of the original, and train the teachers on the support."""
         with evaluation_mode(model):
-            self._original = copy.deepcopy(model).to(split.device).requires_grad_(False)
+            self._original = copy.deepcopy(model).to(examples.device).requires_grad_(False)
         config = TrainingConfig(
             epochs=self.teacher_epochs,
             learning_rate=self.teacher_learning_rate,
@@ -77,24 +77,24 @@ class AnchoredLocalDistillation(LocalDistillation):
             augment=self.teacher not in HEADS,
         )
         self._teachers = [
-            train_teacher(self.teacher, model, split, support_rows, config, seed=self.seed + number)
+            train_teacher(self.teacher, model, examples, support_rows, config, seed=self.seed + number)
             for number in range(self.teachers)
         ]
 
-    def rows(self, split: ExampleDataset) -> Tensor:
+    def rows(self, examples: ExampleDataset) -> Tensor:
         """Return the forget rows, the nearest retain rows, and random ones of the others (m,)."""
-        retain = split.retain_rows
+        retain = examples.retain_rows
         count = round(self.retain_share * len(retain))
         near = support.choose(retain, self._proximity, round(self.near_share * count), choice="nearest", seed=self.seed)
         others = retain[~torch.isin(retain, near)]
         drawn = draw_rows(others, (count - len(near)) / max(1, len(others)), seed=self.seed)
-        return torch.cat([split.forget_rows, near, drawn])
+        return torch.cat([examples.forget_rows, near, drawn])
 
     @torch.no_grad()
     def targets(self, batch: dict[str, Tensor], forget: Tensor) -> Tensor:
         """Return the mean of the teachers' softmax (f, c) on the same augmented views as the student's."""
         if not self._teachers:
-            raise MethodError("Expected train_dataset=method.examples(model, split), which trains the teachers.")
+            raise MethodError("Expected train_dataset=method.prepare(model, examples), which trains the teachers.")
         views = batch["pixel_values"][forget]
         logits = [teacher(pixel_values=views).logits.float() for teacher in self._teachers]
         return torch.stack([(one / self.temperature).softmax(dim=1) for one in logits]).mean(dim=0)
@@ -102,7 +102,7 @@ class AnchoredLocalDistillation(LocalDistillation):
     def retain_loss(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """Return the soft cross-entropy (n,) to what the original says of the same augmented views."""
         if self._original is None:
-            raise MethodError("Expected train_dataset=method.examples(model, split), which keeps the original.")
+            raise MethodError("Expected train_dataset=method.prepare(model, examples), which keeps the original.")
         with torch.no_grad():
             kept = self._original(pixel_values=batch["pixel_values"]).logits.float().softmax(dim=1)
         return soft_cross_entropy(logits, kept)

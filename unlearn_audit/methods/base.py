@@ -1,18 +1,18 @@
 """What all unlearning methods share: a callback on a stock `transformers.Trainer`.
 
-    split = training_examples(original, data.train, forget)
+    examples = training_examples(original, data.train, forget)
     method = RandomLabels(retain_share=1.0)
     trainer = Trainer(
         model=original,
         args=TrainingArguments(...),
-        train_dataset=method.examples(original, split),
+        train_dataset=method.prepare(original, examples),
         data_collator=collate,  # optional: faster
         callbacks=[method],
     )
     trainer.train()  # `original` is now the unlearned model
 
 A method is a dataclass: its fields are its hyperparameters. It overrides as few as it can of `rows` (which examples it
-trains on), `prepare` (what it needs of the original model) and `per_example_loss`.
+trains on), `learn` (what it needs of the original model) and `per_example_loss`.
 """
 
 from __future__ import annotations
@@ -25,25 +25,24 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
-from unlearn_audit.data.batches import ExampleDataset, ForgetFirstDataset
+from unlearn_audit.data.batches import ExampleDataset, as_given, forget_first
 from unlearn_audit.data.randomness import draw_rows
 from unlearn_audit.errors import ConfigurationError, MethodError
 from unlearn_audit.methods.hooks import LossHook
 from unlearn_audit.methods.saliency import WeightMask, saliency_mask
+from unlearn_audit.training.callbacks import UnlearningMethod
 
-RETAIN_CHOICES = ("random", "nearest", "farthest")
-ORDERS = ("joint", "forget_first")
+ORDERS = {"joint": as_given, "forget_first": forget_first}
 
 
 @dataclass(eq=False, kw_only=True)
-class UnlearningCallback(TrainerCallback, ExportableState):
+class UnlearningCallback(UnlearningMethod, ExportableState):
     """An unlearning method as a `TrainerCallback`.
 
     Attributes:
-        retain_share: share of the retain set that is trained on beside the forget set, in [0, 1].
+        retain_share: share of the retain set that is trained on together with the forget set, in [0, 1].
         order: "joint" shuffles forget and retain examples together; "forget_first" goes, in each epoch, through the
             forget set and then through the retain examples.
         freeze_batchnorm: keep the running statistics of BatchNorm as the original model has them, and use them.
@@ -74,7 +73,7 @@ class UnlearningCallback(TrainerCallback, ExportableState):
 
     def __post_init__(self) -> None:
         _check(0 <= self.retain_share <= 1, self, "retain_share", "a share in [0, 1]")
-        _check(self.order in ORDERS, self, "order", f"one of {ORDERS}")
+        _check(self.order in ORDERS, self, "order", f"one of {tuple(ORDERS)}")
         _check(self.saliency_share is None or 0 < self.saliency_share <= 1, self, "saliency_share", "a share in (0, 1]")
         self.epoch = 0
         self._mask: WeightMask | None = None
@@ -87,32 +86,34 @@ class UnlearningCallback(TrainerCallback, ExportableState):
         """Map logits (n, c) in float32 and the batch to the loss of each example, (n,)."""
         raise NotImplementedError(f"{type(self).__name__} must define per_example_loss(logits, batch).")
 
-    def rows(self, split: ExampleDataset) -> Tensor:
+    def rows(self, examples: ExampleDataset) -> Tensor:
         """Return which rows (m,) of the images to train on: the forget set, and `retain_share` of the retain set."""
-        retain = draw_rows(split.retain_rows, self.retain_share, seed=self.seed)
-        return torch.cat([split.forget_rows, retain])
+        retain = draw_rows(examples.retain_rows, self.retain_share, seed=self.seed)
+        return torch.cat([examples.forget_rows, retain])
 
-    def prepare(self, model: nn.Module, split: ExampleDataset) -> None:
-        """Learn what the method needs of the original model, before training."""
+    def learn(self, model: nn.Module, examples: ExampleDataset) -> None:
+        """Learn what the method needs of the original model, before training; nothing by default."""
 
     # Set-up
 
-    def examples(self, model: nn.Module, split: ExampleDataset) -> ExampleDataset:
-        """Prepare the method from the original model, and return the `train_dataset` for a `Trainer`.
+    def prepare(self, model: nn.Module, examples: ExampleDataset) -> ExampleDataset:
+        """Learn what the method needs of the original model, and return the `train_dataset` for a `Trainer`.
+
+        This takes as long as the method says: a weight mask is one pass over the forget set, a local teacher a
+        training of its own.
 
         Args:
             model: the original model, with its weights as they are before unlearning; when a run is resumed, too.
-            split: all training examples with `is_forget`, from `training_examples`.
+            examples: all training examples with `is_forget`, from `training_examples`.
         """
-        if split.is_forget is None or not len(split.forget_rows):
+        if examples.is_forget is None or not len(examples.forget_rows):
             raise MethodError(
                 "Expected examples that say which are to be forgotten; build them with training_examples."
             )
         if self.saliency_share is not None:
-            self._mask = WeightMask(saliency_mask(model, split, self.saliency_share))
-        self.prepare(model, split)
-        rows = self.rows(split)
-        return split.subset(rows, ForgetFirstDataset if self.order == "forget_first" else ExampleDataset)
+            self._mask = WeightMask(saliency_mask(model, examples, self.saliency_share))
+        self.learn(model, examples)
+        return examples.subset(self.rows(examples), order=ORDERS[self.order])
 
     def before_forward(self, model: nn.Module) -> None:
         """Freeze BatchNorm where asked: Trainer switches the whole model to training mode before each step."""
@@ -123,14 +124,14 @@ class UnlearningCallback(TrainerCallback, ExportableState):
 
     # Events of the Trainer
 
-    def on_init_end(self, args: Any, state: Any, control: Any, model: nn.Module = None, **kwargs: Any) -> None:
+    def on_init_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Keep `is_forget` and `index` in the batches, and the order of the method."""
         args.remove_unused_columns = False
         if self.order == "forget_first":
             args.train_sampling_strategy = "sequential"
         LossHook.on(model)
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, model: nn.Module = None, **kwargs: Any) -> None:
+    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Take over the loss."""
         self._check_arguments(args)
         LossHook.on(model).claim(self)
@@ -146,19 +147,17 @@ class UnlearningCallback(TrainerCallback, ExportableState):
         if set_epoch is not None:
             set_epoch(self.epoch)
 
-    def on_pre_optimizer_step(
-        self, args: Any, state: Any, control: Any, model: nn.Module = None, **kwargs: Any
-    ) -> None:
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Remember the weights that the mask freezes."""
         if self._mask is not None:
             self._mask.before_step()
 
-    def on_optimizer_step(self, args: Any, state: Any, control: Any, model: nn.Module = None, **kwargs: Any) -> None:
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Undo what weight decay or momentum did to the weights that the mask freezes."""
         if self._mask is not None:
             self._mask.after_step()
 
-    def on_train_end(self, args: Any, state: Any, control: Any, model: nn.Module = None, **kwargs: Any) -> None:
+    def on_train_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Give the loss back, and make sure that something happened."""
         LossHook.on(model).owner = None
         if self._mask is not None:
@@ -182,7 +181,9 @@ class UnlearningCallback(TrainerCallback, ExportableState):
                 "to Trainer(callbacks=[method]), which sets it; add_callback comes too late for that."
             )
         if self.saliency_share is not None and self._mask is None:
-            raise MethodError("Expected train_dataset=method.examples(model, split), which finds the salient weights.")
+            raise MethodError(
+                "Expected train_dataset=method.prepare(model, examples), which finds the salient weights."
+            )
 
 
 def _check(holds: bool, method: UnlearningCallback, name: str, expected: str) -> None:
@@ -197,6 +198,6 @@ def is_forget(batch: dict[str, Tensor]) -> Tensor:
     if "is_forget" not in batch:
         raise MethodError(
             f"Expected a column `is_forget` in the batches, got {sorted(batch)}. "
-            "Use train_dataset=method.examples(model, split)."
+            "Use train_dataset=method.prepare(model, examples)."
         )
     return batch["is_forget"].bool()

@@ -24,12 +24,12 @@ class FineTune(UnlearningCallback):
 
     retain_share: float = 1.0
 
-    def rows(self, split: ExampleDataset) -> Tensor:
+    def rows(self, examples: ExampleDataset) -> Tensor:
         """Return `retain_share` of the retain rows (m,)."""
-        return draw_rows(split.retain_rows, self.retain_share, seed=self.seed)
+        return draw_rows(examples.retain_rows, self.retain_share, seed=self.seed)
 
     def per_example_loss(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """Return the cross-entropy (n,)."""
         if is_forget(batch).any():
-            raise MethodError("Expected retain examples only. Use train_dataset=method.examples(model, split).")
+            raise MethodError("Expected retain examples only. Use train_dataset=method.prepare(model, examples).")
         return F.cross_entropy(logits, batch["labels"], reduction="none")

@@ -43,13 +43,13 @@ class LossHook:
         self.owner: LossOwner | None = None
         parameters = inspect.signature(model.forward).parameters.values()
         self._known = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD}
-        self._pending: tuple[dict[str, Tensor], Any] | None = None
+        self._pending: tuple[LossOwner, dict[str, Tensor], Any] | None = None
         self._handles = [
             model.register_forward_pre_hook(self._before, with_kwargs=True, prepend=True),
             model.register_forward_hook(self._after),
         ]
 
-    def __deepcopy__(self, memo: dict) -> LossHook:
+    def __deepcopy__(self, memo: dict[int, Any]) -> LossHook:
         """A copy of a hooked model shares no state: its hooks only take the extra arguments away."""
         copied = object.__new__(type(self))
         copied.__dict__ = {"owner": None, "_known": self._known, "_pending": None, "_handles": []}
@@ -70,19 +70,21 @@ class LossHook:
             handle.remove()
         model.__dict__.pop(self.ATTRIBUTE, None)
 
-    def _before(self, model: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+    def _before(
+        self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         extra = {name: kwargs.pop(name) for name in list(kwargs) if name not in self._known}
         count = extra.pop("num_items_in_batch", None)
         if self.owner is not None and model.training:
-            self._pending = ({**kwargs, **extra}, count)
+            self._pending = (self.owner, {**kwargs, **extra}, count)
             kwargs.pop("labels", None)
             self.owner.before_forward(model)
         return args, kwargs
 
-    def _after(self, model: nn.Module, args: tuple, output: Any) -> Any:
+    def _after(self, model: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         if self._pending is None:
             return None
-        (batch, count), self._pending = self._pending, None
-        loss = self.owner.per_example_loss(output.logits.float(), batch)
+        (owner, batch, count), self._pending = self._pending, None
+        loss = owner.per_example_loss(output.logits.float(), batch)
         output["loss"] = loss.mean() if count is None else loss.sum() / count
         return output

@@ -58,13 +58,13 @@ class LocalTeacherDistillation(LocalDistillation):
         _check(0 < self.teacher_accuracy <= 1, self, "teacher_accuracy", "a share in (0, 1]")
         self._teacher: nn.Module | None = None
 
-    def learn(self, model: nn.Module, split: ExampleDataset, embeddings: Tensor, support_rows: Tensor) -> None:
+    def learn_from(self, model: nn.Module, examples: ExampleDataset, embeddings: Tensor, support_rows: Tensor) -> None:
         """Train the teacher on the support."""
         arguments = {} if self.teacher_depth is None else {"depth": self.teacher_depth}
         folder = None if self.teacher_folder is None else Path(self.teacher_folder)
         config = self.teacher_config()
         self._teacher = train_teacher(
-            self.teacher, model, split, support_rows, config, seed=self.seed, folder=folder, **arguments
+            self.teacher, model, examples, support_rows, config, seed=self.seed, folder=folder, **arguments
         )
 
     def teacher_config(self) -> TrainingConfig:
@@ -89,7 +89,7 @@ class LocalTeacherDistillation(LocalDistillation):
     def targets(self, batch: dict[str, Tensor], forget: Tensor) -> Tensor:
         """Return the teacher's targets (f, c) on the same augmented views as the student's."""
         if self._teacher is None:
-            raise MethodError("Expected train_dataset=method.examples(model, split), which trains the teacher.")
+            raise MethodError("Expected train_dataset=method.prepare(model, examples), which trains the teacher.")
         logits = self._teacher(pixel_values=batch["pixel_values"][forget]).logits.float()
         return _targets.soft_targets(
             logits, self.targets_from, temperature=self.temperature, top_m=self.top_m, threshold=self.threshold

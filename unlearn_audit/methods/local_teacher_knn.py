@@ -31,19 +31,19 @@ class LocalTeacherKNN(LocalDistillation):
         _check(self.k >= 1, self, "k", "a number of neighbours of at least 1")
         self._targets: Tensor | None = None  # (n, c), rows of images; zero outside the forget set
 
-    def learn(self, model: nn.Module, split: ExampleDataset, embeddings: Tensor, support_rows: Tensor) -> None:
+    def learn_from(self, model: nn.Module, examples: ExampleDataset, embeddings: Tensor, support_rows: Tensor) -> None:
         """Find each forget example's neighbours among the support."""
         unit = F.normalize(embeddings, dim=1)
-        cosine = unit[split.forget_rows] @ unit[support_rows].T  # (f, s)
+        cosine = unit[examples.forget_rows] @ unit[support_rows].T  # (f, s)
         nearest = support_rows[cosine.topk(min(self.k, len(support_rows)), dim=1).indices]
-        labels = torch.as_tensor(split.images.labels)[nearest]  # (f, k)
-        shares = F.one_hot(labels, split.images.num_classes).float().mean(dim=1)
-        self._targets = torch.zeros(len(split.images), split.images.num_classes)
-        self._targets[split.forget_rows] = shares
-        self._targets = self._targets.to(split.device)
+        labels = torch.as_tensor(examples.images.labels)[nearest]  # (f, k)
+        shares = F.one_hot(labels, examples.images.num_classes).float().mean(dim=1)
+        self._targets = torch.zeros(len(examples.images), examples.images.num_classes)
+        self._targets[examples.forget_rows] = shares
+        self._targets = self._targets.to(examples.device)
 
     def targets(self, batch: dict[str, Tensor], forget: Tensor) -> Tensor:
         """Return the label shares (f, c) of the batch's forget examples."""
         if self._targets is None:
-            raise MethodError("Expected train_dataset=method.examples(model, split), which finds the neighbours.")
+            raise MethodError("Expected train_dataset=method.prepare(model, examples), which finds the neighbours.")
         return self._targets[batch["index"][forget]]

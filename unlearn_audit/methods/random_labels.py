@@ -39,7 +39,7 @@ class RandomLabels(UnlearningCallback):
     def per_example_loss(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """Return the cross-entropy (n,) to random labels on forget examples and to the true ones on the others."""
         if "index" not in batch:
-            raise MethodError("Expected a column `index`. Use train_dataset=method.examples(model, split).")
+            raise MethodError("Expected a column `index`. Use train_dataset=method.prepare(model, examples).")
         random = self.random_labels(batch["index"], batch["labels"], logits.shape[1])
         return F.cross_entropy(logits, torch.where(is_forget(batch), random, batch["labels"]), reduction="none")
 

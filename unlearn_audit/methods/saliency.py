@@ -12,24 +12,24 @@ from unlearn_audit.models.prediction import evaluation_mode
 BATCH = 256
 
 
-def saliency_mask(model: nn.Module, split: ExampleDataset, share: float) -> dict[str, Tensor]:
+def saliency_mask(model: nn.Module, examples: ExampleDataset, share: float) -> dict[str, Tensor]:
     """Return for each parameter which of its weights may move (bool, of its shape).
 
     These are, over all parameters together, the `share` of weights with the largest absolute gradient of the summed
     cross-entropy on the forget set, in evaluation mode and without augmentation. At ties at the edge more may move.
     """
-    gradients = _forget_gradient(model, split)
+    gradients = _forget_gradient(model, examples)
     magnitude = torch.cat([g.abs().flatten() for g in gradients.values()])
     count = max(1, round(share * len(magnitude)))
     edge = magnitude.kthvalue(len(magnitude) - count + 1).values
     return {name: g.abs() >= edge for name, g in gradients.items()}
 
 
-def _forget_gradient(model: nn.Module, split: ExampleDataset) -> dict[str, Tensor]:
-    plain = split.subset(split.forget_rows).without_augmentation()
+def _forget_gradient(model: nn.Module, examples: ExampleDataset) -> dict[str, Tensor]:
+    plain = examples.subset(examples.forget_rows).without_augmentation()
     parameters = dict(model.named_parameters())
     total = {name: torch.zeros_like(p) for name, p in parameters.items()}
-    model.to(split.device)
+    model.to(examples.device)
     with evaluation_mode(model):
         for rows in plain.rows.split(BATCH):
             batch = plain.batch(rows)

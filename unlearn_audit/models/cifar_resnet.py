@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 from functools import partial
+from typing import Any
 
 import torch.nn.functional as F
 from timm.models import build_model_with_cfg, register_model
@@ -135,12 +136,12 @@ def _initialise(module: nn.Module) -> None:
         nn.init.kaiming_normal_(module.weight)
 
 
-def _create(depth: int, pretrained: bool = False, **kwargs: object) -> nn.Module:
+def _create(depth: int, pretrained: bool = False, **kwargs: Any) -> nn.Module:
     return build_model_with_cfg(CifarResNet, f"resnet{depth}", pretrained, depth=depth, **kwargs)
 
 
 def _register(depth: int) -> None:
-    create = partial(_create, depth)
+    create: Any = partial(_create, depth)
     create.__name__ = f"resnet{depth}"
     create.__module__ = __name__
     globals()[create.__name__] = register_model(create)

@@ -69,22 +69,22 @@ def _timm_config(name: str, images: Images, size: tuple[int, int], model_args: d
     arguments = {**extra, **model_args}
     if _takes_image_size(architecture):
         arguments.setdefault("img_size", list(size) if size[0] != size[1] else size[0])
-    return TimmWrapperConfig(
-        architecture=architecture,
-        model_args=arguments,
-        pretrained_cfg={
-            "input_size": [3, *size],
-            "mean": list(MEAN),
-            "std": list(STD),
-            "interpolation": "bicubic",
-            "crop_pct": 1.0,
-            "num_classes": images.num_classes,
-        },
-        num_labels=images.num_classes,
-        id2label=dict(enumerate(images.class_names)),
-        label2id={label: index for index, label in enumerate(images.class_names)},
-        label_names=list(images.class_names),
-    )
+    pretrained = {
+        "input_size": [3, *size],
+        "mean": list(MEAN),
+        "std": list(STD),
+        "interpolation": "bicubic",
+        "crop_pct": 1.0,
+        "num_classes": images.num_classes,
+    }
+    further: dict[str, Any] = {
+        "pretrained_cfg": pretrained,
+        "num_labels": images.num_classes,
+        "id2label": dict(enumerate(images.class_names)),
+        "label2id": {label: index for index, label in enumerate(images.class_names)},
+        "label_names": list(images.class_names),
+    }
+    return TimmWrapperConfig(architecture=architecture, model_args=arguments, **further)
 
 
 def _takes_image_size(architecture: str) -> bool:
@@ -119,21 +119,23 @@ def with_processor(model: PreTrainedModel, processor: Any) -> PreTrainedModel:
     `fit`, `unlearn` and `predict` then prepare images as the processor does, and `save_model` writes it beside the
     weights. Models from `create_model` and `load_model` have theirs already.
     """
-    model.unlearn_audit_preprocessing = Preprocessing.from_processor(processor)
+    Preprocessing.from_processor(processor).attach(model)
     return _prepared(model)
 
 
-def _prepared(model: PreTrainedModel) -> PreTrainedModel:
+def _prepared(model: Any) -> PreTrainedModel:
     # Trainer believes any forward(**kwargs) to normalise its loss by num_items_in_batch. These models do not: see
     # docs; left alone, the loss would be wrong by the number of gradient accumulation steps.
     model.accepts_loss_kwargs = False
-    return model
+    prepared: PreTrainedModel = model
+    return prepared
 
 
 def save_model(model: nn.Module, folder: str | Path) -> None:
     """Write weights (safetensors), configuration and image processor, as stock classes load them."""
-    model.save_pretrained(folder)
-    if model.config.model_type != "timm_wrapper":  # whose configuration holds what its image processor needs
+    stock: Any = model
+    stock.save_pretrained(folder)
+    if stock.config.model_type != "timm_wrapper":  # whose configuration holds what its image processor needs
         Preprocessing.of(model).processor.save_pretrained(folder)
 
 
@@ -152,10 +154,12 @@ def classifier(model: nn.Module) -> nn.Linear:
     Raises:
         ModelError: where the model has no such layer.
     """
-    linear = [m for m in model.modules() if isinstance(m, nn.Linear) and m.out_features == model.config.num_labels]
+    config: Any = model.config
+    classes = config.num_labels
+    linear = [m for m in model.modules() if isinstance(m, nn.Linear) and m.out_features == classes]
     if not linear:
         raise ModelError(
-            f"Expected a linear layer with {model.config.num_labels} outputs at the end of {type(model).__name__}, "
-            "found none, so its embeddings are not defined. Use embeddings from another model."
+            f"Expected a linear layer with {classes} outputs at the end of {type(model).__name__}, found none, so its "
+            "embeddings are not defined. Use embeddings from another model."
         )
     return linear[-1]

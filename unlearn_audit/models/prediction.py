@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from unlearn_audit.data.images import ImageData, Images
+from unlearn_audit.files import versions
 from unlearn_audit.models.loading import classifier, weights_hash
 from unlearn_audit.models.preprocessing import Preprocessing
+from unlearn_audit.predictions import Predictions
 from unlearn_audit.processes import process_state
 
 if TYPE_CHECKING:
     from accelerate import PartialState
 
-    from unlearn_audit.predictions import Predictions
+_PACKAGES = ("torch", "transformers", "timm")  # whose versions can change a prediction
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
 
@@ -62,8 +63,6 @@ def predict(
     Under several processes each computes whole batches of its own, so that the result does not depend on their
     number, and every process returns all examples. Of `ImageData`, training rows come first, then test rows.
     """
-    from unlearn_audit.predictions import Predictions
-
     splits = (data.train, data.test) if isinstance(data, ImageData) else (data,)
     parts = [_forward(model, images, batch_size, embeddings, PRECISIONS[precision]) for images in splits]
     return Predictions(
@@ -76,7 +75,8 @@ def predict(
     )
 
 
-def _metadata(model: nn.Module, data: Images | ImageData, precision: str, model_id: str | None) -> dict[str, str]:
+def _metadata(model: Any, data: Images | ImageData, precision: str, model_id: str | None) -> dict[str, str]:
+    found = versions(_PACKAGES)
     return {
         "model_id": model_id or model.name_or_path or type(model).__name__,
         "weights_hash": weights_hash(model),
@@ -84,13 +84,13 @@ def _metadata(model: nn.Module, data: Images | ImageData, precision: str, model_
         "data_fingerprint": data.fingerprint,
         "preprocessing": Preprocessing.of(model).to_metadata(),
         "precision": precision,
-        "versions": " ".join(f"{p}={importlib.metadata.version(p)}" for p in ("torch", "transformers", "timm")),
+        "versions": " ".join(f"{package}={found[package]}" for package in _PACKAGES),
     }
 
 
 @torch.no_grad()  # not inference_mode: weights moved inside it could never be trained again
 def _forward(
-    model: nn.Module, images: Images, batch_size: int, embeddings: bool, dtype: torch.dtype | None
+    model: Any, images: Images, batch_size: int, embeddings: bool, dtype: torch.dtype | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
     state = process_state()
     model.to(device=state.device, memory_format=torch.channels_last)

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from unlearn_audit.errors import ModelError
+
+_ATTRIBUTE = "unlearn_audit_preprocessing"  # where a model carries its own
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Preprocessing:
     @classmethod
     def of(cls, model: Any) -> Preprocessing:
         """Read it from a model that `create_model` built or `load_model` loaded, or any timm model of transformers."""
-        attached = getattr(model, "unlearn_audit_preprocessing", None)
+        attached: Preprocessing | None = getattr(model, _ATTRIBUTE, None)
         if attached is not None:
             return attached
         if model.config.model_type == "timm_wrapper":
@@ -45,6 +47,10 @@ class Preprocessing:
                 "Save one there with its save_pretrained, or load the model with unlearn_audit's load_model."
             ) from error
         return cls.from_processor(processor)
+
+    def attach(self, model: nn.Module) -> None:
+        """Let `model` carry it, so that `of` finds it there."""
+        setattr(model, _ATTRIBUTE, self)
 
     @classmethod
     def _from_timm(cls, model: Any) -> Preprocessing:

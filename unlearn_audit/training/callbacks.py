@@ -1,9 +1,10 @@
-"""Callbacks of this package's own training: epochs for augmentations, cost, and an early stop."""
+"""Callbacks of this package's own training, and what it asks of an unlearning method."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -12,6 +13,22 @@ from transformers.trainer_callback import ExportableState
 
 from unlearn_audit.data.batches import ExampleDataset
 from unlearn_audit.models.prediction import evaluation_mode
+
+
+class UnlearningMethod(TrainerCallback):
+    """What `unlearn` asks of a method: to prepare from the original model, then to be a callback of a Trainer.
+
+    Attributes:
+        training_defaults: the paper's training settings for the method: fields of `TrainingConfig`.
+        seed: of the run.
+    """
+
+    training_defaults: ClassVar[Mapping[str, Any]]
+    seed: int
+
+    def prepare(self, model: nn.Module, examples: ExampleDataset) -> ExampleDataset:
+        """Learn what the method needs of the original model, and return the examples to train on."""
+        raise NotImplementedError(f"{type(self).__name__} must define prepare(model, examples).")
 
 
 class EpochDraws(TrainerCallback):
@@ -77,7 +94,7 @@ class StopAtAccuracy(TrainerCallback):
         args: Any,
         state: Any,
         control: Any,
-        model: nn.Module = None,
+        model: Any = None,
         train_dataloader: Any = None,
         **kwargs: Any,
     ) -> None:

@@ -33,7 +33,7 @@ class TrainingConfig:
         scheduler: "cosine" to 0, "linear" to 0, or "constant".
         warmup: share of all steps over which the learning rate rises from 0.
         max_grad_norm: gradients are clipped to this norm; 0 does not clip.
-        augment: random crop with padding and flip (no flip for digits).
+        augment: random crop with padding, and a flip where `Images.flips`.
         precision: "float32", "bfloat16" (autocast), or "auto": bfloat16 where the device computes it faster.
         target_accuracy: stop after the first epoch with at least this accuracy on the training examples.
         checkpoints: how many to make on the way, at equal distances; 0 makes none.

@@ -13,12 +13,12 @@ from transformers import TrainerCallback
 
 from unlearn_audit.data.batches import ExampleDataset
 from unlearn_audit.data.images import Images
+from unlearn_audit.training.callbacks import UnlearningMethod
 from unlearn_audit.training.config import TrainingConfig
 from unlearn_audit.training.running import TrainingRun, example_dataset, run_trainer
 
 if TYPE_CHECKING:
     from unlearn_audit.data.forget import ForgetSet
-    from unlearn_audit.methods.base import UnlearningCallback
 
 
 def training_examples(
@@ -33,7 +33,7 @@ def unlearn(
     model: nn.Module,
     images: Images,
     forget: ForgetSet,
-    method: UnlearningCallback,
+    method: UnlearningMethod,
     config: TrainingConfig | None = None,
     *,
     output_dir: str | Path | None = None,
@@ -54,8 +54,8 @@ def unlearn(
     """
     config = config or TrainingConfig(**method.training_defaults)
     start = time.perf_counter(), time.process_time()
-    split = example_dataset(model, images, config, method.seed, is_forget=forget.mask(images))
-    dataset = method.examples(model, split)
+    examples = example_dataset(model, images, config, method.seed, is_forget=forget.mask(images))
+    dataset = method.prepare(model, examples)
     wall, cpu = time.perf_counter() - start[0], time.process_time() - start[1]
     run = run_trainer(model, dataset, config, method.seed, output_dir, [method, *callbacks], progress)
     return dataclasses.replace(run, seconds=run.seconds + wall, cpu_seconds=run.cpu_seconds + cpu)
