@@ -1,4 +1,4 @@
-"""`unlearn-audit push`: a model with its audit to the Hub, in one commit."""
+"""`unlearn-audit push`: publishes a model with its audit on the Hub, in one commit."""
 
 from __future__ import annotations
 
@@ -39,14 +39,13 @@ def run(
     quiet()
     from unlearn_audit.experiment.study import model_folder_of
     from unlearn_audit.publishing.hub import Destination, push
-    from unlearn_audit.publishing.publication import PublishChoices
+    from unlearn_audit.reporting.choices import PublishChoices
 
     choices = PublishChoices(
         candidate=candidate,
         force=force,
         include_forget_ids=include_forget_ids,
         include_forget_images=include_forget_images,
-        images=load_data(data, data_settings) if include_forget_images else None,
         license=license,
         base_model=base_model,
     )
@@ -55,6 +54,7 @@ def run(
         Destination(repo_id, private=private, revision=revision),
         model_folder=model or model_folder_of(folder, candidate),
         choices=choices,
+        images=load_data(data, data_settings) if include_forget_images else None,
         dry_run=dry_run,
     )
     for path, size in pushed.files.items():

@@ -32,11 +32,11 @@ def run(
     Images are embedded where --data says where they are.
     """
     quiet()
+    from unlearn_audit.reporting.choices import PublishChoices
     from unlearn_audit.reporting.folder import compare_folders, render_folder
-    from unlearn_audit.reporting.html import HtmlChoices
 
     images = None if data is None or no_images else load_data(data, data_settings)
-    choices = HtmlChoices(include_forget_images=include_forget_images)
+    choices = PublishChoices(include_forget_ids=True, include_forget_images=include_forget_images)
     if len(folders) == 1:
         if output is not None:
             raise ConfigurationError("Expected --output only where several folders are compared.")

@@ -20,10 +20,10 @@ from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.populations import POPULATIONS
 from unlearn_audit.reporting.charting import chart_data, primary_population, stratum_title
 from unlearn_audit.reporting.charts import ChartData
-from unlearn_audit.reporting.folder import read_ledger
-from unlearn_audit.reporting.gallery import Ledger
+from unlearn_audit.reporting.ledger import Ledger, read_ledger
 from unlearn_audit.reporting.plots import draw_neighbourhood, svg_of
-from unlearn_audit.reporting.sections import policy_sentence, strata_table, subject, verdicts
+from unlearn_audit.reporting.sections.strata import strata_table
+from unlearn_audit.reporting.sections.verdicts import policy_sentence, shown_verdicts, subject
 
 EVERY = "every stratum"
 MOST_EXAMPLES = 25
@@ -33,7 +33,7 @@ def summary(report: AuditReport) -> str:
     """Return what was audited and each verdict, as HTML."""
     rows = "".join(
         f"<li><strong>{v.word}</strong>: {html.escape(v.candidate)}. {html.escape(v.sentence)}</li>"
-        for v in verdicts(report)
+        for v in shown_verdicts(report)
     )
     return f"<p>{html.escape(subject(report))}</p><ul>{rows}</ul><p>{html.escape(policy_sentence(report))}</p>"
 

@@ -12,9 +12,9 @@ from huggingface_hub import HfApi, ModelCard
 from tests.publishing.loopback import Fault
 from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.errors import AuditError, HubError
+from unlearn_audit.files import sha256
 from unlearn_audit.publishing.hub import Destination, pull, push
-from unlearn_audit.publishing.publication import PublishChoices
-from unlearn_audit.saved.folder import file_hash
+from unlearn_audit.reporting.choices import PublishChoices
 from unlearn_audit.saved.verify import verify
 
 REPO = "tester/forgetful"
@@ -129,7 +129,7 @@ def test_a_missing_file_of_a_published_report_is_named(hub, audited, tmp_path):
 def seal_outputs(folder):
     """Make the manifest fit what is in the folder, as a forger would."""
     manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["outputs"] = {name: file_hash(folder / name) for name in manifest["outputs"]}
+    manifest["outputs"] = {name: sha256(folder / name) for name in manifest["outputs"]}
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 

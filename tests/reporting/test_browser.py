@@ -4,7 +4,7 @@ import pytest
 
 from tests.reporting.browser import open_browser
 from tests.reporting.samples import make_images, make_ledger, make_report
-from unlearn_audit.reporting.html import AuditSource, HtmlChoices, write_comparison, write_html
+from unlearn_audit.reporting.html import AuditSource, write_comparison, write_html
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def test_several_audits_each_have_their_charts(window, tmp_path):
 
 
 def test_the_static_report_shows_its_charts_as_pictures(window, tmp_path):
-    page = write_html(make_report(), make_ledger(), tmp_path / "r.html", choices=HtmlChoices(static=True))
+    page = write_html(make_report(), make_ledger(), tmp_path / "r.html", static=True)
     window.open(page)
     assert len(window.shown(".canvas img")) == 3
     assert window.run("return [...document.images].every((i) => i.naturalWidth > 0)")

@@ -8,21 +8,26 @@ from huggingface_hub import ModelCard
 
 from tests.reporting.samples import make_report
 from unlearn_audit.errors import ConfigurationError
-from unlearn_audit.reporting.card import CardFacts, card_text, write_card
+from unlearn_audit.reporting.card import card_text, write_card
+from unlearn_audit.reporting.choices import PublishChoices
 
 WHOLE_CARD = Path(__file__).parent / "whole_card.md"
-FACTS = CardFacts(
-    "user/forgetful", license="apache-2.0", base_model="user/original", datasets=("mnist",), custom_architecture=True
-)
+CHOICES = PublishChoices(license="apache-2.0", base_model="user/original", datasets=("mnist",))
+
+
+def card(report=None, candidate="gradient_ascent", choices=CHOICES, repo_id="user/forgetful"):
+    choices = dataclasses.replace(choices, candidate=candidate)
+    return card_text(report or make_report(), repo_id=repo_id, choices=choices)
 
 
 def test_whole_card():
-    found = card_text(make_report(), candidate="local_teacher_distillation", facts=FACTS)
+    found = card(candidate="local_teacher_distillation")
     assert found == WHOLE_CARD.read_text(encoding="utf-8")
 
 
 def test_the_hubs_client_reads_the_metadata(tmp_path):
-    path = write_card(make_report(), tmp_path / "README.md", candidate="gradient_ascent", facts=FACTS)
+    choices = dataclasses.replace(CHOICES, candidate="gradient_ascent")
+    path = write_card(make_report(), tmp_path / "README.md", repo_id="user/forgetful", choices=choices)
     data = ModelCard.load(path).data
     assert data.library_name == "transformers"
     assert data.pipeline_tag == "image-classification"
@@ -36,22 +41,22 @@ def test_the_hubs_client_reads_the_metadata(tmp_path):
 
 
 def test_a_data_set_that_is_not_on_the_hub_is_not_claimed_to_be():
-    assert "datasets:" not in card_text(make_report(), candidate="gradient_ascent", facts=CardFacts("user/m"))
+    assert "datasets:" not in card(choices=PublishChoices())
     data = dataclasses.replace(make_report().data, name="uoft-cs/cifar100")
-    found = card_text(make_report(data=data), candidate="gradient_ascent", facts=CardFacts("user/m"))
+    found = card(make_report(data=data), choices=PublishChoices())
     assert "datasets:\n- uoft-cs/cifar100\n" in found
 
 
 @pytest.mark.parametrize("word", ["proof", "guarantee", "certified", "compliant"])
 @pytest.mark.parametrize("candidate", ["gradient_ascent", "local_teacher_distillation"])
 def test_a_card_never_claims_more_than_the_audit(word, candidate):
-    assert word not in card_text(make_report(), candidate=candidate, facts=FACTS).lower()
+    assert word not in card(candidate=candidate).lower()
 
 
 def test_text_from_outside_is_never_markup():
     names = ("<script>", *"12345678", "x")
     forget = dataclasses.replace(make_report().forget_set, description="<img src=x>|`*[a](b)\n\n# title")
-    found = card_text(make_report(class_names=names, forget_set=forget), candidate="gradient_ascent", facts=FACTS)
+    found = card(make_report(class_names=names, forget_set=forget))
     body = found.split("---\n", 2)[2]
     assert "<img" not in body
     assert "\n# title" not in body
@@ -60,13 +65,12 @@ def test_text_from_outside_is_never_markup():
 
 def test_several_candidates_need_a_choice():
     with pytest.raises(ConfigurationError, match="Choose one: gradient_ascent, local_teacher"):
-        card_text(make_report(), facts=FACTS)
+        card(candidate=None)
     with pytest.raises(ConfigurationError, match="Did you mean 'gradient_ascent'"):
-        card_text(make_report(), candidate="gradient_asent", facts=FACTS)
+        card(candidate="gradient_asent")
 
 
 def test_where_the_ids_are_published_the_card_says_that_everything_can_be_checked():
-    facts = dataclasses.replace(FACTS, forget_ids_published=True)
-    found = card_text(make_report(), candidate="gradient_ascent", facts=facts)
+    found = card(choices=dataclasses.replace(CHOICES, include_forget_ids=True))
     assert "every figure can be recomputed" in found
     assert "not published" not in found

@@ -10,7 +10,8 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.reporting.samples import make_images, make_ledger, make_report
-from unlearn_audit.reporting.html import AuditSource, HtmlChoices, render_html, script_json, write_html
+from unlearn_audit.reporting.choices import LOCAL
+from unlearn_audit.reporting.html import AuditSource, render_html, script_json, write_html
 from unlearn_audit.reporting.pictures import Pictures
 
 SECTIONS = ["neighbourhood", "strata", "examples", "classes", "cost", "controls", "provenance", "limits"]
@@ -42,9 +43,9 @@ class Reader(HTMLParser):
         return " ".join(" ".join(self.text).split())
 
 
-def render(report=None, *, images=None, **choices):
+def render(report=None, *, images=None, static=False, **choices):
     source = AuditSource(report or make_report(), make_ledger(), images)
-    return render_html([source], choices=HtmlChoices(**choices))
+    return render_html([source], choices=dataclasses.replace(LOCAL, **choices), static=static)
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +135,7 @@ def test_no_pictures_without_images():
 def test_pictures_of_the_forget_set_only_when_asked(page):
     images = make_images()
     ledger = make_ledger().to_pydict()
-    shown = Pictures((images.train, images.test))
+    shown = Pictures.of(images)
     forgotten = {
         shown.address(i) for i, p in zip(ledger["example_id"], ledger["population"], strict=True) if p == "forget"
     }

@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 
 from tests.reporting.samples import make_ledger, make_report
 from unlearn_audit.reporting.charting import chart_data
-from unlearn_audit.reporting.gallery import Ledger, class_damage
+from unlearn_audit.reporting.damage import class_damage
+from unlearn_audit.reporting.ledger import Ledger
 from unlearn_audit.reporting.plots import draw_neighbourhood, write_plots
 
 

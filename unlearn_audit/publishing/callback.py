@@ -10,18 +10,15 @@ from typing import TYPE_CHECKING, Any
 from transformers import Trainer, TrainerCallback
 
 from unlearn_audit.auditing.report import AuditReport
-from unlearn_audit.publishing.publication import (
-    PublishChoices,
-    check_verdict,
-    check_weights,
-    registered_here,
-    stage_audit,
-)
+from unlearn_audit.publishing.publication import check_verdict, check_weights, registered_here, stage_audit
 from unlearn_audit.reporting.card import find_candidate
+from unlearn_audit.reporting.choices import PublishChoices
 from unlearn_audit.reporting.folder import render_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, TrainingArguments
+
+    from unlearn_audit.reporting.pictures import ImageSource
 
 
 @dataclass
@@ -37,13 +34,15 @@ class AuditCallback(TrainerCallback):
         audit: takes the trained model, audits it (`predict`, `run_audit`, `save_audit`), and returns the audit's
             folder. It is called on the first process only.
         choices: what may be published; by default nothing that tells who was forgotten.
+        images: gives the published report its pictures; without it there are none.
         folder: of the audit, once there is one.
 
-    Trainer uploads `training_args.bin`, a pickle, beside the model. `push` does not, and makes one commit of all.
+    Trainer uploads `training_args.bin`, a pickle, with the model. `push` does not, and makes one commit of all.
     """
 
     audit: Callable[[PreTrainedModel], str | Path]
     choices: PublishChoices = field(default_factory=PublishChoices)
+    images: ImageSource | None = None
     folder: Path | None = None
 
     def attach(self, trainer: Trainer) -> None:
@@ -52,23 +51,29 @@ class AuditCallback(TrainerCallback):
         trainer.create_model_card = self._keep_card
 
     def on_train_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
-        """Audit, write the report and, if it will be pushed, lay the publishable part beside the model."""
+        """Audit, write the report and, if it will be pushed, put what may be published into the model's folder."""
         if not state.is_world_process_zero:
             return
         self.folder = Path(self.audit(kwargs["model"]))
         render_folder(self.folder)
         if args.push_to_hub:
-            self._stage(Path(args.output_dir), args.hub_model_id, kwargs["model"])
+            output_dir = Path(args.output_dir)
+            self._stage(self.folder, output_dir, args.hub_model_id or output_dir.name, kwargs["model"])
 
-    def _stage(self, output_dir: Path, hub_model_id: str | None, model: PreTrainedModel) -> None:
-        report = AuditReport.load(self.folder)
+    def _stage(self, folder: Path, output_dir: Path, repo_id: str, model: PreTrainedModel) -> None:
+        report = AuditReport.load(folder)
         record = find_candidate(report, self.choices.candidate)
         if not self.choices.force:
             check_verdict(report, record)
             check_weights(record, model)
-        repo_id = hub_model_id or output_dir.name
-        ours = registered_here(model)
-        stage_audit(self.folder, output_dir, repo_id=repo_id, choices=self.choices, custom_architecture=ours)
+        stage_audit(
+            folder,
+            output_dir,
+            repo_id=repo_id,
+            choices=self.choices,
+            images=self.images,
+            custom_architecture=registered_here(model),
+        )
 
     def _keep_card(self, *args: Any, **kwargs: Any) -> None:
         """Stand in for `Trainer.create_model_card`: the card that is there stays."""

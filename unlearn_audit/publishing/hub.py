@@ -1,10 +1,7 @@
 """Publish a model with its audit on the Hugging Face Hub, and fetch one back.
 
-This is the only module of `reporting` that uses the network.
-
-A push is **one** commit: it arrives whole, or the repository stays as it was. What goes into it, and what
-stays
-behind so that nobody can tell whom the forget set held, is decided in `publication.py`.
+A push is **one** commit: it arrives whole, or the repository stays as it was. What goes into it, and what stays behind
+so that nobody can tell whom the forget set held, is decided in `publication.py`.
 """
 
 from __future__ import annotations
@@ -18,10 +15,14 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeVar
 
 from unlearn_audit.errors import HubError
-from unlearn_audit.publishing.publication import AUDIT_FOLDER, Publication, PublishChoices, prepare_publication
+from unlearn_audit.publishing.publication import AUDIT_FOLDER, Publication, prepare_publication
+from unlearn_audit.reporting.choices import PublishChoices
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    from unlearn_audit.reporting.pictures import ImageSource
 
 T = TypeVar("T")
 
@@ -34,8 +35,7 @@ RETRIED_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 class Destination:
     """Where to push: a repository `user/name`, private or not where it has to be made, and a branch.
 
-    `endpoint` is another Hub than the default, `token` another than the one that this machine is logged in
-    with.
+    `endpoint` is another Hub than the default, `token` another than the one that this machine is logged in with.
     """
 
     repo_id: str
@@ -62,15 +62,17 @@ def push(
     *,
     model_folder: str | Path,
     choices: PublishChoices | None = None,
+    images: ImageSource | None = None,
     dry_run: bool = False,
 ) -> PushResult:
     """Publish the model in `model_folder` with the audit in `folder`, as one commit.
 
     Args:
-        folder: what `AuditReport.save` wrote.
+        folder: of the audit's report.
         destination: a `Destination`, or only its `user/name`.
         model_folder: configuration, safetensors weights and image processor of the audited candidate.
-        choices: what may be published beside the default; see `PublishChoices`.
+        choices: what may be published; by default nothing that tells who was forgotten.
+        images: gives the published report its pictures; without it there are none.
         dry_run: say what would be pushed, and touch nothing.
 
     Raises:
@@ -85,6 +87,7 @@ def push(
             Path(staging),
             repo_id=to.repo_id,
             choices=choices or PublishChoices(),
+            images=images,
         )
         sizes = {path: source.stat().st_size for path, source in sorted(publication.files.items())}
         if dry_run:
@@ -120,8 +123,7 @@ def _api(to: Destination) -> HfApi:
     token = to.token or get_token()
     if token is None:
         raise HubError(
-            f"Expected a login to push to {to.repo_id!r}, found none. Run `hf auth login`, or set HF_TOKEN "
-            "to a token "
+            f"Expected a login to push to {to.repo_id!r}, found none. Run `hf auth login`, or set HF_TOKEN to a token "
             "that may write (https://huggingface.co/settings/tokens)."
         )
     return HfApi(endpoint=to.endpoint, token=token)
@@ -145,8 +147,7 @@ def _publish(api: HfApi, to: Destination, publication: Publication) -> tuple[str
         if landed is not None:
             return landed, f"{api.endpoint}/{to.repo_id}/commit/{landed}"
     raise HubError(
-        f"The Hub failed {len(WAITS) + 1} times while committing to {to.repo_id!r} ({last}). Nothing was "
-        "published; "
+        f"The Hub failed {len(WAITS) + 1} times while committing to {to.repo_id!r} ({last}). Nothing was published; "
         "run the same command again later."
     ) from last
 
@@ -161,9 +162,8 @@ def _ensure_repository(api: HfApi, to: Destination) -> None:
     else:
         if to.private and not info.private:
             raise HubError(
-                f"Expected {to.repo_id!r} to be private, but it exists and is public. Make it private in "
-                "its settings, "
-                "or push without --private."
+                f"Expected {to.repo_id!r} to be private, but it exists and is public. Make it private in its "
+                "settings, or push without --private."
             )
     if to.revision is None:
         return
@@ -250,9 +250,8 @@ def _explained(repo_id: str) -> Iterator[None]:
         raise HubError(f"Expected a repository as 'user/name', got {repo_id!r}: {error}") from error
     except RepositoryNotFoundError as error:
         raise HubError(
-            f"There is no repository {repo_id!r}, or it is private and this login may not see it. Check "
-            "the name, "
-            "or run `hf auth login`."
+            f"There is no repository {repo_id!r}, or it is private and this login may not see it. Check the name, or "
+            "run `hf auth login`."
         ) from error
     except HfHubHTTPError as error:
         raise HubError(_refusal(repo_id, error)) from error
@@ -262,7 +261,7 @@ def _explained(repo_id: str) -> Iterator[None]:
         ) from error
 
 
-def _refusal(repo_id: str, error: BaseException) -> str:
+def _refusal(repo_id: str, error: HfHubHTTPError) -> str:
     status = error.response.status_code
     said = getattr(error, "server_message", None) or str(error).splitlines()[0]
     if status == 401:
@@ -271,8 +270,7 @@ def _refusal(repo_id: str, error: BaseException) -> str:
         return f"This login may not write to {repo_id!r} ({said}). Use a token with the right to write there."
     if status in (409, 412):
         return (
-            f"The Hub refused to commit to {repo_id!r}, because something else was changed there ({said}). "
-            "Nothing of "
+            f"The Hub refused to commit to {repo_id!r}, because something else was changed there ({said}). Nothing of "
             "this push was published; run it again."
         )
     return f"The Hub answered {status} for {repo_id!r} ({said}). Nothing of this push was published."

@@ -1,4 +1,4 @@
-"""What of a model and its audit may leave the house, laid out as it will lie on the Hub.
+"""What of a model and its audit may be published, laid out as it will lie on the Hub.
 
 An audit's folder tells in several ways who was forgotten: by the ids of the forget set; by the ledger, which names the
 population of each example; by predictions on training examples, because the rows that are missing are the forgotten
@@ -23,45 +23,24 @@ from typing import TYPE_CHECKING
 
 from unlearn_audit.auditing.report import AuditReport, ModelRecord, Provenance
 from unlearn_audit.errors import AuditError
-from unlearn_audit.reporting.card import CardFacts, find_candidate, write_card
-from unlearn_audit.reporting.folder import read_ledger
-from unlearn_audit.reporting.html import HtmlChoices, write_html
-from unlearn_audit.reporting.sections import has_verdict
-from unlearn_audit.saved.folder import AuditRequest, Manifest, ModelFiles, file_hash, read_manifest
+from unlearn_audit.files import replacing, sha256, write_text
+from unlearn_audit.reporting.card import find_candidate, write_card
+from unlearn_audit.reporting.choices import PublishChoices
+from unlearn_audit.reporting.html import write_html
+from unlearn_audit.reporting.ledger import read_ledger
+from unlearn_audit.reporting.sections.verdicts import has_verdict
+from unlearn_audit.saved.folder import AuditRequest, Manifest, ModelFiles, read_manifest
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from transformers import PreTrainedModel
 
-    from unlearn_audit.data.images import ImageData
+    from unlearn_audit.reporting.pictures import ImageSource
 
 AUDIT_FOLDER = "audit"
 WITHHELD_POPULATIONS = ("retain", "forget")
 MODEL_FILES = ("config.json", "preprocessor_config.json", "*.safetensors", "model.safetensors.index.json")
 _SEED = re.compile(r",?\s*\bseed \d+")
-
-
-@dataclass(frozen=True)
-class PublishChoices:
-    """What is published beside the default, and what only the publisher knows.
-
-    Attributes:
-        candidate: which candidate of the audit; by default the only one.
-        force: publish without a verdict, or where the weights cannot be compared with the audited ones.
-        include_forget_ids: publish the ids of the forget set, the whole ledger and all predictions.
-        include_forget_images: embed pictures of forgotten examples in the report; needs `images`.
-        images: gives the report's pictures; without it there are none.
-        license: passed through to the card.
-        base_model: Hub id of the model that this one was made from.
-    """
-
-    candidate: str | None = None
-    force: bool = False
-    include_forget_ids: bool = False
-    include_forget_images: bool = False
-    images: ImageData | None = None
-    license: str | None = None
-    base_model: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +53,13 @@ class Publication:
 
 
 def prepare_publication(
-    folder: Path, model_folder: Path, staging: Path, *, repo_id: str, choices: PublishChoices
+    folder: Path,
+    model_folder: Path,
+    staging: Path,
+    *,
+    repo_id: str,
+    choices: PublishChoices,
+    images: ImageSource | None = None,
 ) -> Publication:
     """Lay out in `staging` what is to be published.
 
@@ -90,16 +75,23 @@ def prepare_publication(
     if not choices.force:
         check_verdict(report, model)
         check_weights(model, loaded)
-    stage_audit(folder, staging, repo_id=repo_id, choices=choices, custom_architecture=registered_here(loaded))
+    ours = registered_here(loaded)
+    stage_audit(folder, staging, repo_id=repo_id, choices=choices, images=images, custom_architecture=ours)
     staged = {p.relative_to(staging).as_posix(): p for p in sorted(staging.rglob("*")) if p.is_file()}
-    digest = file_hash(staging / AUDIT_FOLDER / "manifest.json")[:12]
+    digest = sha256(staging / AUDIT_FOLDER / "manifest.json")[:12]
     return Publication({**model_files, **staged}, _left_out(choices), f"Publish {model.name} with its audit {digest}")
 
 
 def stage_audit(
-    folder: Path, staging: Path, *, repo_id: str, choices: PublishChoices, custom_architecture: bool
+    folder: Path,
+    staging: Path,
+    *,
+    repo_id: str,
+    choices: PublishChoices,
+    images: ImageSource | None = None,
+    custom_architecture: bool,
 ) -> None:
-    """Write `README.md` and `audit/` into `staging`, without anything that `choices` does not let out."""
+    """Write `README.md` and `audit/` into `staging`, with no more than `choices` allows to publish."""
     report, manifest = AuditReport.load(folder), read_manifest(folder)
     audit = staging / AUDIT_FOLDER
     shutil.rmtree(audit, ignore_errors=True)
@@ -109,16 +101,10 @@ def stage_audit(
     else:
         request, shown = _copy_test_rows(folder, manifest, audit), public_report(report)
         ledger = _test_rows(read_ledger(folder))
-    _write_audit(shown, ledger, audit, choices)
+    _write_audit(shown, ledger, audit, choices, images)
     _write_manifest(audit, request, manifest, () if choices.include_forget_ids else WITHHELD_POPULATIONS)
-    facts = CardFacts(
-        repo_id,
-        license=choices.license,
-        base_model=choices.base_model,
-        custom_architecture=custom_architecture,
-        forget_ids_published=choices.include_forget_ids,
-    )
-    write_card(shown, staging / "README.md", candidate=choices.candidate, facts=facts)
+    card = staging / "README.md"
+    write_card(shown, card, repo_id=repo_id, choices=choices, custom_architecture=custom_architecture)
 
 
 def _left_out(choices: PublishChoices) -> tuple[str, ...]:
@@ -185,7 +171,8 @@ def registered_here(model: PreTrainedModel) -> bool:
 
 
 def _config(folder: Path) -> dict[str, object]:
-    return json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    found: dict[str, object] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return found
 
 
 # The audit
@@ -214,19 +201,25 @@ def _test_rows(ledger: pa.Table) -> pa.Table:
     return rows.drop_columns(["nearest_forget_id"]) if "nearest_forget_id" in rows.column_names else rows
 
 
-def _write_audit(report: AuditReport, ledger: pa.Table, audit: Path, choices: PublishChoices) -> None:
+def _write_audit(
+    report: AuditReport, ledger: pa.Table, audit: Path, choices: PublishChoices, images: ImageSource | None
+) -> None:
+    write_text(audit / "report.json", report.to_json())
+    _write_table(ledger, audit / "examples.parquet")
+    write_html(report, ledger, audit / "report.html", images=images, choices=choices)
+
+
+def _write_table(rows: pa.Table, path: Path) -> None:
     import pyarrow.parquet as pq
 
-    (audit / "report.json").write_text(report.to_json(), encoding="utf-8")
-    pq.write_table(ledger, audit / "examples.parquet", compression="zstd")
-    shown = HtmlChoices(choices.include_forget_images, choices.include_forget_ids)
-    write_html(report, ledger, audit / "report.html", images=choices.images, choices=shown)
+    with replacing(path) as draft:
+        pq.write_table(rows, draft, compression="zstd")
 
 
 def _write_manifest(audit: Path, request: AuditRequest, private: Manifest, withheld: tuple[str, ...]) -> None:
-    outputs = {p.relative_to(audit).as_posix(): file_hash(p) for p in sorted(audit.rglob("*")) if p.is_file()}
+    outputs = {p.relative_to(audit).as_posix(): sha256(p) for p in sorted(audit.rglob("*")) if p.is_file()}
     manifest = Manifest(request=request, inputs=private.inputs, outputs=outputs, withheld=withheld)
-    (audit / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
+    write_text(audit / "manifest.json", manifest.to_json())
 
 
 def _copy_everything(folder: Path, manifest: Manifest, audit: Path) -> AuditRequest:
@@ -264,7 +257,7 @@ def _copy_test_rows(folder: Path, manifest: Manifest, audit: Path) -> AuditReque
         rows = pq.read_table(folder / path)
         rows = rows.filter(pc.equal(rows["split"].cast("string"), "test"))
         kept = [column for column in rows.column_names if column != "embedding"]
-        pq.write_table(rows.select(kept), audit / target, compression="zstd")
+        _write_table(rows.select(kept), audit / target)
         return target
 
     request = _with_predictions(manifest.request, cut)

@@ -1,4 +1,4 @@
-"""What people see and share: HTML, plots, model card, Hub. Names are imported when they are first used."""
+"""What people see and share: HTML, plots, model card. Names are imported when they are first used."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from unlearn_audit._lazy import lazy
 
 _HOMES = {
     "AuditSource": "html",
-    "CardFacts": "card",
-    "HtmlChoices": "html",
+    "PublishChoices": "choices",
     "chart_data": "charting",
     "compare_folders": "folder",
     "render_folder": "folder",
@@ -18,8 +17,7 @@ _HOMES = {
 }
 __all__ = [
     "AuditSource",
-    "CardFacts",
-    "HtmlChoices",
+    "PublishChoices",
     "chart_data",
     "compare_folders",
     "render_folder",

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearn_audit.errors import ConfigurationError, did_you_mean
-from unlearn_audit.reporting import sections
+from unlearn_audit.files import write_text
 from unlearn_audit.reporting.charting import primary_population
-from unlearn_audit.reporting.html import environment
+from unlearn_audit.reporting.choices import PublishChoices
+from unlearn_audit.reporting.sections.limits import limits_of
+from unlearn_audit.reporting.sections.provenance import subject_facts
+from unlearn_audit.reporting.sections.strata import strata_table
+from unlearn_audit.reporting.sections.verdicts import alarms, policy_sentence, shown_verdict
 from unlearn_audit.reporting.tables import Group, Table, escape_markdown, markdown, whole
+from unlearn_audit.reporting.templating import environment
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCardData
@@ -22,67 +26,55 @@ WITHHELD = (
     "from which it could be told. What can be checked: every hash, and all figures on the test set."
 )
 PUBLISHED_WHOLE = "The ids of the forget set are published too: every figure can be recomputed."
+DEFAULTS = PublishChoices()
 CARD_COLUMNS = ("stratum", "examples", "discrepancy", "noise floor", "ratio", "excess")
 
 
-@dataclass(frozen=True)
-class CardFacts:
-    """What only the publisher knows.
-
-    Attributes:
-        repo_id: where the model will be, as `user/name`.
-        license: passed through to the metadata, for example "apache-2.0".
-        base_model: Hub id of the model that this one was made from.
-        datasets: Hub ids; by default the audited data set, if its name is a Hub id.
-        custom_architecture: whether the architecture is one that `import unlearn_audit.models` registers with timm; by
-            default the card imports it, which is right for every model.
-        forget_ids_published: whether the ids of the forget set are published with the model.
-    """
-
-    repo_id: str
-    license: str | None = None
-    base_model: str | None = None
-    datasets: tuple[str, ...] = ()
-    custom_architecture: bool = True
-    forget_ids_published: bool = False
-
-
-def write_card(report: AuditReport, path: str | Path, *, candidate: str | None = None, facts: CardFacts) -> Path:
+def write_card(
+    report: AuditReport,
+    path: str | Path,
+    *,
+    repo_id: str,
+    choices: PublishChoices = DEFAULTS,
+    custom_architecture: bool = True,
+) -> Path:
     """Write the card of one candidate, and return its path.
 
     Args:
         report: the audit.
         path: of the file, usually README.md.
-        candidate: by default the only one.
-        facts: what the report cannot know.
+        repo_id: where the model will be, as `user/name`.
+        choices: which candidate, what is published with it, and what goes into the metadata.
+        custom_architecture: whether the architecture is one that `import unlearn_audit.models` registers with timm; by
+            default the card imports it, which is right for every model.
     """
-    path = Path(path)
-    path.write_text(card_text(report, candidate=candidate, facts=facts), encoding="utf-8")
-    return path
+    write_text(path, card_text(report, repo_id=repo_id, choices=choices, custom_architecture=custom_architecture))
+    return Path(path)
 
 
-def card_text(report: AuditReport, *, candidate: str | None = None, facts: CardFacts) -> str:
-    """Return the text of the card, metadata first."""
-    model = find_candidate(report, candidate)
-    place = [m.name for m in report.by_role("candidate")].index(model.name)
+def card_text(
+    report: AuditReport, *, repo_id: str, choices: PublishChoices = DEFAULTS, custom_architecture: bool = True
+) -> str:
+    """Return the text of the card, metadata first; the arguments are those of `write_card`."""
+    model = find_candidate(report, choices.candidate)
     templates = environment(escape=False)
     templates.filters["md"] = escape_markdown
     templates.filters["code"] = _code
     return templates.get_template("card.md.j2").render(
-        metadata=card_data(report, model, facts).to_yaml().strip(),
-        name=facts.repo_id.split("/")[-1],
-        verdict=sections.verdicts(report)[place],
+        metadata=card_data(report, model, repo_id, choices).to_yaml().strip(),
+        name=repo_id.split("/")[-1],
+        verdict=shown_verdict(report, model),
         forget_set=escape_markdown(_forget_set(report)),
         method=model.method or model.name,
         num_references=report.num_references,
-        alarms=sections.alarms(report),
-        policy=sections.policy_sentence(report),
+        alarms=alarms(report),
+        policy=policy_sentence(report),
         strata=markdown(_strata(report, model)),
-        ours=facts.custom_architecture,
-        repo_id=facts.repo_id,
-        checking=PUBLISHED_WHOLE if facts.forget_ids_published else WITHHELD,
-        limits=sections.limits(report),
-        provenance=sections.provenance(report)[:6],
+        custom_architecture=custom_architecture,
+        repo_id=repo_id,
+        checking=PUBLISHED_WHOLE if choices.include_forget_ids else WITHHELD,
+        limits=limits_of(report),
+        provenance=subject_facts(report),
     )
 
 
@@ -98,65 +90,58 @@ def find_candidate(report: AuditReport, name: str | None) -> ModelRecord:
     return candidates[name]
 
 
-def card_data(report: AuditReport, model: ModelRecord, facts: CardFacts) -> ModelCardData:
+def card_data(report: AuditReport, model: ModelRecord, repo_id: str, choices: PublishChoices) -> ModelCardData:
     """Return the card's metadata."""
     from huggingface_hub import ModelCardData
 
-    relation = {"base_model_relation": "finetune"} if facts.base_model else {}
+    datasets = _datasets(report, choices)
+    relation = {"base_model_relation": "finetune"} if choices.base_model else {}
     return ModelCardData(
-        model_name=facts.repo_id.split("/")[-1],
+        model_name=repo_id.split("/")[-1],
         library_name="transformers",
         pipeline_tag="image-classification",
         tags=["unlearn-audit", "machine-unlearning"],
-        datasets=_datasets(report, facts) or None,
-        base_model=facts.base_model,
-        license=facts.license,
+        datasets=datasets or None,
+        base_model=choices.base_model,
+        license=choices.license,
         metrics=["accuracy"],
-        eval_results=_eval_results(report, model, facts) or None,
+        eval_results=_eval_results(report, model, (datasets or [report.data.name])[0]) or None,
         **relation,
     )
 
 
-def _datasets(report: AuditReport, facts: CardFacts) -> list[str]:
-    if facts.datasets:
-        return list(facts.datasets)
+def _datasets(report: AuditReport, choices: PublishChoices) -> list[str]:
+    if choices.datasets:
+        return list(choices.datasets)
     return [report.data.name] if report.data.name.count("/") == 1 else []
 
 
-def _eval_results(report: AuditReport, model: ModelRecord, facts: CardFacts) -> list[EvalResult]:
-    from huggingface_hub import EvalResult
-
-    about = {
-        "task_type": "image-classification",
-        "dataset_type": (_datasets(report, facts) or [report.data.name])[0],
-        "dataset_name": report.data.name,
-    }
+def _eval_results(report: AuditReport, model: ModelRecord, dataset: str) -> list[EvalResult]:
     results = []
-    accuracy = sections.accuracy(report, model.name, "test")
-    if accuracy is not None:
-        results.append(
-            EvalResult(
-                **about,
-                dataset_split="test",
-                metric_type="accuracy",
-                metric_name="accuracy",
-                metric_value=round(accuracy, 6),
-            )
-        )
+    figures = report.aggregate.get(model.name)
+    if figures is not None and figures.test_accuracy is not None:
+        results.append(_eval_result(report, dataset, "test", "accuracy", "accuracy", figures.test_accuracy))
     population, measure = primary_population(report), report.policy.measure
     found = report.comparison(model.name, population, measure)
     if found is not None and found.strata[0].excess is not None:
+        split = "test" if population == "test" else "train"
         title = f"excess {measure} in the nearest stratum, {population} set, K = {report.num_references}"
-        results.append(
-            EvalResult(
-                **about,
-                dataset_split="test" if population == "test" else "train",
-                metric_type=f"excess_{measure}",
-                metric_name=title,
-                metric_value=round(found.strata[0].excess, 6),
-            )
-        )
+        results.append(_eval_result(report, dataset, split, f"excess_{measure}", title, found.strata[0].excess))
     return results
+
+
+def _eval_result(report: AuditReport, dataset: str, split: str, kind: str, title: str, value: float) -> EvalResult:
+    from huggingface_hub import EvalResult
+
+    return EvalResult(
+        task_type="image-classification",
+        dataset_type=dataset,
+        dataset_name=report.data.name,
+        dataset_split=split,
+        metric_type=kind,
+        metric_name=title,
+        metric_value=round(value, 6),
+    )
 
 
 def _forget_set(report: AuditReport) -> str:
@@ -164,7 +149,7 @@ def _forget_set(report: AuditReport) -> str:
 
 
 def _strata(report: AuditReport, model: ModelRecord) -> Table:
-    whole_table = sections.strata_table(report, report.policy.measure, primary_population(report), only=model)
+    whole_table = strata_table(report, report.policy.measure, primary_population(report), only=model)
     keep = [whole_table.columns.index(name) for name in CARD_COLUMNS]
     rows = tuple(tuple(row[i] for i in keep) for row in whole_table.groups[0].rows)
     return Table(whole_table.caption, CARD_COLUMNS, (Group("", rows),))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from unlearn_audit.populations import POPULATIONS
@@ -95,9 +95,10 @@ def _column(comparison: Comparison, name: str) -> Values:
     return tuple(getattr(stratum, name) for stratum in comparison.strata)
 
 
-def _across(choose: object, rows: list[Values]) -> Values:
-    columns = zip(*rows, strict=True)
-    return tuple(None if any(v is None for v in column) else choose(column) for column in columns)
+def _across(choose: Callable[[Sequence[float]], float], rows: Sequence[Values]) -> Values:
+    """Return the least or greatest value of each column; None where one is not known."""
+    known = ([v for v in column if v is not None] for column in zip(*rows, strict=True))
+    return tuple(choose(column) if len(column) == len(rows) else None for column in known)
 
 
 def _cost_points(report: AuditReport, models: Iterable[ChartModel], measure: str) -> Iterable[CostPoint]:
@@ -110,6 +111,11 @@ def _cost_points(report: AuditReport, models: Iterable[ChartModel], measure: str
             continue
         low, high = excess_bounds(found.strata[0])
         yield CostPoint(model.name, model.title, model.role, model.slot, share, found.strata[0].excess, low, high)
+
+
+def measure_title(report: AuditReport, measure: str) -> str:
+    """Return the title of a measure of the report."""
+    return next(m.title for m in report.measures if m.name == measure)
 
 
 def report_signed(report: AuditReport, measure: str) -> bool:

@@ -41,8 +41,7 @@ class ChartStratum:
 class ChartResult:
     """One measure on one population: values by stratum of each model, and the noise floor.
 
-    `low` and `high` are the least and greatest discrepancy of a retrained model to the others; with fewer
-    than two
+    `low` and `high` are the least and greatest discrepancy of a retrained model to the others; with fewer than two
     references there is no floor, and all three are None.
     """
 

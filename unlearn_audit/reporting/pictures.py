@@ -6,23 +6,55 @@ import base64
 import io
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from unlearn_audit.data.images import Images
+import numpy as np
 
 LONGEST_SIDE = 96  # pixels; larger images are made smaller, to keep the report light
 
 
+class Images(Protocol):
+    """What is needed of a data set's training or test images: ids (n,) and RGB pixels (n, h, w, 3) uint8."""
+
+    @property
+    def ids(self) -> np.ndarray:
+        """Example ids, (n,) str."""
+        ...
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """RGB pixels, (n, h, w, 3) uint8."""
+        ...
+
+
+class ImageSource(Protocol):
+    """What is needed of a data set: its training and test images."""
+
+    @property
+    def train(self) -> Images:
+        """The training images."""
+        ...
+
+    @property
+    def test(self) -> Images:
+        """The test images."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """Looks examples up by id in the splits that the caller gave; an unknown id has no picture."""
+    """Looks examples up by id in the images given; an unknown id has no picture."""
 
-    splits: tuple[Images, ...]
+    images: tuple[Images, ...]
+
+    @classmethod
+    def of(cls, source: ImageSource) -> Pictures:
+        """Return the pictures of all training and test images."""
+        return cls((source.train, source.test))
 
     @cached_property
     def _places(self) -> dict[str, tuple[Images, int]]:
-        return {str(i): (images, row) for images in self.splits for row, i in enumerate(images.ids)}
+        return {str(i): (images, row) for images in self.images for row, i in enumerate(images.ids)}
 
     def address(self, example_id: str) -> str | None:
         """Return the example's picture as `data:image/png;base64,…`."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unlearn_audit.files import replacing
 from unlearn_audit.reporting.charts import ChartData, ChartModel, ChartResult, CostPoint
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def write_plots(
     """Write the charts of an audit into `folder`, each as PNG (200 dpi) and SVG, and return the files.
 
     Args:
-        charts: from `chart_data(report, ledger)`.
+        charts: from `chart_data`.
         folder: made where it is missing.
         measure: the report's primary one by default.
         population: "retain", "forget" or "test".
@@ -67,8 +68,8 @@ def write_plots(
     for name, draw in _drawings(charts, measure or charts.primary.name, population).items():
         for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):
             path = folder / f"{name}{suffix}"
-            with _figure(draw) as figure:
-                figure.savefig(path, dpi=200, metadata=metadata)
+            with _figure(draw) as figure, replacing(path) as draft:
+                figure.savefig(draft, format=suffix.removeprefix("."), dpi=200, metadata=metadata)
             written.append(path)
     return written
 

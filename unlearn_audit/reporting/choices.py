@@ -1,0 +1,35 @@
+"""What may be shown and published of an audit: decided once, for the HTML report, the model card and a push."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PublishChoices:
+    """What a report, its card and a push tell of the forget set, and what only the publisher knows.
+
+    By default nothing tells which examples were forgotten.
+
+    Attributes:
+        candidate: which candidate of the audit is published; by default the only one.
+        force: publish without a verdict, or where the weights cannot be compared with the audited ones.
+        include_forget_ids: name the nearest forgotten examples in the report; a push also publishes the ids of the
+            forget set, the whole ledger and all predictions.
+        include_forget_images: embed pictures of forgotten examples in the report. They may be personal data.
+        license: passed through to the card, for example "apache-2.0".
+        base_model: Hub id of the model that the candidate was made from.
+        datasets: Hub ids for the card; by default the audited data set, if its name is a Hub id.
+    """
+
+    candidate: str | None = None
+    force: bool = False
+    include_forget_ids: bool = False
+    include_forget_images: bool = False
+    license: str | None = None
+    base_model: str | None = None
+    datasets: tuple[str, ...] = ()
+
+
+# The report in the audit's own folder lies beside the forget set, and may name its examples.
+LOCAL = PublishChoices(include_forget_ids=True)

@@ -1,0 +1,66 @@
+"""What this audit cannot show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from unlearn_audit.auditing.statistics import MIN_COUNT, MIN_REFERENCES
+from unlearn_audit.reporting.sections._section import Section, ShownAudit
+from unlearn_audit.reporting.sections.verdicts import retrained_models
+
+if TYPE_CHECKING:
+    from unlearn_audit.auditing.report import AuditReport
+
+__all__ = ["limits"]
+
+TEMPLATE = """
+<ul class="plain">
+  {% for limit in limits %}
+  <li>{{ limit }}</li>
+  {% endfor %}
+</ul>
+"""
+
+
+def _values(shown: ShownAudit) -> dict[str, Any]:
+    return {"limits": (*limits_of(shown.report), _picture_limit(shown))}
+
+
+limits = Section("limits", "Limits of what was shown", order=80, template=TEMPLATE, values=_values, entry="Limits")
+
+
+def limits_of(report: AuditReport) -> tuple[str, ...]:
+    """Say what an audit cannot show, a sentence or two each."""
+    said = [
+        "The audit compares predictions. It says nothing about what can be read from a model's weights, nor about "
+        "attacks that look at anything but its outputs on these examples.",
+        f"It speaks of this forget set, these data and these {retrained_models(report.num_references)}. Another forget "
+        "set, or another way of retraining, may give another answer.",
+        "Not failing is not the same as being indistinguishable: the detectable ratio says how large a difference "
+        "could have stayed unseen.",
+        "Strata, measure and tolerance were fixed by the policy above; a different policy may give another verdict.",
+    ]
+    if report.num_references < MIN_REFERENCES:
+        said.append(
+            "With fewer than three retrained models their own variation cannot be told, so there is no verdict."
+        )
+    small = _small_strata(report)
+    if small:
+        said.append(
+            f"{small} of {len(report.strata)} strata hold fewer than {MIN_COUNT} examples of some population that the "
+            "verdict rests on. They are shown, but by themselves take no part in it."
+        )
+    return tuple(said)
+
+
+def _small_strata(report: AuditReport) -> int:
+    by_stratum = [p for p in report.policy.populations if p != "forget"]  # the forget set is one group
+    return sum(any(s.counts.get(p, 0) < MIN_COUNT for p in by_stratum) for s in report.strata)
+
+
+def _picture_limit(shown: ShownAudit) -> str:
+    if shown.pictures is None:
+        return "No images are embedded in this file."
+    if shown.choices.include_forget_images:
+        return "This file embeds images of the forget set. They may be personal data: share it accordingly."
+    return "Images of the forget set are not embedded in this file."
