@@ -2,32 +2,48 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+import re
 import sys
+from importlib.abc import InspectLoader
 from typing import Annotated
 
 import typer
 
-from unlearn_audit import __version__
+from unlearn_audit import __version__, cli
 from unlearn_audit.errors import ConfigurationError, UnlearnAuditError
 
-from . import (
-    audit,
-    calibrate,
-    demo,
-    init,
-    measures,
-    methods,
-    neighbourhoods,
-    predict,
-    push,
-    recipes,
-    report,
-    run,
-    selftest,
-    train,
-    unlearn,
-    verify,
+# The order of `--help`: first the whole way, then its steps, what is done with a report, checks, lists of plug-ins. A
+# command that is not named here comes after these.
+ORDER = (
+    *("demo", "init", "run"),
+    *("train", "unlearn", "predict", "audit"),
+    *("verify", "report", "push"),
+    *("recipes", "selftest", "calibrate"),
+    *("methods", "measures", "neighbourhoods"),
 )
+_RUN = re.compile(r"^def run\(", re.MULTILINE)
+
+
+def command_names() -> tuple[str, ...]:
+    """Return the names of all commands: of the files here that define `run`. None of them is imported."""
+    found = [module.name for module in pkgutil.iter_modules(cli.__path__) if _defines_run(module)]
+    return tuple(sorted(found, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name)))
+
+
+def _defines_run(module: pkgutil.ModuleInfo) -> bool:
+    """Look into the source, because importing the other files here would import rich, and help would be slow."""
+    spec = module.module_finder.find_spec(module.name, None)
+    source = spec.loader.get_source(module.name) if spec and isinstance(spec.loader, InspectLoader) else None
+    return source is not None and _RUN.search(source) is not None
+
+
+def add_commands(to: typer.Typer) -> None:
+    """Add every command: the function `run` of the file of its name."""
+    for name in command_names():
+        to.command(name)(importlib.import_module(f"{cli.__name__}.{name}").run)
+
 
 app = typer.Typer(
     name="unlearn-audit",
@@ -37,15 +53,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # help without importing rich is three times as fast
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-COMMANDS = (
-    *(demo, init, run),
-    *(train, unlearn, predict, audit),
-    *(verify, report, push),
-    *(recipes, selftest, calibrate),
-    *(methods, measures, neighbourhoods),
-)
-for _command in COMMANDS:
-    app.command(_command.__name__.rpartition(".")[2])(_command.run)
+add_commands(app)
 
 
 def _show_version(wanted: bool) -> None:

@@ -6,17 +6,35 @@ import time
 from pathlib import Path
 
 import pytest
-from unlearn_audit.cli.main import COMMANDS
+import typer
+from typer.main import get_command
+from unlearn_audit.cli.main import ORDER, add_commands, app, command_names
 
-from unlearn_audit import __version__
+from unlearn_audit import __version__, cli
 
-NAMES = [module.__name__.rpartition(".")[2] for module in COMMANDS]
+NAMES = command_names()
 HELPERS = {"__init__", "__main__", "main", "options", "plugins", "progress", "saving", "tables"}
 
 
 def test_every_file_is_a_command_or_a_known_helper():
-    files = {path.stem for path in Path(sys.modules[COMMANDS[0].__name__].__file__).parent.glob("*.py")}
+    files = {path.stem for path in Path(cli.__file__).parent.glob("*.py")}
     assert files - HELPERS == set(NAMES)
+
+
+def test_help_lists_the_commands_in_their_order():
+    assert list(get_command(app).commands) == list(NAMES)
+    assert NAMES[: len(ORDER)] == ORDER
+
+
+def test_a_new_file_is_a_command_and_comes_last(tmp_path, monkeypatch):
+    (tmp_path / "added.py").write_text('def run(name: str) -> None:\n    """Say it."""\n    print(name)\n')
+    (tmp_path / "helper.py").write_text("def running() -> None:\n    pass\n")
+    monkeypatch.setattr(cli, "__path__", [*cli.__path__, str(tmp_path)])
+    assert command_names() == (*NAMES, "added")
+    extended = typer.Typer()
+    add_commands(extended)
+    assert "added" in get_command(extended).commands
+    monkeypatch.delitem(sys.modules, f"{cli.__name__}.added")
 
 
 @pytest.mark.parametrize("name", NAMES)

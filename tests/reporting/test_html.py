@@ -5,11 +5,14 @@ import dataclasses
 import hashlib
 import json
 import re
+import sys
 from html.parser import HTMLParser
 
 import pytest
 
 from tests.reporting.samples import make_images, make_ledger, make_report
+from unlearn_audit.registry import Registry
+from unlearn_audit.reporting import sections
 from unlearn_audit.reporting.choices import LOCAL
 from unlearn_audit.reporting.html import AuditSource, render_html, script_json, write_html
 from unlearn_audit.reporting.pictures import Pictures
@@ -57,6 +60,41 @@ def test_sections_stand_in_the_order_of_reading(page):
     places = [page.index(f'<section id="audit-0-{name}"') for name in SECTIONS]
     assert page.index('aria-label="Verdicts"') < places[0]
     assert places == sorted(places)
+
+
+@pytest.mark.parametrize("name", sections.registry.names())
+def test_a_section_has_the_name_of_its_file_and_one_place_on_the_page(page, name):
+    section = sections.registry.load(name)
+    assert section.id == name
+    assert [s.order for s in sections.ordered()].count(section.order) == 1
+    if not section.at_top:
+        start = page.index(f'<section id="audit-0-{name}"')
+        assert f"<h2>{section.title}</h2>" in page[start : page.index("</section>", start)]
+        assert page.count(f'<a href="#audit-0-{name}">{section.entry or section.title}</a>') == 1
+
+
+def test_a_new_section_is_one_new_file(tmp_path, monkeypatch):
+    (tmp_path / "added.py").write_text(
+        "from unlearn_audit.reporting.sections import Section\n"
+        "__all__ = ['added']\n"
+        "def values(shown):\n"
+        "    return {'title': shown.report.title}\n"
+        "added = Section('added', 'Added', order=25, template='<p class=new>{{ title }}</p>', values=values)\n"
+    )
+    monkeypatch.setattr(sections, "__path__", [*sections.__path__, str(tmp_path)])
+    monkeypatch.setattr(sections, "registry", Registry(sections.__name__, "report section"))
+    page = render(make_report(title=EVIL))
+    assert page.index("<h2>Stratum by stratum</h2>") < page.index("<h2>Added</h2>") < page.index("<h2>Examples that")
+    assert "<p class=new>&lt;script&gt;alert(" in page
+    assert '<a href="#audit-0-added">Added</a>' in page
+    monkeypatch.delitem(sys.modules, f"{sections.__name__}.added")
+
+
+def test_a_section_without_anything_to_show_is_left_out_of_page_and_contents():
+    page = render_html([AuditSource(make_report(controls=None))])
+    for name in ("controls", "examples", "classes"):
+        assert f"audit-0-{name}" not in page
+    assert "audit-0-limits" in page
 
 
 def test_every_verdict_names_its_number_of_references_and_the_policy(page):

@@ -48,7 +48,7 @@ class AuditCallback(TrainerCallback):
     def attach(self, trainer: Trainer) -> None:
         """Add this callback to a Trainer, whose own card, empty of the audit, is then not written."""
         trainer.add_callback(self)
-        trainer.create_model_card = self._keep_card
+        trainer.create_model_card = self._keep_card  # type: ignore[method-assign]  # Trainer offers no other way
 
     def on_train_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
         """Audit, write the report and, if it will be pushed, put what may be published into the model's folder."""

@@ -165,21 +165,23 @@ def _ensure_repository(api: HfApi, to: Destination) -> None:
                 f"Expected {to.repo_id!r} to be private, but it exists and is public. Make it private in its "
                 "settings, or push without --private."
             )
-    if to.revision is None:
+    branch = to.revision
+    if branch is None:
         return
     try:
-        _retried(lambda: api.model_info(to.repo_id, revision=to.revision))
+        _retried(lambda: api.model_info(to.repo_id, revision=branch))
     except RevisionNotFoundError:
-        _retried(lambda: api.create_branch(to.repo_id, branch=to.revision, exist_ok=True))
+        _retried(lambda: api.create_branch(to.repo_id, branch=branch, exist_ok=True))
 
 
-def _commit_once(api: HfApi, to: Destination, publication: Publication, head: str) -> tuple[str, str]:
+def _commit_once(api: HfApi, to: Destination, publication: Publication, head: str | None) -> tuple[str, str]:
     import warnings
 
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     there = api.list_repo_files(to.repo_id, revision=head)
-    operations = [CommitOperationAdd(path, str(source)) for path, source in sorted(publication.files.items())]
+    operations: list[CommitOperationAdd | CommitOperationDelete] = []
+    operations += [CommitOperationAdd(path, str(source)) for path, source in sorted(publication.files.items())]
     operations += [CommitOperationDelete(path) for path in there if _outdated(path, publication.files)]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="It seems that you are about to commit a data file")
@@ -201,7 +203,7 @@ def _outdated(path: str, files: dict[str, Path]) -> bool:
     }
 
 
-def _landed(api: HfApi, to: Destination, publication: Publication, head: str) -> str | None:
+def _landed(api: HfApi, to: Destination, publication: Publication, head: str | None) -> str | None:
     newest = _retried(lambda: api.list_repo_commits(to.repo_id, revision=to.revision))[0]
     return newest.commit_id if newest.commit_id != head and newest.title == publication.title else None
 
@@ -237,6 +239,7 @@ def _retried(action: Callable[[], T]) -> T:
 @contextmanager
 def _explained(repo_id: str) -> Iterator[None]:
     """Turn errors of the Hub's client into `HubError`s that say what to do."""
+    import httpx2
     from huggingface_hub.errors import (
         HfHubHTTPError,
         HFValidationError,
@@ -255,7 +258,7 @@ def _explained(repo_id: str) -> Iterator[None]:
         ) from error
     except HfHubHTTPError as error:
         raise HubError(_refusal(repo_id, error)) from error
-    except (LocalEntryNotFoundError, *_transient()) as error:
+    except (LocalEntryNotFoundError, httpx2.TransportError) as error:
         raise HubError(
             f"The Hub cannot be reached for {repo_id!r}: {error}. Check the network, then try again."
         ) from error

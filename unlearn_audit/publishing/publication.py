@@ -227,9 +227,7 @@ def _copy_everything(folder: Path, manifest: Manifest, audit: Path) -> AuditRequ
     request = manifest.request
     taken: dict[str, str] = {}
 
-    def copied(path: str | None) -> str | None:
-        if path is None:
-            return None
+    def copied(path: str) -> str:
         if path not in taken:
             taken[path] = f"inputs/{len(taken):02d}-{PurePath(path).name}"
             target = audit / taken[path]
@@ -241,8 +239,8 @@ def _copy_everything(folder: Path, manifest: Manifest, audit: Path) -> AuditRequ
     return dataclasses.replace(
         moved,
         forget=copied(request.forget),
-        embeddings=copied(request.embeddings),
-        proximities=copied(request.proximities),
+        embeddings=request.embeddings and copied(request.embeddings),
+        proximities=request.proximities and copied(request.proximities),
     )
 
 

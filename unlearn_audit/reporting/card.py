@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unlearn_audit.errors import ConfigurationError, did_you_mean
 from unlearn_audit.files import write_text
@@ -95,7 +95,7 @@ def card_data(report: AuditReport, model: ModelRecord, repo_id: str, choices: Pu
     from huggingface_hub import ModelCardData
 
     datasets = _datasets(report, choices)
-    relation = {"base_model_relation": "finetune"} if choices.base_model else {}
+    relation: dict[str, Any] = {"base_model_relation": "finetune"} if choices.base_model else {}
     return ModelCardData(
         model_name=repo_id.split("/")[-1],
         library_name="transformers",

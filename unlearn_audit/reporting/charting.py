@@ -127,6 +127,6 @@ def excess_bounds(stratum: StratumStatistics) -> tuple[float | None, float | Non
     """Return one-sided bounds of the excess; where there is a ratio, they follow from its bounds."""
     if stratum.lower is None or stratum.upper is None:
         return None, None
-    if stratum.ratio is None:
+    if stratum.ratio is None or stratum.floor is None:
         return stratum.lower, stratum.upper
     return stratum.floor * (stratum.lower - 1), stratum.floor * (stratum.upper - 1)

@@ -133,7 +133,8 @@ def _rendered(source: AuditSource, place: int, choices: PublishChoices, static: 
         choices=choices,
         interactive=not static,
     )
-    top, below = [], []
+    top: list[_RenderedSection] = []
+    below: list[_RenderedSection] = []
     for section in sections.ordered():
         body = section.render(shown)
         if body is not None:
@@ -162,8 +163,8 @@ def _comparison_rows(report: AuditReport) -> list[list[Cell | str]]:
                 Cell(verdict.candidate, "text"),
                 Cell(verdict.word, "text"),
                 str(report.num_references),
-                number(nearest and nearest.ratio),
-                number(nearest and nearest.excess),
+                number(None if nearest is None else nearest.ratio),
+                number(None if nearest is None else nearest.excess),
             ]
         )
     return rows

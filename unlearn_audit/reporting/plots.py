@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unlearn_audit.files import replacing
 from unlearn_audit.reporting.charts import ChartData, ChartModel, ChartResult, CostPoint
@@ -29,7 +29,7 @@ DASHES = (
     (0, (6, 2, 1, 2, 1, 2)),
 )
 INK, SOFT, BAND = "#1b2126", "#59646d", "#cfcac0"
-STYLE = {
+STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.spines.top": False,
@@ -109,7 +109,7 @@ def draw_neighbourhood(axes: Axes, charts: ChartData, measure: str, population: 
     result = charts.results[measure][population]
     info = next(m for m in charts.measures if m.name == measure)
     places = range(len(charts.strata))
-    if result.floor is not None:
+    if result.floor is not None and result.low is not None and result.high is not None:
         low, high, floor = (_plottable(v) for v in (result.low, result.high, result.floor))
         axes.fill_between(places, low, high, color=BAND, alpha=0.6, lw=0, label="retrained models")
         axes.plot(places, floor, color=SOFT, lw=1)
@@ -147,16 +147,11 @@ def draw_classes(axes: Axes, charts: ChartData, population: str) -> None:
 def draw_cost(axes: Axes, charts: ChartData) -> None:
     """Draw excess in the nearest stratum over cost, one point a model."""
     axes.axhline(0, color=SOFT, lw=1)
-    shown = [point for point in charts.cost if point.excess is not None]
-    for point in shown:
-        axes.errorbar(
-            100 * point.cost,
-            point.excess,
-            yerr=_whiskers(point),
-            label=point.title,
-            **{**_style(point), "ls": ""},
-        )
-    if shown and all(point.cost > 0 for point in shown):
+    shown = [(point, point.excess) for point in charts.cost if point.excess is not None]
+    for point, excess in shown:
+        style = {**_style(point), "ls": ""}
+        axes.errorbar(100 * point.cost, excess, yerr=_whiskers(point, excess), label=point.title, **style)
+    if shown and all(point.cost > 0 for point, _ in shown):
         axes.set_xscale("log")
     axes.set_xlabel("cost, in per cent of one retraining")
     axes.set_ylabel(f"excess, {charts.primary.title}")
@@ -173,13 +168,13 @@ def logarithmic(result: ChartResult) -> bool:
     return bool(positive) and min(values) >= 0 and max(positive) / min(positive) > LOGARITHMIC_FROM
 
 
-def _whiskers(point: CostPoint) -> list[list[float]] | None:
+def _whiskers(point: CostPoint, excess: float) -> list[list[float]] | None:
     if point.lower is None or point.upper is None:
         return None
-    return [[max(0.0, point.excess - point.lower)], [max(0.0, point.upper - point.excess)]]
+    return [[max(0.0, excess - point.lower)], [max(0.0, point.upper - excess)]]
 
 
-def _style(model: ChartModel | CostPoint) -> dict[str, object]:
+def _style(model: ChartModel | CostPoint) -> dict[str, Any]:
     if model.role == "original":
         return {"color": INK, "ls": ":", "marker": "o", "ms": 4, "lw": 1.5}
     if model.role == "untrained":

@@ -28,7 +28,7 @@ controls = Section("controls", "Controls", order=60, template=TEMPLATE, values=_
 
 def controls_table(found: Controls) -> Table:
     """Return what each control should get, what it got, and why."""
-    rows = [
+    rows: list[list[Cell | str]] = [
         [
             row.name,
             Cell(row.expected, "text"),

@@ -58,7 +58,7 @@ def run_facts(report: AuditReport) -> tuple[tuple[str, str], ...]:
 
 def model_table(report: AuditReport) -> Table:
     """Return where each model came from."""
-    rows = [
+    rows: list[list[Cell | str]] = [
         [
             model.name,
             Cell(model.role, "text"),
