@@ -1,17 +1,29 @@
 # What CI runs is what a person runs. The first use makes .venv and installs into it; the next ones do not reinstall.
 PYTHON ?= python3
 BIN := .venv/bin
-.PHONY: demo test lint format bench docs clean install
+.PHONY: demo test test-fast check lint types format bench docs clean install
 
 demo: .venv/installed  ## the main job on embedded real images, ending with a report
 	$(BIN)/unlearn-audit demo
 
-test: .venv/installed  ## all tests
-	$(BIN)/python -m pytest
+# A file's tests stay in one process, where they share what they trained. ARGS goes to pytest:
+# make test ARGS="tests/auditing -k holm"
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadscope
+
+test: .venv/installed  ## all tests, in parallel
+	$(PYTEST) $(ARGS)
+
+test-fast: .venv/installed  ## all tests but those marked slow: under a minute on two idle cores
+	$(PYTEST) -m "not slow" $(ARGS)
+
+check: lint types  ## format, lint and types
 
 lint: .venv/installed
-	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: .venv/installed
+	$(BIN)/python -m mypy
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .
@@ -32,4 +44,4 @@ install: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv runs build dist site *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv runs build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.metadata
 import os
+import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+
+import unlearn_audit
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -21,6 +26,46 @@ def test_every_folder_with_modules_is_listed() -> None:
     for init in (ROOT / "examples").glob("*/__init__.py"):
         found.add(f"unlearn_audit.examples.{init.parent.name}")
     assert set(PROJECT["tool"]["setuptools"]["packages"]) == found
+
+
+def imported_libraries() -> dict[str, str]:
+    """Return the top-level names that package and commands import from elsewhere, each with a file that does."""
+    found = {}
+    for path in [*(ROOT / "unlearn_audit").rglob("*.py"), *(ROOT / "cli").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module]
+            found |= {name.partition(".")[0]: path.relative_to(ROOT).as_posix() for name in names}
+    return {name: place for name, place in found.items() if name not in {*sys.stdlib_module_names, "unlearn_audit"}}
+
+
+def test_every_library_that_is_imported_is_declared() -> None:
+    extras = PROJECT["project"]["optional-dependencies"]
+    wanted = [*PROJECT["project"]["dependencies"], *extras["ray"], *extras["tune"]]
+    declared = {canonical(re.match(r"[\w.-]+", requirement).group()) for requirement in wanted}
+    distributions = importlib.metadata.packages_distributions()
+    found = imported_libraries()
+    assert {"numpy", "torch", "typer"} <= found.keys()
+    undeclared = {
+        name: place
+        for name, place in found.items()
+        if not declared & {canonical(distribution) for distribution in distributions.get(name, [name])}
+    }
+    assert undeclared == {}
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_the_version_is_in_one_place() -> None:
+    assert "version" not in PROJECT["project"] and PROJECT["project"]["dynamic"] == ["version"]
+    assert PROJECT["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "unlearn_audit.__version__"}
+    installed = importlib.metadata.version("unlearn-audit")
+    assert installed == unlearn_audit.__version__, "`make clean install` installs the new version"
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert unlearn_audit.__version__ in changelog
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +89,7 @@ def run(site: Path, folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_wheel_is_what_is_imported_and_holds_the_command(site: Path, tmp_path) -> None:
     where = run(site, tmp_path, "-c", "import unlearn_audit; print(unlearn_audit.__file__)")
     assert Path(where.strip()).is_relative_to(site)
@@ -51,6 +97,7 @@ def test_the_wheel_is_what_is_imported_and_holds_the_command(site: Path, tmp_pat
     assert (site / "unlearn_audit" / "py.typed").is_file()
 
 
+@pytest.mark.slow
 def test_a_study_runs_from_the_wheel(site: Path, tmp_path) -> None:
     run(site, tmp_path, "-m", "unlearn_audit.cli", "init", "study.yaml")
     kept = ["gradient_ascent"]

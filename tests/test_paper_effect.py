@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.sharing import audit_of
 from unlearn_audit.auditing.report import AuditReport
-from unlearn_audit.experiment import Study, read_study
+from unlearn_audit.experiment import read_study
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -17,17 +18,17 @@ def run(name: str, folder: Path, *settings: str, keep: set[str]) -> AuditReport:
     """Run an example's study with fewer methods."""
     path = EXAMPLES / name
     dropped = set(yaml.safe_load(path.read_text(encoding="utf-8"))["methods"]) - keep
-    study = Study.plan(read_study(path, settings=[*settings, *(f"methods.{m}=false" for m in sorted(dropped))]), folder)
-    study.run()
-    return AuditReport.load(folder / "report")
+    config = read_study(path, settings=[*settings, *(f"methods.{m}=false" for m in sorted(dropped))])
+    return audit_of(config, folder)
 
 
 def ratios(report: AuditReport, model: str, population: str = "retain") -> list[float]:
     return [s.ratio for s in report.comparison(model, population, "js").strata if s.ratio is not None]
 
 
-def test_collateral_forgetting_is_localized_on_digits(tmp_path) -> None:
-    report = run("digits.yaml", tmp_path, "references=3", keep={"gradient_ascent", "random_labels_ft", "ltd"})
+@pytest.mark.slow
+def test_collateral_forgetting_is_localized_on_digits(studies) -> None:
+    report = run("digits.yaml", studies, "references=3", keep={"gradient_ascent", "random_labels_ft", "ltd"})
     ascent, random, local = (ratios(report, name) for name in ("gradient_ascent", "random_labels_ft", "ltd"))
     assert ascent[0] > 8 and ascent[0] > 3 * ascent[-1]
     assert random[0] > 4 and random[0] > 3 * random[-1]
@@ -42,6 +43,7 @@ def test_collateral_forgetting_is_localized_on_digits(tmp_path) -> None:
     assert min(ratios(report, "untrained")) > 20
 
 
+@pytest.mark.slow
 @pytest.mark.cifar100
 def test_a_small_part_of_the_cifar100_study(tmp_path, cifar100_folder) -> None:
     report = run(

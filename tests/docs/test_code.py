@@ -64,6 +64,7 @@ def _run(page: str, folder: Path) -> None:
             print(f"{block.place}: {time.process_time() - start:.1f} s of this process")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", RUNNING)
 def test_the_code_of_a_page_runs(page: str, followed) -> None:
     folder = followed(page)
@@ -71,6 +72,7 @@ def test_the_code_of_a_page_runs(page: str, followed) -> None:
         assert (folder / path).is_file(), path
 
 
+@pytest.mark.slow
 def test_the_plug_ins_of_the_pages_are_what_the_reports_used(followed) -> None:
     from unlearn_audit import AuditReport
 

@@ -28,11 +28,13 @@ def outputs_of(notebook, text: str) -> list:
     return next(cell.outputs for cell in notebook.cells if cell.cell_type == "code" and text in cell.source)
 
 
+@pytest.mark.slow
 def test_it_leaves_a_report(executed) -> None:
     folder, _ = executed
     assert (folder / "audit/report/report.html").is_file()
 
 
+@pytest.mark.slow
 def test_it_shows_a_table_a_plot_and_the_verdicts(executed) -> None:
     _, notebook = executed
     assert "stratum 0" in outputs_of(notebook, "pd.DataFrame")[-1].data["text/html"]

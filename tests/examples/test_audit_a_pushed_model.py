@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.examples.conftest import bash, copied
 from tests.publishing.loopback import LoopbackHub
 from unlearn_audit import AuditReport
@@ -9,6 +11,7 @@ from unlearn_audit import AuditReport
 REPOSITORY = "tester/forgetful-digits"
 
 
+@pytest.mark.slow
 def test_it_pushes_fetches_audits_and_verifies(command_server, tmp_path) -> None:
     with LoopbackHub() as hub:
         settings = hub.settings(tmp_path / "home")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 import shutil
 
@@ -12,6 +13,7 @@ from tests.examples.conftest import EXAMPLES, bash
 from unlearn_audit import AuditReport
 
 PIPELINE = EXAMPLES / "deletion_pipeline"
+pytestmark = pytest.mark.slow
 WORKFLOW = yaml.safe_load((PIPELINE / "audit-unlearning.yml").read_text(encoding="utf-8"))
 STEPS = {step["name"]: step for step in WORKFLOW["jobs"]["audit"]["steps"] if "name" in step}
 BAD = (
@@ -53,9 +55,21 @@ def as_github(folder, environment) -> dict[str, int]:
     return codes
 
 
+@pytest.fixture(scope="module")
+def audited(prepared, environment, tmp_path_factory):
+    """Return a function that runs the workflow once for a model, and gives its repository and its exit codes."""
+
+    @functools.cache
+    def run(model: str):
+        repository = shutil.copytree(prepared, tmp_path_factory.mktemp("audited") / "repository")
+        return repository, as_github(repository, {**environment, "MODEL": model})
+
+    return run
+
+
 @pytest.mark.parametrize(("model", "code"), [("models/unlearned", 0), ("models/bad", 3)])
-def test_the_workflow_lets_a_good_model_pass_and_stops_a_bad_one(repository, environment, model, code) -> None:
-    codes = as_github(repository, {**environment, "MODEL": model})
+def test_the_workflow_lets_a_good_model_pass_and_stops_a_bad_one(audited, model, code) -> None:
+    repository, codes = audited(model)
     assert codes == {"Predict": 0, "Audit": code, "Verify": 0}
     report = repository / STEPS["Keep the report"]["with"]["path"]
     assert (report / "report.html").is_file()
@@ -69,8 +83,10 @@ def test_the_script_for_other_systems_ends_with_the_same_code(repository, enviro
     assert ("figures agree" in done.stdout) == (code != 1)
 
 
-def test_an_edited_report_fails_the_verification(repository, environment) -> None:
-    assert not any(as_github(repository, environment).values())
+def test_an_edited_report_fails_the_verification(audited, environment, tmp_path) -> None:
+    passed, codes = audited(WORKFLOW["env"]["MODEL"])
+    assert not any(codes.values())
+    repository = shutil.copytree(passed, tmp_path / "repository")
     path = repository / "report" / "report.json"
     path.write_text(path.read_text(encoding="utf-8").replace('"outcome": "', '"outcome": "in', 1), encoding="utf-8")
     assert bash(STEPS["Verify"]["run"], repository, environment).returncode == 1

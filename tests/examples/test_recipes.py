@@ -6,19 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from unlearn_audit.auditing.report import AuditReport
-from unlearn_audit.experiment import Study, read_study
+from tests.sharing import audit_of
+from unlearn_audit.experiment import read_study
 from unlearn_audit.experiment.measured import differences
 from unlearn_audit.experiment.recipes import recipes_in
 
 RECIPES = sorted(recipes_in(Path(__file__).parents[2] / "examples" / "recipes"))
 DIGITS = [path for path in RECIPES if path.stem.startswith("digits")]
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """One folder for all: the recipes share the original and the retrained models."""
-    return tmp_path_factory.mktemp("recipes")
 
 
 def test_there_are_recipes_for_digits_and_for_cifar100():
@@ -41,11 +35,10 @@ def test_a_recipe_says_all_that_it_takes_to_run_it_again(path):
 
 
 @pytest.mark.parametrize("path", DIGITS, ids=lambda path: path.stem)
-def test_a_recipe_for_digits_gives_the_stated_figures_again(path, runs):
+@pytest.mark.slow
+def test_a_recipe_for_digits_gives_the_stated_figures_again(path, studies):
     config = read_study(path)
-    study = Study.plan(config, runs)
-    study.run()
-    report = AuditReport.load(study.store.root / "report")
+    report = audit_of(config, studies)
     (label,) = config.methods
     assert differences(report, label, config.measured) == []
     assert report.verdicts[label].outcome == config.measured.verdict

@@ -11,6 +11,7 @@ import pytest
 
 from tests.reporting.samples import make_ledger, make_report
 
+pytestmark = pytest.mark.slow
 APP = Path(__file__).parents[2] / "examples" / "space" / "app.py"
 gradio_client = pytest.importorskip("gradio_client", reason="gradio is not installed")
 

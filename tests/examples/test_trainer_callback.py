@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from unlearn_audit.data import load_images
 from unlearn_audit.models import load_model, predict
@@ -15,6 +16,7 @@ from unlearn_audit.models import load_model, predict
 EXAMPLE = Path(__file__).parents[2] / "examples" / "trainer_callback.py"
 
 
+@pytest.mark.slow
 def test_it_runs_and_leaves_a_model_that_still_reads_digits(tmp_path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, EXAMPLE], check=True, cwd=tmp_path, env=environment, timeout=300)

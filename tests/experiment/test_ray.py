@@ -13,6 +13,8 @@ from unlearn_audit.experiment.engines.ray import run_on_ray
 from unlearn_audit.experiment.engines.serial import run_serial
 from unlearn_audit.experiment.stages import Silence, Stage, Store, with_needs
 
+pytestmark = pytest.mark.slow
+
 ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'unlearn-audit[ray]'")
 
 

@@ -16,6 +16,8 @@ from unlearn_audit.experiment.measured import differences, measure_outcome
 from unlearn_audit.experiment.recipes import recipes_in, write_recipes
 from unlearn_audit.experiment.stages import stage_named
 
+pytestmark = pytest.mark.slow
+
 CONFIGURATION = """\
 name: small
 data: {source: digits}

@@ -17,6 +17,8 @@ from unlearn_audit.models import load_model, weights_hash
 from unlearn_audit.predictions import Predictions
 from unlearn_audit.saved.verify import verify
 
+pytestmark = pytest.mark.slow
+
 CONFIGURATION = """\
 name: tiny
 data: {source: digits}

@@ -5,6 +5,8 @@ import subprocess
 import sys
 import textwrap
 
+import pytest
+
 from tests.publishing.loopback import LoopbackHub
 
 # Trainer takes the Hub's address when it is imported, so this runs in a process of its own.
@@ -30,6 +32,7 @@ SCRIPT = """
 """
 
 
+@pytest.mark.slow
 def test_trainers_push_carries_the_audits_card(tmp_path):
     with LoopbackHub() as hub:
         settings = hub.settings(tmp_path / "home")

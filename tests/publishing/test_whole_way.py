@@ -1,6 +1,5 @@
 """The whole way on the command line: push, load back with stock classes, audit what was pushed, verify it."""
 
-import os
 import subprocess
 import sys
 import textwrap
@@ -25,15 +24,13 @@ LOAD_BACK = """
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(command_server, tmp_path):
     with LoopbackHub() as hub:
-        settings = hub.settings(tmp_path / "home")
+        environment = command_server(hub.settings(tmp_path / "home"))
 
         def run(*arguments):
-            command = [sys.executable, *map(str, arguments)]
-            done = subprocess.run(
-                command, env={**os.environ, **settings}, capture_output=True, text=True, timeout=300, check=False
-            )
+            command = [str(argument) for argument in arguments]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
             assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
             return done.stdout
 
@@ -41,19 +38,19 @@ def run(tmp_path):
         assert hub.unhandled == []
 
 
+@pytest.mark.slow
 def test_push_load_back_audit_and_verify(run, audited, tmp_path):
-    cli = ("-m", "unlearn_audit.cli")
     base = audited.folder.parent
-    dry = run(*cli, "push", audited.folder, "--repo-id", REPO, "--model", audited.model_folder, "--dry-run")
+    dry = run("unlearn-audit", "push", audited.folder, "--repo-id", REPO, "--model", audited.model_folder, "--dry-run")
     assert "model.safetensors" in dry
-    pushed = run(*cli, "push", audited.folder, "--repo-id", REPO, "--model", audited.model_folder)
+    pushed = run("unlearn-audit", "push", audited.folder, "--repo-id", REPO, "--model", audited.model_folder)
     assert REPO in pushed
 
-    run("-c", textwrap.dedent(LOAD_BACK), REPO, tmp_path / "pushed.parquet")
+    run(sys.executable, "-c", textwrap.dedent(LOAD_BACK), REPO, tmp_path / "pushed.parquet")
     references = [f"--reference=retrained-{k}={base / f'retrained-{k}.parquet'}" for k in (1, 2, 3)]
     folder = tmp_path / "again"
     run(
-        *cli,
+        "unlearn-audit",
         "audit",
         f"--candidate=candidate={tmp_path / 'pushed.parquet'}",
         *references,
@@ -65,7 +62,7 @@ def test_push_load_back_audit_and_verify(run, audited, tmp_path):
     )
     assert same_figures(folder, audited.folder)
 
-    assert "agree" in run(*cli, "verify", f"hub:{REPO}")
+    assert "agree" in run("unlearn-audit", "verify", f"hub:{REPO}")
 
 
 def same_figures(folder, other):
