@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from unlearn_audit.predictions import Predictions
-from unlearn_audit.saved.folder import AuditRequest, ModelFiles
+from unlearn_audit.saved.request import AuditRequest, ModelFiles
 from unlearn_audit.strata import NeighbourhoodConfig
 
 N_TRAIN, N_TEST, C = 600, 200, 5

@@ -191,7 +191,7 @@ def test_signed_measures_use_the_plain_mean():
     rng = np.random.default_rng(0)
     level = rng.normal(size=6) / 100
     whole = (level[:, None] - level[None])[..., None] * np.array([1.0, 0.5])
-    found = compare(whole[None, 5, :5], whole[:5, :5], counts=np.array([99, 99]), signed=True)
+    found = compare(whole[None, 5, :5], whole[:5, :5], counts=np.array([99, 99]), zero_floor=True)
     near = found.strata[0]
     expected = level[5] - level[:5].mean()
     assert near.floor == 0 and near.ratio is None
@@ -266,7 +266,7 @@ def test_sampling_variance_agrees_with_the_bootstrap():
 def test_sampling_variance_of_signed_measures_and_corners():
     gap = np.array([0.1, -0.2, 0.4, np.nan])
     zeros = np.zeros(4)
-    found = sampling_variance(gap, zeros, np.zeros(4, int), 1, signed=True)
+    found = sampling_variance(gap, zeros, np.zeros(4, int), 1, zero_floor=True)
     assert found[0] == pytest.approx(stats.sem(gap[:3]) ** 2)
     assert sampling_variance(zeros, zeros, np.zeros(4, int), 1)[0] == 0
 

@@ -14,7 +14,7 @@ from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.errors import AuditError, HubError
 from unlearn_audit.publishing.hub import Destination, pull, push
 from unlearn_audit.publishing.publication import PublishChoices
-from unlearn_audit.saved.folder import file_hash
+from unlearn_audit.saved.manifest import file_hash
 from unlearn_audit.saved.verify import verify
 
 REPO = "tester/forgetful"

@@ -77,7 +77,7 @@ class Scores:
     without: np.ndarray  # (K,) the candidates' mean, without reference k
 
 
-def scores_of(group: Group, signed: bool) -> Scores:
+def scores_of(group: Group, zero_floor: bool) -> Scores:
     """Score the candidates and the references of a group with K >= 3."""
     k = group.num_references
     total, row, column = group.between.sum(), group.between.sum(1), group.between.sum(0)
@@ -86,7 +86,7 @@ def scores_of(group: Group, signed: bool) -> Scores:
     nearness = row / (k - 1)  # (K,) reference k to the others
     whole = group.to_references.mean(1)  # (J,)
     parts = (group.to_references.sum(1, keepdims=True) - group.to_references) / (k - 1)  # (J, K)
-    if signed:
+    if zero_floor:
         return Scores(False, whole, nearness, parts.mean(0))
     positive = all((values > 0).all() for values in (floor, floors, nearness, whole, parts))
     if positive:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from unlearn_audit.auditing.audit import audit
+from unlearn_audit.auditing.audit import audit_subject
 from unlearn_audit.auditing.models import AuditedModel, AuditSubject
 from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.auditing.verdict import Policy, verdict_groups
@@ -94,7 +94,7 @@ def _audit(pool: Pool, candidates: dict[str, object], policy: Policy) -> AuditRe
         class_names=pool.data.train.class_names,
     )
     neighbourhood = neighbourhood_of(NeighbourhoodConfig(), subject, None)
-    return audit(subject, neighbourhood, policy, measures=[policy.measure], title="Self-test").report
+    return audit_subject(subject, neighbourhood, policy, measures=[policy.measure], title="Self-test").report
 
 
 def _row(report: AuditReport, name: str, expected: str) -> SelfTestRow:

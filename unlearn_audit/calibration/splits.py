@@ -24,7 +24,7 @@ from unlearn_audit.populations import POPULATIONS
 
 if TYPE_CHECKING:
     from unlearn_audit.predictions import PredictionSource
-    from unlearn_audit.saved.folder import AuditRequest
+    from unlearn_audit.saved.request import AuditRequest
     from unlearn_audit.strata import Neighbourhood
 
 LARGEST = 8  # references in a table at most
@@ -160,7 +160,7 @@ class _Pool:
     subject: AuditSubject
     neighbourhood: Neighbourhood
     counts: np.ndarray  # (P, S)
-    signed: bool
+    zero_floor: bool
     between: np.ndarray  # (N, N, P, S)
     others: dict[str, np.ndarray]  # by kind (M, N, P, S)
 
@@ -168,7 +168,7 @@ class _Pool:
     def read(cls, request: AuditRequest, base: Path) -> _Pool:
         from unlearn_audit.auditing.discrepancy import discrepancies
         from unlearn_audit.measures import registry
-        from unlearn_audit.saved.folder import read_neighbourhood, read_subject
+        from unlearn_audit.saved.running import read_neighbourhood, read_subject
 
         measure = registry.load(request.policy.measure)
         if measure.where_references_agree:
@@ -190,7 +190,7 @@ class _Pool:
             subject=subject,
             neighbourhood=neighbourhood,
             counts=found.counts.reshape(shape),
-            signed=measure.signed,
+            zero_floor=measure.signed,
             between=found.references.reshape(len(retrained), -1, *shape),
             others={
                 kind: found.models[first:last].reshape(-1, len(retrained), *shape)
@@ -220,7 +220,7 @@ class _Pool:
                 candidate[None, :, place],
                 references[:, :, place],
                 counts=self.counts[place],
-                signed=self.signed,
+                zero_floor=self.zero_floor,
                 nearest=policy.nearest,
                 tolerance=policy.tolerance,
                 alpha=policy.alpha,
@@ -270,7 +270,7 @@ def _with_candidate(request: AuditRequest) -> AuditRequest:
 
 def _kinds(request: AuditRequest, subject: AuditSubject) -> dict[str, tuple[PredictionSource, ...]]:
     """Return all models that are not retrained ones, by kind."""
-    models = [(name, role, model) for name, role, model in subject.models() if role != "reference"]
+    models = [(name, role, model) for name, role, model in subject.items() if role != "reference"]
     wanted = [(name, model) for name, role, model in models if role != "candidate" or name in request.candidates]
     return {name: model.predictions for name, model in wanted}
 

@@ -142,7 +142,7 @@ class Goal:
         """
         model = AuditedModel((held_out,))
         subject = AuditSubject(
-            {"unlearned": model}, {"held-out": model}, list(forget.ids), original=AuditedModel((original,))
+            {"unlearned": model}, {"held-out": model}, forget_ids=list(forget.ids), original=AuditedModel((original,))
         )
         stratum = neighbourhood_of(neighbourhood, subject).stratum
         row_of = {example: row for row, example in enumerate(images.ids.tolist())}

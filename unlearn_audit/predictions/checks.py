@@ -68,6 +68,21 @@ def check_finite(name: str, column: str, values: np.ndarray, ids: np.ndarray) ->
             )
 
 
+def log_probabilities(name: str, probabilities: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Return probabilities (n, c) as logits, float32; raises `PredictionsError` with ids whose row is no distribution.
+
+    0 becomes the smallest positive float32, so that its logarithm is finite.
+    """
+    probabilities = probabilities.astype(np.float32)
+    wrong = (probabilities < 0).any(axis=1) | (np.abs(probabilities.sum(axis=1) - 1) > 1e-2)
+    if wrong.any():
+        raise PredictionsError(
+            f"{name}: expected probabilities of at least 0 that sum to 1, got others at {first_ids(ids[wrong])}. "
+            "Call the column `logits` if these are logits."
+        )
+    return np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
+
+
 def matching_rows(reference: PredictionSource, other: PredictionSource) -> np.ndarray | None:
     """Return for each row of `reference` the row of `other` with its id (n,), or None where the order is the same.
 

@@ -13,7 +13,7 @@ from unlearn_audit.reporting.charting import chart_data
 from unlearn_audit.reporting.gallery import Ledger, class_damage, shortened
 from unlearn_audit.reporting.html import AuditSource, HtmlChoices, write_comparison, write_html
 from unlearn_audit.reporting.plots import write_plots
-from unlearn_audit.saved.folder import read_manifest, seal
+from unlearn_audit.saved.manifest import read_manifest, seal
 
 if TYPE_CHECKING:
     import pyarrow as pa
