@@ -2,9 +2,10 @@
 
 from transformers import Trainer, TrainingArguments
 
-from unlearn_audit import ForgetSet, TrainingConfig, create_model, fit, load_images, training_examples
+from unlearn_audit import ForgetSet, TrainingConfig, create_model, fit, load_images
 from unlearn_audit.data.batches import collate
 from unlearn_audit.methods.local_teacher_distillation import LocalTeacherDistillation
+from unlearn_audit.training import training_examples
 
 data = load_images("digits")
 forget = ForgetSet.by_class(data.train, 8, fraction=0.5, seed=0)

@@ -26,6 +26,7 @@ from unlearn_audit.auditing.report import (
     StratumRecord,
 )
 from unlearn_audit.auditing.statistics import Comparison
+from unlearn_audit.auditing.summary import html_summary, sentences, stratum_rows
 from unlearn_audit.auditing.verdict import Policy, decide
 from unlearn_audit.errors import AuditError, ConfigurationError, did_you_mean
 from unlearn_audit.measures import registry as measure_registry
@@ -33,17 +34,38 @@ from unlearn_audit.populations import FORGET, POPULATIONS
 from unlearn_audit.predictions import PredictionSource
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
 
     from unlearn_audit.strata import Neighbourhood
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Findings:
-    """What an audit found: its report, and its ledger with one row an example, as in `examples.parquet`."""
+    """What an audit found: its report, and its ledger with one row an example, as in `examples.parquet`.
+
+    It prints as about three sentences, and a notebook shows its verdicts.
+    """
 
     report: AuditReport
     ledger: pa.Table
+
+    def __repr__(self) -> str:
+        return sentences(self.report)
+
+    def _repr_html_(self) -> str:
+        return html_summary(self.report)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a row for each model, population and stratum, with the figures by the policy's measure.
+
+        The columns are `model`, `role`, `population`, `stratum` (0 is the nearest), `label`, and the fields of
+        `StratumStatistics`: `count`, `discrepancy`, `floor`, `excess`, `ratio`, `lower`, `upper`, `p_value` and others.
+        What is undefined is missing. For a row an example, use `ledger.to_pandas()`.
+        """
+        import pyarrow as pa
+
+        return pa.Table.from_pylist(stratum_rows(self.report)).to_pandas()
 
 
 def audit_subject(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from unlearn_audit.auditing.audit import Findings, audit_subject
 from unlearn_audit.auditing.models import AuditedModel, AuditSubject
@@ -50,16 +51,16 @@ def run_audit(
         title=request.title,
         progress=progress,
     )
-    return with_provenance(found, request, start=start, command=command)
+    return with_provenance(found, request.configuration, start=start, command=command)
 
 
-def with_provenance(found: Findings, request: AuditRequest, *, start: float, command: str = "") -> Findings:
+def with_provenance(found: Findings, configuration: Mapping[str, Any], *, start: float, command: str = "") -> Findings:
     """Return the findings with a report that says when, by what and how they were made; `start` by `perf_counter`."""
     provenance = Provenance(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=versions(),
         command=command,
-        configuration=dict(request.configuration),
+        configuration=dict(configuration),
         seconds=round(time.perf_counter() - start, 3),
     )
     return dataclasses.replace(found, report=dataclasses.replace(found.report, provenance=provenance))
