@@ -182,7 +182,9 @@ def compare(
     )
 
 
-def _check_shapes(candidate: np.ndarray, references: np.ndarray, counts: np.ndarray, sampling: object) -> None:
+def _check_shapes(
+    candidate: np.ndarray, references: np.ndarray, counts: np.ndarray, sampling: np.ndarray | None
+) -> None:
     fits = candidate.ndim == 3 and candidate.shape[0] >= 1 and candidate.shape[1] >= 1 and candidate.shape[2] >= 1
     k, s = candidate.shape[1:] if fits else (0, 0)
     if (
@@ -211,7 +213,7 @@ def _least(scores: Scores, settings: _Settings) -> float:
 
 
 def _statistics(group: Group, settings: _Settings) -> StratumStatistics:
-    if group.between is None:
+    if not group.num_references:
         return StratumStatistics(group.count, False)
     discrepancy = float(group.to_references.mean())
     found = StratumStatistics(group.count, group.takes_part, discrepancy)
@@ -226,7 +228,7 @@ def _statistics(group: Group, settings: _Settings) -> StratumStatistics:
         ratio=ratio,
         log_ratio=float(np.log(ratio)) if ratio else None,
     )
-    return found if group.num_references < MIN_REFERENCES else _tested(found, group, settings)
+    return found if group.num_references < MIN_REFERENCES else _tested(found, floor, group, settings)
 
 
 def _ratio(group: Group, floor: float) -> float | None:
@@ -237,15 +239,15 @@ def _ratio(group: Group, floor: float) -> float | None:
     return 1.0 if not whole.any() else None
 
 
-def _tested(found: StratumStatistics, group: Group, settings: _Settings) -> StratumStatistics:
+def _tested(found: StratumStatistics, floor: float, group: Group, settings: _Settings) -> StratumStatistics:
     """Add what K >= 3 references allow."""
     scores = scores_of(group, settings.zero_floor)
     errors = standard_errors(scores, group.sampling, _least(scores, settings) / group.count)
     score, alpha = float(scores.candidates.mean()), settings.alpha
-    limit = settings.tolerance.excess(found.floor)
-    limit = float(np.log1p(limit / found.floor)) if scores.logarithmic else limit
+    limit = settings.tolerance.excess(floor)
+    limit = float(np.log1p(limit / floor)) if scores.logarithmic else limit
     width = critical_value(alpha, errors.confidence_df) * errors.confidence
-    bounds = [_as_ratio(value, scores, found, settings) for value in (score - width, score + width)]
+    bounds = [_as_ratio(value, scores, floor, settings) for value in (score - width, score + width)]
     detectable = max(
         detectable_shift(errors.prediction_df, alpha) * errors.prediction,
         limit + width + critical_value(1 - POWER, errors.confidence_df) * errors.confidence,
@@ -258,18 +260,18 @@ def _tested(found: StratumStatistics, group: Group, settings: _Settings) -> Stra
         p_value=p_value_of(score, errors.prediction, errors.prediction_df),
         above_tolerance=bool(score - width > limit),
         within_tolerance=bool(score + width <= limit),
-        minimum_detectable_ratio=None if settings.zero_floor else _as_ratio(float(detectable), scores, found, settings),
+        minimum_detectable_ratio=None if settings.zero_floor else _as_ratio(float(detectable), scores, floor, settings),
         references_needed=_references_needed(score, limit, errors, len(scores.null), alpha),
     )
 
 
-def _as_ratio(value: float, scores: Scores, found: StratumStatistics, settings: _Settings) -> float | None:
+def _as_ratio(value: float, scores: Scores, floor: float, settings: _Settings) -> float | None:
     """Turn a score into a ratio D / F; leave it for measures with a floor of 0. None: the floor is 0 by accident."""
     if settings.zero_floor:
         return value
     if scores.logarithmic:
         return float(np.exp(value)) if value < 700 else None
-    return 1 + value / found.floor if found.floor > 0 else None
+    return 1 + value / floor if floor > 0 else None
 
 
 def _references_needed(score: float, limit: float, errors: StandardErrors, k: int, alpha: float) -> int | None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unlearn_audit.auditing.many import outcomes
 from unlearn_audit.auditing.verdict import Policy
 from unlearn_audit.calibration.pool import Pool
-from unlearn_audit.calibration.rivals import outcomes
 
 HONEST = "retrained"
 FOLLOWING = ("original", "noisy original")  # kinds whose i-th model is, or comes from, the i-th original

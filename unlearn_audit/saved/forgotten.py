@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from unlearn_audit.errors import AuditError
 from unlearn_audit.files import write_text
@@ -31,7 +32,7 @@ class Forgotten:
     def read(cls, path: Path) -> Forgotten:
         """Read a list of ids, or what `save` or a `ForgetSet` wrote; anything else raises `AuditError`."""
         content = read_ids(path)
-        saved = content if isinstance(content, dict) else {"ids": content}
+        saved: dict[str, Any] = content if isinstance(content, dict) else {"ids": content}
         if not isinstance(saved.get("ids"), list):
             raise AuditError(f"{path}: expected a list of example ids or a saved forget set.")
         plain = cls.of(saved["ids"])
