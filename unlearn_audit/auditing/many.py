@@ -88,7 +88,7 @@ def outcomes(candidate: np.ndarray, references: np.ndarray, policy: Policy) -> t
     lower, upper = bounds(candidate, references, policy.alpha)
     limit = limits(references, policy)
     failed = rejected(p_values(candidate, references), policy.alpha) & (lower > limit)
-    return failed.any(1), (upper <= limit).all(1)
+    return np.any(failed, axis=1), np.all(upper <= limit, axis=1)
 
 
 def rejected(p_values: np.ndarray, alpha: float) -> np.ndarray:

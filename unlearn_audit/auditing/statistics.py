@@ -191,11 +191,11 @@ def _check_shapes(
         not fits
         or references.shape != (k, k, s)
         or counts.shape != (s,)
-        or (sampling is not None and np.shape(sampling) != (s,))
+        or (sampling is not None and sampling.shape != (s,))
     ):
         raise AuditError(
             "Expected candidate (J, K, S), references (K, K, S), counts (S,) and sampling (S,) or None, got "
-            f"{candidate.shape}, {references.shape}, {counts.shape} and {np.shape(sampling)}."
+            f"{candidate.shape}, {references.shape}, {counts.shape} and {None if sampling is None else sampling.shape}."
         )
 
 

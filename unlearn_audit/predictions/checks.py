@@ -16,12 +16,29 @@ _SHOWN = 3  # offending ids in a message
 class PredictionSource(Protocol):
     """Predictions wherever they are: in memory (`Predictions`) or in a file that is streamed (`PredictionsFile`)."""
 
-    name: str
-    example_ids: np.ndarray
-    splits: np.ndarray
-    labels: np.ndarray
-    num_classes: int
-    metadata: Mapping[str, str]
+    @property
+    def name(self) -> str:
+        """For messages, for example the file's."""
+
+    @property
+    def example_ids(self) -> np.ndarray:
+        """Strings (n,), without duplicates."""
+
+    @property
+    def splits(self) -> np.ndarray:
+        """For each example "train" or "test" (n,)."""
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Classes (n,), each in [0, c)."""
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes c."""
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """What is known of the model and its data."""
 
     def logit_chunks(self, size: int) -> Iterator[np.ndarray]:
         """Yield the logits (m, c) of all rows in order, m at most `size`."""

@@ -96,7 +96,8 @@ def _verified_where_published(folder: Path, manifest: Manifest, files: int, diff
 
 
 def _plain(value: Any) -> Any:
-    return json.loads(json.dumps(dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value))
+    is_value = dataclasses.is_dataclass(value) and not isinstance(value, type)
+    return json.loads(json.dumps(dataclasses.asdict(value) if is_value else value))
 
 
 def _hash_differences(folder: Path, manifest: Manifest) -> Iterator[str]:
