@@ -10,6 +10,8 @@ import numpy as np
 from unlearn_audit.auditing.many import outcomes
 from unlearn_audit.auditing.verdict import Policy
 from unlearn_audit.calibration.pool import Pool
+from unlearn_audit.errors import AuditError
+from unlearn_audit.predictions import Predictions
 
 HONEST = "retrained"
 FOLLOWING = ("original", "noisy original")  # kinds whose i-th model is, or comes from, the i-th original
@@ -64,7 +66,7 @@ def measure(pool: Pool, name: str = "js") -> Means:
     )
 
 
-def _groups(pool: Pool, original: object) -> np.ndarray:
+def _groups(pool: Pool, original: Predictions) -> np.ndarray:
     """Return retain strata 0 to 9, 10 for the forget set, and -1 for test examples, (n,)."""
     from unlearn_audit.proximities import registry
     from unlearn_audit.strata import NeighbourhoodConfig, cut
@@ -72,6 +74,8 @@ def _groups(pool: Pool, original: object) -> np.ndarray:
     is_forget = np.concatenate([pool.forget.mask(pool.data.train), np.zeros(len(pool.data.test), bool)])
     is_test = original.splits == "test"
     embeddings = original.embeddings
+    if embeddings is None:
+        raise AuditError(f"{original.name}: expected the original's predictions with embeddings, got none.")
     proximity = registry.load("centroid")(embeddings, embeddings[is_forget])
     stratum, _ = cut(
         NeighbourhoodConfig(number=STRATA),

@@ -15,7 +15,13 @@ from unlearn_audit.predictions import Predictions
 
 ARCHITECTURE = "resnet8"
 FORGOTTEN, WRONG = 8, 3  # half of the first class is deleted; half of the second instead, in models of the wrong set
-TRAINING = {"epochs": 20, "batch_size": 128, "learning_rate": 0.1, "precision": "float32", "checkpoints": 0}
+TRAINING: dict[str, Any] = {
+    "epochs": 20,
+    "batch_size": 128,
+    "learning_rate": 0.1,
+    "precision": "float32",
+    "checkpoints": 0,
+}
 NOISE = 0.05  # standard deviation of the noise added to each weight tensor, as a share of the tensor's own
 
 

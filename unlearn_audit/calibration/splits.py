@@ -249,7 +249,7 @@ class _Pool:
 
     def ratios(self) -> dict[str, tuple[float, ...]]:
         """Return by group D / F of each retrained model against all others."""
-        found: dict[str, list[float]] = {}
+        found: dict[str, list[float | None]] = {}
         for model in range(self.number):
             others = [other for other in range(self.number) if other != model]
             compared = self.comparisons(self.between[model][others], self.between[np.ix_(others, others)])
@@ -257,7 +257,8 @@ class _Pool:
                 if population != "forget":
                     found.setdefault(f"nearest {population}", []).append(comparison.nearest.ratio)
                 found.setdefault(f"all {population}", []).append(comparison.overall.ratio)
-        return {group: tuple(values) for group, values in found.items() if None not in values}
+        known = {group: [value for value in values if value is not None] for group, values in found.items()}
+        return {group: tuple(values) for group, values in known.items() if len(values) == self.number}
 
 
 def _with_candidate(request: AuditRequest) -> AuditRequest:

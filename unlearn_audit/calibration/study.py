@@ -273,7 +273,7 @@ class _TestCells:
         far = many.bounds(candidate, references, alpha)[0] > many.limits(references, self._policy)
         for name, test in rivals.TESTS.items():
             rejected = many.rejected(test(candidate, references), alpha)
-            some = rejected.any(axis=1)
+            some = np.any(rejected, axis=1)
             self._alone[name][kind] = float(some.mean())
             self._tolerated[name][kind] = float((rejected & far).any(axis=1).mean())
             if kind == HONEST:
