@@ -53,8 +53,8 @@ def run(
 ) -> None:
     """Audit from files of predictions alone.
 
-    Files are Parquet with example_id, label, and logits or probabilities, from any framework. --set takes policy.KEY,
-    neighbourhood.KEY, measures and title, for example --set policy.alpha=0.01.
+    Files hold example_id, label, and logits or probabilities, as Parquet, .npz or .csv, from any framework. --set takes
+    policy.KEY, neighbourhood.KEY, measures and title, for example --set policy.alpha=0.01.
     """
     from unlearn_audit.experiment.config import read_audit
     from unlearn_audit.reporting.folder import render_folder
