@@ -15,7 +15,7 @@ from .options import Data, DataSettings, Settings, load_data, quiet
 
 if TYPE_CHECKING:
     from unlearn_audit.auditing.report import AuditReport
-    from unlearn_audit.saved.folder import ModelFiles
+    from unlearn_audit.saved.request import ModelFiles
 
 
 class FailOn(StrEnum):
@@ -53,12 +53,13 @@ def run(
 ) -> None:
     """Audit from files of predictions alone.
 
-    Files are Parquet with example_id, label, and logits or probabilities, from any framework. --set takes policy.KEY,
-    neighbourhood.KEY, measures and title, for example --set policy.alpha=0.01.
+    Files hold example_id, label, and logits or probabilities, as Parquet, .npz or .csv, from any framework. --set takes
+    policy.KEY, neighbourhood.KEY, measures and title, for example --set policy.alpha=0.01.
     """
     from unlearn_audit.experiment.config import read_audit
     from unlearn_audit.reporting.folder import render_folder
-    from unlearn_audit.saved.folder import AuditRequest, run_audit, save_audit
+    from unlearn_audit.saved.request import AuditRequest
+    from unlearn_audit.saved.running import run_audit, save_audit
 
     from .progress import TaskProgress
     from .tables import show_report
@@ -98,7 +99,7 @@ def model_files(named: Sequence[str]) -> dict[str, ModelFiles]:
     Raises:
         ConfigurationError: where two files without a NAME have the same one.
     """
-    from unlearn_audit.saved.folder import ModelFiles
+    from unlearn_audit.saved.request import ModelFiles
 
     found: dict[str, list[str]] = {}
     for item in named:
@@ -137,7 +138,7 @@ def _predicted(repo_id: str, path: Path, data: str, data_settings: list[str] | N
 
 def one_model(path: Path | None) -> ModelFiles | None:
     """Return the files of a model that has one, or None."""
-    from unlearn_audit.saved.folder import ModelFiles
+    from unlearn_audit.saved.request import ModelFiles
 
     return None if path is None else ModelFiles((str(path),))
 

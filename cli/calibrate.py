@@ -15,7 +15,7 @@ from .audit import model_files, one_model
 from .options import Settings, quiet
 
 if TYPE_CHECKING:
-    from unlearn_audit.saved.folder import AuditRequest
+    from unlearn_audit.saved.request import AuditRequest
 
 Files = list[str] | None
 
@@ -106,7 +106,8 @@ def _request(
     import dataclasses
 
     from unlearn_audit.experiment.config import read_audit
-    from unlearn_audit.saved.folder import AuditRequest, read_manifest
+    from unlearn_audit.saved.manifest import read_manifest
+    from unlearn_audit.saved.request import AuditRequest
 
     references, candidates = model_files(_absolute(reference)), model_files(_absolute(candidate))
     if report is not None:

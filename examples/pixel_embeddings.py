@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 import torch
 import torch.nn.functional as F
 
-from unlearn_audit import Images, load_images
+from unlearn_audit import load_images
+from unlearn_audit.data import Images
 
 SIDE = 8
 

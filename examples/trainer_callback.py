@@ -2,10 +2,11 @@
 
 from transformers import Trainer, TrainingArguments
 
-from unlearn_audit import ForgetSet, TrainingConfig, create_model, fit, load_images, training_examples
+from unlearn_audit import ForgetSet, TrainingConfig, create_model, fit, load_images
 from unlearn_audit.data.batches import collate
 from unlearn_audit.methods.local_teacher_distillation import LocalTeacherDistillation
 from unlearn_audit.processes import limit_threads
+from unlearn_audit.training import training_examples
 
 limit_threads()  # to the cores that other work leaves free: crowded threads slow each other down many times over
 data = load_images("digits")

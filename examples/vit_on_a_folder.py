@@ -30,28 +30,18 @@ from transformers import (
     set_seed,
 )
 
-from unlearn_audit import (
-    AuditRequest,
-    ForgetSet,
-    ModelFiles,
-    NeighbourhoodConfig,
-    TrainingConfig,
-    fit,
-    load_images,
-    load_model,
-    predict,
-    run_audit,
-    save_audit,
-    save_model,
-    training_examples,
-)
+from unlearn_audit import ForgetSet, TrainingConfig, fit, load_images, load_model, predict, save_model
 from unlearn_audit.data.batches import collate
 from unlearn_audit.methods.base import UnlearningCallback
 from unlearn_audit.methods.local_teacher_knn import LocalTeacherKNN
 from unlearn_audit.methods.random_labels import RandomLabels
 from unlearn_audit.models import with_processor
+from unlearn_audit.neighbourhood import NeighbourhoodConfig
 from unlearn_audit.processes import limit_threads
 from unlearn_audit.reporting import render_folder
+from unlearn_audit.saved.request import AuditRequest, ModelFiles
+from unlearn_audit.saved.running import run_audit, save_audit
+from unlearn_audit.training import training_examples
 
 parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
 parser.add_argument("images", help="folder with train/CLASS/NAME.png and test/CLASS/NAME.png")

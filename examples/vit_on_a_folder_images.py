@@ -12,7 +12,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from unlearn_audit import ForgetSet, Images, load_images
+from unlearn_audit import ForgetSet, load_images
+from unlearn_audit.data import Images
 
 
 def write_images(images: Images, folder: Path) -> list[str]:

@@ -34,7 +34,7 @@ def studies(tmp_path_factory) -> Path:
 def report_folder(tmp_path) -> Path:
     """A small audit on made-up predictions, saved."""
     from tests.made_up_audit import request_in
-    from unlearn_audit.saved.folder import run_audit, save_audit
+    from unlearn_audit.saved.running import run_audit, save_audit
 
     request = request_in(tmp_path)
     save_audit(run_audit(request, base=tmp_path), request, tmp_path / "report", base=tmp_path)

@@ -8,7 +8,7 @@ import numpy as np
 
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
 from unlearn_audit.predictions import Predictions
-from unlearn_audit.saved.folder import AuditRequest, ModelFiles
+from unlearn_audit.saved.request import AuditRequest, ModelFiles
 
 N_TRAIN, N_TEST, C = 600, 200, 5
 

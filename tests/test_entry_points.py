@@ -23,7 +23,8 @@ from unlearn_audit.methods import registry as methods
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
 from unlearn_audit.predictions import Predictions
 from unlearn_audit.proximities import registry as proximities
-from unlearn_audit.saved.folder import AuditRequest, run_audit, save_audit
+from unlearn_audit.saved.request import AuditRequest
+from unlearn_audit.saved.running import run_audit, save_audit
 from unlearn_audit.saved.verify import verify
 from unlearn_audit.strata import registry as strata
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,12 @@ _COLUMNS = ("example_id", "id")
 
 def read_ids(path: Path) -> list[str] | dict[str, Any]:
     """Return the ids listed in a txt, csv, json or parquet file, or the dictionary that a json file holds."""
-    readers = {".txt": _from_txt, ".csv": _from_csv, ".json": _from_json, ".parquet": _from_parquet}
+    readers: dict[str, Callable[[Path], list[str] | dict[str, Any]]] = {
+        ".txt": _from_txt,
+        ".csv": _from_csv,
+        ".json": _from_json,
+        ".parquet": _from_parquet,
+    }
     if path.suffix.lower() not in readers:
         raise ForgetSetError(
             f"{path}: ids are read from {', '.join(readers)}, not from {path.suffix or 'no suffix'!r}."

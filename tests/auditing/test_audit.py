@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.made_up_audit import N_TRAIN, made_up, request_in
-from unlearn_audit.auditing.audit import audit
+from unlearn_audit.auditing.audit import audit_subject
 from unlearn_audit.auditing.models import AuditedModel, AuditSubject
 from unlearn_audit.auditing.neighbours import neighbourhood_of
 from unlearn_audit.auditing.report import AuditReport, json_schema
@@ -16,7 +16,7 @@ from unlearn_audit.auditing.verdict import Policy
 from unlearn_audit.errors import AuditError, ConfigurationError
 from unlearn_audit.measures import registry
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
-from unlearn_audit.saved.folder import run_audit
+from unlearn_audit.saved.running import run_audit
 
 
 def test_damage_near_the_forget_set_fails_and_an_honest_model_does_not(tmp_path) -> None:
@@ -112,13 +112,13 @@ def subject(**changes) -> AuditSubject:
 
 def test_several_seeds_of_a_candidate_are_averaged() -> None:
     both = subject()
-    report = audit(both, neighbourhood_of(NeighbourhoodConfig(number=3), both), measures=["js"]).report
+    report = audit_subject(both, neighbourhood_of(NeighbourhoodConfig(number=3), both), measures=["js"]).report
     comparison = report.comparison("u", "retain", "js")
     assert comparison.num_candidates == 2
     singles = []
     for seed in (51, 54):
         one = subject(candidates={"u": AuditedModel((made_up(seed, damage=4),))})
-        found = audit(one, neighbourhood_of(NeighbourhoodConfig(number=3), one), measures=["js"]).report
+        found = audit_subject(one, neighbourhood_of(NeighbourhoodConfig(number=3), one), measures=["js"]).report
         singles.append(found.comparison("u", "retain", "js").strata[0].discrepancy)
     assert comparison.strata[0].discrepancy == pytest.approx(np.mean(singles), rel=1e-6)
 
@@ -147,4 +147,4 @@ def test_names_are_unique_and_measures_known() -> None:
         subject(candidates={})
     whole = subject()
     with pytest.raises(ConfigurationError, match="Did you mean 'js'"):
-        audit(whole, neighbourhood_of(NeighbourhoodConfig(), whole), measures=["jss"])
+        audit_subject(whole, neighbourhood_of(NeighbourhoodConfig(), whole), measures=["jss"])

@@ -12,7 +12,8 @@ import pytest
 from tests.made_up_audit import request_in
 from unlearn_audit.errors import AuditError, UnlearnAuditError
 from unlearn_audit.predictions import Predictions
-from unlearn_audit.saved.folder import AuditRequest, run_audit
+from unlearn_audit.saved.request import AuditRequest
+from unlearn_audit.saved.running import run_audit
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from tests.benchmarks.made_up import request_for, write_models
-from unlearn_audit.auditing.audit import audit
+from unlearn_audit.auditing.audit import audit_subject
 from unlearn_audit.auditing.models import AuditedModel, AuditSubject
 from unlearn_audit.auditing.neighbours import NeighbourSource, neighbourhood_of
 from unlearn_audit.predictions import Predictions
-from unlearn_audit.saved.folder import run_audit
+from unlearn_audit.saved.running import run_audit
 
 PEAK = """
 import resource, sys
@@ -46,7 +46,7 @@ def test_the_report_is_that_of_predictions_in_memory(tmp_path) -> None:
         forget_hash=streamed.report.forget_set.hash,
     )
     source = NeighbourSource(tmp_path / "proximities.parquet")
-    held = audit(
+    held = audit_subject(
         subject, neighbourhood_of(request.neighbourhood, subject, source), provenance=streamed.report.provenance
     )
     assert held.report == streamed.report

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from tests.benchmarks.made_up import request_for, write_models
-from unlearn_audit.saved.folder import run_audit
+from unlearn_audit.saved.running import run_audit
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import torch
 
 from unlearn_audit.predictions.parquet import PARQUET, ROW_GROUP
-from unlearn_audit.saved.folder import AuditRequest, ModelFiles
+from unlearn_audit.saved.request import AuditRequest, ModelFiles
 
 BLOCK = 4096  # rows of noise that are drawn once and shifted: drawing billions of normals would take most of the time
 TEST_SHARE = 1 / 26  # as 50,000 of 1.33 million in ImageNet

@@ -13,7 +13,7 @@ from tests.benchmarks.measuring import Ratio, compare
 from unlearn_audit.auditing.discrepancy import discrepancies
 from unlearn_audit.measures import registry
 from unlearn_audit.predictions import Predictions, PredictionsFile
-from unlearn_audit.saved.folder import run_audit
+from unlearn_audit.saved.running import run_audit
 
 EXAMPLES, CLASSES, REFERENCES, GROUPS = 50_000, 100, 5, 30
 PLAIN_EXAMPLES = 10_000  # for plain NumPy, which takes minutes for all

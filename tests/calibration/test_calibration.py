@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from unlearn_audit.auditing.controls import check_controls
+from unlearn_audit.auditing.many import bounds, limits, outcomes, p_values
 from unlearn_audit.auditing.statistics import compare, pose
 from unlearn_audit.auditing.verdict import Policy, decide
 from unlearn_audit.calibration.draws import (
@@ -18,7 +19,7 @@ from unlearn_audit.calibration.draws import (
     withheld_share,
 )
 from unlearn_audit.calibration.pool import KINDS, PoolSize, load_pool
-from unlearn_audit.calibration.rivals import BOUNDS, TESTS, USED, USED_BOUNDS, bounds, limits, outcomes, rejected
+from unlearn_audit.calibration.rivals import BOUNDS, TESTS, USED, USED_BOUNDS
 from unlearn_audit.calibration.simulation import EFFECTS, simulate, simulate_at_tolerance
 from unlearn_audit.calibration.study import NUM_REFERENCES, calibrate, study
 from unlearn_audit.calibration.tables import markdown
@@ -142,13 +143,7 @@ def test_bounds_with_one_variance_are_narrower_only_where_a_group_varies_more():
     assert (pooled < own).any() and (pooled > own).any()
     assert np.ptp(pooled, axis=1).max() < 1e-12 < np.ptp(own, axis=1).max()
     np.testing.assert_array_equal(own, np.ptp(BOUNDS[USED_BOUNDS](candidate, references, 0.05), axis=0))
-    assert (limits(references, Policy()) > 0).all() and bounds is BOUNDS[USED_BOUNDS]
-
-
-def test_rejections_are_holms():
-    p_values = np.array([[0.01, 0.04, 0.03], [0.02, 0.9, 0.9], [0.01, 0.02, 0.04]])
-    expected = [[True, False, False], [False, False, False], [True, True, True]]
-    np.testing.assert_array_equal(rejected(p_values, 0.05), expected)
+    assert (limits(references, Policy()) > 0).all() and bounds is BOUNDS[USED_BOUNDS] and p_values is TESTS[USED]
 
 
 def test_intervals():

@@ -6,12 +6,13 @@ from typer.testing import CliRunner
 from unlearn_audit.cli.main import app
 
 from tests.made_up_audit import request_in
-from unlearn_audit.auditing.audit import audit
+from unlearn_audit.auditing.audit import audit_subject
 from unlearn_audit.auditing.verdict import Policy
 from unlearn_audit.calibration.split_tables import split_markdown
 from unlearn_audit.calibration.splits import calibrate_saved
 from unlearn_audit.errors import AuditError, ConfigurationError
-from unlearn_audit.saved.folder import ModelFiles, read_neighbourhood, read_subject, run_audit, save_audit
+from unlearn_audit.saved.request import ModelFiles
+from unlearn_audit.saved.running import read_neighbourhood, read_subject, run_audit, save_audit
 
 TIGHT = Policy(relative=0.02, absolute=0.0)  # so that verdicts of the made-up models differ
 CELLS = {("retrained", 3): 20, ("retrained", 4): 5, ("damaged", 3): 10, ("damaged", 4): 5}  # audits of 5 models
@@ -35,7 +36,7 @@ def outcomes_by_whole_audits(folder, request, k):
         )
         subject = read_subject(part, folder)
         neighbourhood = read_neighbourhood(part, subject, folder)
-        report = audit(subject, neighbourhood, request.policy, measures=["js"]).report
+        report = audit_subject(subject, neighbourhood, request.policy, measures=["js"]).report
         for name, verdict in report.verdicts.items():
             outcome = "withheld" if verdict.withheld else verdict.outcome
             found[name if name == "damaged" else "retrained"].append(outcome)

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from unlearn_audit.errors import PredictionsError
-from unlearn_audit.predictions import Predictions, PredictionsFile, matching_rows
+from unlearn_audit.predictions import Predictions, PredictionsFile, matching_rows, open_predictions
 
 N, C = 9, 4
 
@@ -164,3 +164,109 @@ def test_a_damaged_file_is_refused_by_name(tmp_path) -> None:
             refused += 1
             assert "model.parquet" in str(error)
     assert refused > 10
+
+
+def as_csv(path, found: Predictions, *, kind: str = "logit", values=None, header: dict[str, str] | None = None) -> None:
+    """Write the columns as text, one line an example; `header` renames columns."""
+    values = found.logits if values is None else values
+    names = ["example_id", "label", "split", *(f"{kind}_{i}" for i in range(C)), *(f"embedding_{i}" for i in range(5))]
+    rows = zip(found.example_ids, found.labels, found.splits, values, found.embeddings, strict=True)
+    lines = [",".join((header or {}).get(name, name) for name in names)]
+    lines += [",".join([i, str(y), s, *map(repr, map(float, v)), *map(repr, map(float, e))]) for i, y, s, v, e in rows]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def as_npz(path, found: Predictions, **changes) -> None:
+    arrays = {
+        "example_id": found.example_ids,
+        "label": found.labels,
+        "split": found.splits,
+        "logits": found.logits,
+        "embedding": found.embeddings,
+    }
+    arrays = {name: value for name, value in {**arrays, **changes}.items() if value is not None}
+    np.savez(path, **arrays)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "npz", "csv"])
+def test_every_format_holds_the_same_predictions(tmp_path, suffix) -> None:
+    expected, path = predictions(), tmp_path / f"model.{suffix}"
+    {"parquet": lambda p, f: f.save(p), "npz": as_npz, "csv": as_csv}[suffix](path, expected)
+    for found in (Predictions.load(path), open_predictions(path)):
+        for name in ("example_ids", "splits", "labels"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+        np.testing.assert_array_equal(np.concatenate(list(found.logit_chunks(4))), expected.logits)
+        np.testing.assert_array_equal(found.load_embeddings(), expected.embeddings)
+        assert found.name == path.name
+        assert matching_rows(expected, found) is None
+
+
+@pytest.mark.parametrize("suffix", ["npz", "csv"])
+def test_probabilities_of_other_formats_become_logits(tmp_path, suffix) -> None:
+    path = tmp_path / f"model.{suffix}"
+    probabilities = np.full((N, C), 1 / C)
+    probabilities[0] = [1, 0, 0, 0]
+    if suffix == "npz":
+        as_npz(path, predictions(), logits=None, probabilities=probabilities, split=None)
+    else:
+        as_csv(path, predictions(), kind="probability", values=probabilities)
+    found = Predictions.load(path)
+    np.testing.assert_allclose(np.exp(found.logits), probabilities, rtol=1e-6, atol=1e-30)
+    assert np.isfinite(found.logits).all()
+    assert (set(found.splits.tolist()) == {"train"}) == (suffix == "npz")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"example_id": None}, "expected 'example_id', found"),
+        ({"logits": None}, "expected logits or probabilities"),
+        ({"label": np.full(N, 0.5)}, "whole numbers in 'label'"),
+        ({"label": np.full(N, C)}, r"labels in \[0, 4\)"),
+        ({"logits": np.zeros(N)}, r"table of numbers \(n, m\) for 'logits'"),
+        ({"logits": np.full((N, C), np.nan)}, "NaN or infinity at train-0"),
+        ({"logits": None, "probabilities": np.full((N, C), 1.0)}, "sum to 1.*train-0"),
+        ({"logits": np.zeros((N - 1, C))}, "expected logits of shape"),
+        ({"split": np.full(N, "dev")}, "'dev' at train-0"),
+        ({"example_id": np.array([{"pickled": True}] * N, dtype=object)}, "numpy.savez.*allow_pickle"),
+    ],
+)
+def test_bad_archives_are_refused_by_name(tmp_path, changes, message) -> None:
+    as_npz(tmp_path / "bad.npz", predictions(), **changes)
+    with pytest.raises(PredictionsError, match=message) as caught:
+        Predictions.load(tmp_path / "bad.npz")
+    assert "bad.npz" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ({"logit_2": "logit_9"}, "logit_0 to logit_3, found no logit_2"),
+        ({"label": "class"}, "expected 'label', found"),
+        ({f"logit_{i}": f"score_{i}" for i in range(C)}, "logit_0, … or probability_0"),
+    ],
+)
+def test_bad_tables_are_refused_by_name(tmp_path, header, message) -> None:
+    as_csv(tmp_path / "bad.csv", predictions(), header=header)
+    with pytest.raises(PredictionsError, match=message) as caught:
+        Predictions.load(tmp_path / "bad.csv")
+    assert "bad.csv" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["x.npz", "x.csv"])
+def test_files_that_are_something_else_or_absent(tmp_path, name) -> None:
+    with pytest.raises(PredictionsError, match=name):
+        Predictions.load(tmp_path / name)
+    (tmp_path / name).write_bytes(b"\x00\xff,\n1")
+    with pytest.raises(PredictionsError, match=name):
+        Predictions.load(tmp_path / name)
+    with (tmp_path / "x.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(PredictionsError, match="single array"):
+        Predictions.load(tmp_path / "x.npz")
+
+
+def test_a_table_with_empty_values_is_refused(tmp_path) -> None:
+    (tmp_path / "p.csv").write_text("example_id,label,logit_0,logit_1\na,0,1.0,2.0\nb,1,,2.0\n", encoding="utf-8")
+    with pytest.raises(PredictionsError, match="no empty values in 'logit_0'"):
+        Predictions.load(tmp_path / "p.csv")

@@ -14,7 +14,8 @@ from unlearn_audit.data.images import ImageData
 from unlearn_audit.models.loading import create_model, save_model
 from unlearn_audit.models.prediction import predict
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
-from unlearn_audit.saved.folder import AuditRequest, ModelFiles, run_audit, save_audit
+from unlearn_audit.saved.request import AuditRequest, ModelFiles
+from unlearn_audit.saved.running import run_audit, save_audit
 
 NAMES = ("candidate", "original", "retrained-1", "retrained-2", "retrained-3")
 

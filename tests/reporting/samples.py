@@ -111,7 +111,7 @@ def _comparison(model: str, signed: bool) -> Comparison:
     else:
         means = np.asarray(DISCREPANCY[model]) / 1000
         candidate = means * np.exp(np.random.default_rng(4).normal(0, 0.05, (1, 4, 1)))
-    return compare(candidate, references, counts=counts, signed=signed)
+    return compare(candidate, references, counts=counts, zero_floor=signed)
 
 
 def _by_population(model: str) -> dict[str, Comparison]:

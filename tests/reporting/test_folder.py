@@ -5,7 +5,7 @@ import pytest
 from tests.reporting.audited import make_audited
 from unlearn_audit.errors import AuditError, ConfigurationError
 from unlearn_audit.reporting.folder import compare_folders, render_folder
-from unlearn_audit.saved.folder import read_manifest
+from unlearn_audit.saved.manifest import read_manifest
 from unlearn_audit.saved.verify import verify
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from unlearn_audit.errors import AuditError, VerificationError
-from unlearn_audit.saved.folder import read_manifest, seal
+from unlearn_audit.saved.manifest import read_manifest, seal
 from unlearn_audit.saved.verify import verify
 
 

@@ -32,7 +32,7 @@ class StratumMeans:
         defined = np.isfinite(self.candidate).all((0, 1)) & np.isfinite(self.references[off]).all(0)
         use = wanted[(defined & (self.counts > 0))[wanted]]
         if not len(use):
-            return Group(int(self.counts[wanted].sum()), None, None, 0.0)
+            return Group(int(self.counts[wanted].sum()), np.empty((len(self.candidate), 0)), np.empty((0, 0)), 0.0)
         weight = self.counts[use] / self.counts[use].sum()
         to_references = self.candidate[:, :, use] @ weight  # (J, K)
         between = np.where(off, np.nan_to_num(self.references[:, :, use]) @ weight, 0.0)  # (K, K)
@@ -44,22 +44,22 @@ class StratumMeans:
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Means over one group of examples."""
+    """Means over one group of examples; K is 0 where nothing is defined."""
 
     count: int
-    to_references: np.ndarray | None  # (J, K)
-    between: np.ndarray | None  # (K, K), 0 on the diagonal
+    to_references: np.ndarray  # (J, K)
+    between: np.ndarray  # (K, K), 0 on the diagonal
     sampling: float
 
     @property
     def num_references(self) -> int:
         """K; 0 where nothing is defined."""
-        return 0 if self.between is None else len(self.between)
+        return len(self.between)
 
     @property
     def takes_part(self) -> bool:
         """Whether there are enough examples for a verdict."""
-        return self.count >= MIN_COUNT and self.between is not None
+        return self.count >= MIN_COUNT and self.num_references > 0
 
     def floor(self) -> float | None:
         """F, the mean over ordered pairs."""
@@ -77,7 +77,7 @@ class Scores:
     without: np.ndarray  # (K,) the candidates' mean, without reference k
 
 
-def scores_of(group: Group, signed: bool) -> Scores:
+def scores_of(group: Group, zero_floor: bool) -> Scores:
     """Score the candidates and the references of a group with K >= 3."""
     k = group.num_references
     total, row, column = group.between.sum(), group.between.sum(1), group.between.sum(0)
@@ -86,7 +86,7 @@ def scores_of(group: Group, signed: bool) -> Scores:
     nearness = row / (k - 1)  # (K,) reference k to the others
     whole = group.to_references.mean(1)  # (J,)
     parts = (group.to_references.sum(1, keepdims=True) - group.to_references) / (k - 1)  # (J, K)
-    if signed:
+    if zero_floor:
         return Scores(False, whole, nearness, parts.mean(0))
     positive = all((values > 0).all() for values in (floor, floors, nearness, whole, parts))
     if positive:
@@ -115,12 +115,12 @@ def standard_errors(scores: Scores, sampling: float, least: float) -> StandardEr
     reference = max(scores.null.var(ddof=1) * ((k - 1) / k) ** 2, least**2)
     spread = scores.candidates.var(ddof=1) if j > 1 else 0.0
     jackknife = max((k - 1) / k * ((scores.without - scores.without.mean()) ** 2).sum(), least**2 / k)
-    prediction_df = tail_df(k)
+    prediction_df: float = tail_df(k)
     if spread > reference:  # J candidates that vary more than retrained models do: Welch
         prediction, prediction_df = _welch(spread / j, j - 1, reference / k, prediction_df)
     else:
         prediction = reference * (1 / j + 1 / k)
-    confidence, confidence_df = jackknife, k - 1
+    confidence, confidence_df = jackknife, float(k - 1)
     if j > 1 and spread > 0:
         confidence, confidence_df = _welch(spread / j, j - 1, jackknife, k - 1)
     return StandardErrors(
@@ -133,7 +133,7 @@ def tail_df(num_references: int) -> int:
     return min(num_references - 1, MAX_TAIL_DF)
 
 
-def _welch(first: float, first_df: int, second: float, second_df: int) -> tuple[float, float]:
+def _welch(first: float, first_df: float, second: float, second_df: float) -> tuple[float, float]:
     """Add two variances of means; return the sum and Welch's degrees of freedom."""
     total = first + second
     if total == 0:
@@ -155,8 +155,8 @@ def detectable_shift(df: float, alpha: float) -> float:
 def critical_values(alpha: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return numbers of references, and for each the critical value of t for predictions, and for bounds."""
     numbers = np.arange(MIN_REFERENCES, MAX_REFERENCES + 1)
-    prediction = np.array([critical_value(alpha, tail_df(number)) for number in numbers])
-    return numbers, prediction, np.array([critical_value(alpha, number - 1) for number in numbers])
+    prediction = np.array([critical_value(alpha, tail_df(int(number))) for number in numbers])
+    return numbers, prediction, np.array([critical_value(alpha, float(number - 1)) for number in numbers])
 
 
 def critical_value(alpha: float, df: float) -> float:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unlearn_audit.auditing.aggregate import aggregate_figures
+from unlearn_audit.auditing.comparing import Examples, comparisons
 from unlearn_audit.auditing.controls import check_controls
 from unlearn_audit.auditing.discrepancy import Discrepancies, ExampleScores, discrepancies
 from unlearn_audit.auditing.membership import membership_figures
@@ -25,29 +26,51 @@ from unlearn_audit.auditing.report import (
     Result,
     StratumRecord,
 )
-from unlearn_audit.auditing.statistics import Comparison, compare, pose, sampling_variance, spearman
+from unlearn_audit.auditing.statistics import Comparison
+from unlearn_audit.auditing.summary import html_summary, sentences, stratum_rows
 from unlearn_audit.auditing.verdict import Policy, decide
 from unlearn_audit.errors import AuditError
 from unlearn_audit.measures import registry as measure_registry
-from unlearn_audit.populations import POPULATIONS
+from unlearn_audit.populations import FORGET, POPULATIONS
 from unlearn_audit.predictions import PredictionSource
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
 
     from unlearn_audit.measures import Measure
     from unlearn_audit.neighbourhood import Neighbourhood
 
 
-@dataclass(frozen=True, eq=False)
-class Audit:
-    """An audit's report, and its ledger: one row an example, as in `examples.parquet`."""
+@dataclass(frozen=True, eq=False, repr=False)
+class Findings:
+    """What an audit found: its report, and its ledger with one row an example, as in `examples.parquet`.
+
+    It prints as about three sentences, and a notebook shows its verdicts.
+    """
 
     report: AuditReport
     ledger: pa.Table
 
+    def __repr__(self) -> str:
+        return sentences(self.report)
 
-def audit(
+    def _repr_html_(self) -> str:
+        return html_summary(self.report)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a row for each model, population and stratum, with the figures by the policy's measure.
+
+        The columns are `model`, `role`, `population`, `stratum` (0 is the nearest), `label`, and the fields of
+        `StratumStatistics`: `count`, `discrepancy`, `floor`, `excess`, `ratio`, `lower`, `upper`, `p_value` and others.
+        What is undefined is missing. For a row an example, use `ledger.to_pandas()`.
+        """
+        import pyarrow as pa
+
+        return pa.Table.from_pylist(stratum_rows(self.report)).to_pandas()
+
+
+def audit_subject(
     subject: AuditSubject,
     neighbourhood: Neighbourhood,
     policy: Policy | None = None,
@@ -56,7 +79,7 @@ def audit(
     title: str = "Unlearning audit",
     provenance: Provenance | None = None,
     progress: Callable[[str, int, int], None] | None = None,
-) -> Audit:
+) -> Findings:
     """Audit candidates against retrained models.
 
     Args:
@@ -77,7 +100,7 @@ def audit(
     work = _Work.of(subject, neighbourhood, chosen, progress)
     results = tuple(work.results(policy))
     report = _assemble(work, results, policy, title, provenance or Provenance("", {}))
-    return Audit(report, _ledger(work, policy))
+    return Findings(report, _ledger(work, policy))
 
 
 def _measures(names: Sequence[str] | None, policy: Policy) -> list[Measure]:
@@ -110,10 +133,9 @@ class _Work:
         population = populations(subject)
         strata = len(neighbourhood.strata)
         group = np.where(neighbourhood.stratum < 0, -1, population * strata + neighbourhood.stratum)
-        compared = [(n, m) for n, role, m in subject.models() if role != "reference"]
         rows_of: dict[str, list[int]] = {}
         sources: list[PredictionSource] = []
-        for name, model in compared:
+        for name, _, model in subject.compared():
             rows_of[name] = list(range(len(sources), len(sources) + len(model.predictions)))
             sources += model.predictions
         references = [m.predictions[0] for m in subject.references.values()]
@@ -132,66 +154,22 @@ class _Work:
             Result(name, population, found.measure.name, comparison)
             for found in self.found
             for index, population in enumerate(POPULATIONS)
-            for name, comparison in self._comparisons(found, index, policy)
+            for name, comparison in comparisons(
+                found, self._examples(index), policy, models=self.rows_of, references=list(self.subject.references)
+            )
         ]
 
-    def _comparisons(self, found: Discrepancies, index: int, policy: Policy) -> list[tuple[str, Comparison]]:
-        strata = len(self.neighbourhood.strata)
-        part = slice(index * strata, (index + 1) * strata)
-        references = found.references[:, :, part]
-        compared = []
-        for name, rows in self.rows_of.items():
-            pointwise = found.pointwise[rows].mean(axis=0)
-            compared.append(
-                (
-                    name,
-                    self._compare(
-                        found, index, policy, found.models[rows][:, :, part], references, pointwise, found.counts[part]
-                    ),
-                )
-            )
-        if len(references) > 1:
-            for k, name in enumerate(self.subject.references):
-                posing, others = pose(references, k)
-                pointwise, counts = found.pointwise_references[k], found.reference_counts[k, part]
-                compared.append((name, self._compare(found, index, policy, posing, others, pointwise, counts)))
-        return compared
-
-    def _compare(
-        self,
-        found: Discrepancies,
-        index: int,
-        policy: Policy,
-        candidate: np.ndarray,
-        references: np.ndarray,
-        pointwise: np.ndarray,
-        counts: np.ndarray,
-    ) -> Comparison:
+    def _examples(self, index: int) -> Examples:
         here = self.population == index
-        signed = found.measure.zero_floor
-        sampling = None
-        if POPULATIONS[index] == "test" and len(references) > 1:
-            sampling = sampling_variance(
-                pointwise[here],
-                found.floor[here],
-                self.neighbourhood.stratum[here],
-                len(self.neighbourhood.strata),
-                signed=signed,
-            )
-        comparison = compare(
-            candidate,
-            references,
-            counts=counts,
-            signed=signed,
-            sampling=sampling,
-            nearest=policy.nearest,
-            tolerance=policy.tolerance,
-            alpha=policy.alpha,
+        strata = len(self.neighbourhood.strata)
+        return Examples(
+            population=POPULATIONS[index],
+            rows=here,
+            groups=slice(index * strata, (index + 1) * strata),
+            stratum=self.neighbourhood.stratum[here],
+            num_strata=strata,
+            proximity=self.neighbourhood.proximity[here],
         )
-        if comparison.contrast is None:
-            return comparison
-        rank = spearman(self.neighbourhood.proximity[here], (pointwise - found.floor)[here])
-        return dataclasses.replace(comparison, contrast=dataclasses.replace(comparison.contrast, spearman=rank))
 
 
 def _assemble(
@@ -244,7 +222,7 @@ def _data(subject: AuditSubject) -> DataRecord:
 
 def _forget(work: _Work) -> ForgetRecord:
     subject, first = work.subject, work.subject.first
-    labels = first.labels[work.population == POPULATIONS.index("forget")]
+    labels = first.labels[work.population == FORGET]
     names = _data(subject).class_names
     counts = {names[label]: int(count) for label, count in enumerate(np.bincount(labels)) if count}
     return ForgetRecord(len(labels), subject.forget_hash, subject.forget_description, counts)
@@ -289,7 +267,7 @@ def _model_records(subject: AuditSubject) -> tuple[ModelRecord, ...]:
             seconds_share=_share(model.seconds, seconds),
             examples_share=_share(model.examples, examples),
         )
-        for name, role, model in subject.models()
+        for name, role, model in subject.items()
     )
 
 

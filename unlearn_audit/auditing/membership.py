@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -99,12 +99,13 @@ def membership_figures(
     for name in scores:
         others = [reference for reference in references if reference != name]
         svc = {attack: beside(v, [shares[r][attack] for r in others]) for attack, v in shares[name].items()}
-        forget_z = None if standardised[name] is None else standardised[name][population == "forget"]
+        z, area = standardised[name], aucs[name]
+        forget_z = None if z is None else z[population == "forget"]
         figures[name] = MembershipFigures(
             svc=svc,
             margin_z=float(forget_z.mean()) if forget_z is not None and len(forget_z) else None,
-            auc=aucs[name],
-            auc_gap=None if aucs[name] is None else beside(aucs[name], [aucs[r] for r in others]),
+            auc=area,
+            auc_gap=None if area is None else beside(area, [aucs[r] for r in others]),
             **_margin_tests(name, models or {}, [margins[r] for r in references], population, seed),
         )
     return figures
@@ -202,7 +203,7 @@ def _margin_tests(
     references: Sequence[np.ndarray],
     population: np.ndarray,
     seed: int,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     candidates = models.get(name, ())
     if not candidates:
         return {}

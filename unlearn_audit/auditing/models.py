@@ -1,16 +1,69 @@
-"""What is audited: models by name, and which examples were to be forgotten."""
+"""What is audited: models by name and role, and which examples were to be forgotten."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Generic, Literal, Self, TypeVar
 
 import numpy as np
 
-from unlearn_audit.auditing.report import Role
 from unlearn_audit.errors import AuditError
-from unlearn_audit.populations import POPULATIONS
+from unlearn_audit.populations import FORGET, RETAIN, TEST
 from unlearn_audit.predictions import PredictionSource
+
+Role = Literal["candidate", "reference", "original", "untrained"]
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+@dataclass(frozen=True, eq=False)
+class Models(Generic[T]):
+    """Something of each model of an audit, by its role: predictions, files, rows of an array.
+
+    Attributes:
+        candidates: the unlearned models, by name.
+        references: the retrained models, by name.
+        original: the model before unlearning.
+        untrained: a model that learned nothing.
+    """
+
+    candidates: Mapping[str, T]
+    references: Mapping[str, T]
+    original: T | None = None
+    untrained: T | None = None
+
+    def items(self) -> Iterator[tuple[str, Role, T]]:
+        """Yield name, role and value: candidates, the original, the untrained model, references."""
+        yield from self.compared()
+        for name, value in self.references.items():
+            yield name, "reference", value
+
+    def compared(self) -> Iterator[tuple[str, Role, T]]:
+        """Yield those that are compared with the references: candidates, the original and the untrained model."""
+        for name, value in self.candidates.items():
+            yield name, "candidate", value
+        if self.original is not None:
+            yield "original", "original", self.original
+        if self.untrained is not None:
+            yield "untrained", "untrained", self.untrained
+
+    def map(self, function: Callable[[str, T], U]) -> Models[U]:
+        """Return `function(name, value)` of each, in its role."""
+        return Models(**self._mapped(function))
+
+    def with_each(self, function: Callable[[str, T], T]) -> Self:
+        """Return the same with `function(name, value)` in the place of each value; what a subclass adds stays."""
+        return dataclasses.replace(self, **self._mapped(function))
+
+    def _mapped(self, function: Callable[[str, T], U]) -> dict[str, Any]:
+        return {
+            "candidates": {name: function(name, value) for name, value in self.candidates.items()},
+            "references": {name: function(name, value) for name, value in self.references.items()},
+            "original": None if self.original is None else function("original", self.original),
+            "untrained": None if self.untrained is None else function("untrained", self.untrained),
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,26 +85,21 @@ class AuditedModel:
     examples: int | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class AuditSubject:
-    """What is audited: models by name, and which examples were to be forgotten.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AuditSubject(Models[AuditedModel]):
+    """The models of an audit, at least one candidate and one reference, and which examples were to be forgotten.
 
     Attributes:
-        candidates: by name; at least one.
-        references: by name; the retrained models, at least one.
-        original: before unlearning; the no-op row.
-        untrained: an untrained model; the random row.
         forget_ids: example ids of the forget set.
         forget_description: in words.
         forget_hash: over ids and data.
         class_names: c names; indices by default.
+
+    Raises:
+        AuditError: where a role is empty, or two models have the same name.
     """
 
-    candidates: Mapping[str, AuditedModel]
-    references: Mapping[str, AuditedModel]
     forget_ids: Sequence[str]
-    original: AuditedModel | None = None
-    untrained: AuditedModel | None = None
     forget_description: str = "given by id"
     forget_hash: str = ""
     class_names: tuple[str, ...] = ()
@@ -59,17 +107,10 @@ class AuditSubject:
     def __post_init__(self) -> None:
         if not self.candidates or not self.references:
             raise AuditError("Expected at least one candidate and one retrained model (reference).")
-        names = [name for name, _, _ in self.models()]
+        names = [name for name, _, _ in self.items()]
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise AuditError(f"Expected each model under its own name, got {repeated[0]!r} more than once.")
-
-    def models(self) -> list[tuple[str, Role, AuditedModel]]:
-        """Return all models: candidates, anchors, references."""
-        found: list[tuple[str, Role, AuditedModel]] = [(n, "candidate", m) for n, m in self.candidates.items()]
-        found += [("original", "original", self.original)] if self.original else []
-        found += [("untrained", "untrained", self.untrained)] if self.untrained else []
-        return found + [(n, "reference", m) for n, m in self.references.items()]
 
     @property
     def first(self) -> PredictionSource:
@@ -97,4 +138,4 @@ def populations(subject: AuditSubject) -> np.ndarray:
         raise AuditError("Expected a forget set with at least one example, got none.")
     if (is_forget & is_test).any():
         raise AuditError(f"The forget set holds the test example {str(first.example_ids[is_forget & is_test][0])!r}.")
-    return np.where(is_test, POPULATIONS.index("test"), np.where(is_forget, POPULATIONS.index("forget"), 0))
+    return np.where(is_test, TEST, np.where(is_forget, FORGET, RETAIN))

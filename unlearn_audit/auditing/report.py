@@ -10,18 +10,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from unlearn_audit.auditing.aggregate import AggregateFigures
 from unlearn_audit.auditing.controls import Controls
 from unlearn_audit.auditing.membership import MembershipFigures
+from unlearn_audit.auditing.models import Role
 from unlearn_audit.auditing.statistics import Comparison
 from unlearn_audit.auditing.verdict import Policy, Verdict
 from unlearn_audit.errors import AuditError
 
 SCHEMA_VERSION = 1
-
-Role = Literal["candidate", "reference", "original", "untrained"]
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ class Result:
 
 @dataclass(frozen=True)
 class MeasureRecord:
-    """A measure as reported: its title, range, unit and whether it is signed."""
+    """A measure as reported: its title, range, unit, and whether its noise floor is 0 by symmetry (`signed`)."""
 
     name: str
     title: str

@@ -9,8 +9,8 @@ The model is the unit of replication. Two questions are kept apart (docs/how-the
 - *How far is this candidate from retraining, whichever retrained models had been drawn?* The candidate is what it is,
   only the references vary: a jackknife over the references. This gives the bounds.
 
-R is log(D / F), which has a more symmetric null than the excess D - F. Where the floor is 0 by definition (signed
-measures) or by accident, the excess itself takes R's place.
+R is log(D / F), which has a more symmetric null than the excess D - F. Where the floor is 0 by definition (a measure
+with `zero_floor`) or by accident, the excess itself takes R's place.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class StratumStatistics:
         ratio: D / F; with several candidates the geometric mean over them. 1 is a retrained model.
         log_ratio: R, its logarithm.
         null: R (or excess) of each reference against the others, as measured, (K,) for K >= 3.
-        lower: one-sided lower bound of the ratio, at level 1 - alpha; of the excess for signed measures.
+        lower: one-sided lower bound of the ratio, at level 1 - alpha; of the excess where the measure's floor is 0.
         upper: one-sided upper bound, likewise.
         p_value: one-sided, that a retrained model would be this far from the references.
         p_holm: the same, corrected over all strata of the population that take part (Holm).
@@ -102,7 +102,7 @@ class LocalityContrast:
     """Whether the excess is larger near the forget set: R of the nearest minus R of the farthest stratum.
 
     Attributes:
-        difference: of R; of the excess for signed measures. Positive is localized collateral forgetting.
+        difference: of R; of the excess where the measure's floor is 0. Positive is localized collateral forgetting.
         lower: one-sided lower bound.
         p_value: one-sided, against the same null as the strata's.
         spearman: rank correlation of proximity and pointwise excess over examples, as a description.
@@ -140,7 +140,7 @@ def compare(
     references: np.ndarray,
     *,
     counts: np.ndarray,
-    signed: bool = False,
+    zero_floor: bool = False,
     sampling: np.ndarray | None = None,
     nearest: int = 2,
     tolerance: Tolerance | None = None,
@@ -152,7 +152,7 @@ def compare(
         candidate: (J, K, S) means of d(u_j, r_k).
         references: (K, K, S) means of d(r_k, r_l), with r_k in the candidate's place; the diagonal is not looked at.
         counts: (S,) examples a stratum.
-        signed: the measure has a floor of 0 by symmetry.
+        zero_floor: the measure's noise floor is 0 by symmetry, as that of one with a sign is.
         sampling: (S,) variances of R from drawing the test examples, from `sampling_variance`; None adds nothing.
         nearest: how many of the nearest strata are taken together in `nearest`; never all, where there are several.
         tolerance: what counts as far.
@@ -166,7 +166,7 @@ def compare(
     candidate, references = np.asarray(candidate, np.float64), np.asarray(references, np.float64)
     counts = np.asarray(counts, np.int64)
     _check_shapes(candidate, references, counts, sampling)
-    settings = _Settings(signed, tolerance or Tolerance(), alpha)
+    settings = _Settings(zero_floor, tolerance or Tolerance(), alpha)
     means = StratumMeans(
         candidate, references, counts, np.zeros(len(counts)) if sampling is None else np.asarray(sampling)
     )
@@ -182,43 +182,45 @@ def compare(
     )
 
 
-def _check_shapes(candidate: np.ndarray, references: np.ndarray, counts: np.ndarray, sampling: object) -> None:
+def _check_shapes(
+    candidate: np.ndarray, references: np.ndarray, counts: np.ndarray, sampling: np.ndarray | None
+) -> None:
     fits = candidate.ndim == 3 and candidate.shape[0] >= 1 and candidate.shape[1] >= 1 and candidate.shape[2] >= 1
     k, s = candidate.shape[1:] if fits else (0, 0)
     if (
         not fits
         or references.shape != (k, k, s)
         or counts.shape != (s,)
-        or (sampling is not None and np.shape(sampling) != (s,))
+        or (sampling is not None and sampling.shape != (s,))
     ):
         raise AuditError(
             "Expected candidate (J, K, S), references (K, K, S), counts (S,) and sampling (S,) or None, got "
-            f"{candidate.shape}, {references.shape}, {counts.shape} and {np.shape(sampling)}."
+            f"{candidate.shape}, {references.shape}, {counts.shape} and {None if sampling is None else sampling.shape}."
         )
 
 
 @dataclass(frozen=True)
 class _Settings:
-    signed: bool
+    zero_floor: bool
     tolerance: Tolerance
     alpha: float
 
 
 def _least(scores: Scores, settings: _Settings) -> float:
     """Return 1, one example's whole weight, where references agree by accident and no spread can be trusted; else 0."""
-    trusted = scores.logarithmic or (settings.signed and scores.null.any())
+    trusted = scores.logarithmic or (settings.zero_floor and scores.null.any())
     return 0.0 if trusted or not (scores.candidates.any() or scores.null.any()) else 1.0
 
 
 def _statistics(group: Group, settings: _Settings) -> StratumStatistics:
-    if group.between is None:
+    if not group.num_references:
         return StratumStatistics(group.count, False)
     discrepancy = float(group.to_references.mean())
     found = StratumStatistics(group.count, group.takes_part, discrepancy)
-    floor = 0.0 if settings.signed and group.num_references >= 2 else group.floor()
+    floor = 0.0 if settings.zero_floor and group.num_references >= 2 else group.floor()
     if floor is None:
         return found
-    ratio = _ratio(group, floor) if not settings.signed else None
+    ratio = _ratio(group, floor) if not settings.zero_floor else None
     found = dataclasses.replace(
         found,
         floor=floor,
@@ -226,7 +228,7 @@ def _statistics(group: Group, settings: _Settings) -> StratumStatistics:
         ratio=ratio,
         log_ratio=float(np.log(ratio)) if ratio else None,
     )
-    return found if group.num_references < MIN_REFERENCES else _tested(found, group, settings)
+    return found if group.num_references < MIN_REFERENCES else _tested(found, floor, group, settings)
 
 
 def _ratio(group: Group, floor: float) -> float | None:
@@ -237,15 +239,15 @@ def _ratio(group: Group, floor: float) -> float | None:
     return 1.0 if not whole.any() else None
 
 
-def _tested(found: StratumStatistics, group: Group, settings: _Settings) -> StratumStatistics:
+def _tested(found: StratumStatistics, floor: float, group: Group, settings: _Settings) -> StratumStatistics:
     """Add what K >= 3 references allow."""
-    scores = scores_of(group, settings.signed)
+    scores = scores_of(group, settings.zero_floor)
     errors = standard_errors(scores, group.sampling, _least(scores, settings) / group.count)
     score, alpha = float(scores.candidates.mean()), settings.alpha
-    limit = settings.tolerance.excess(found.floor)
-    limit = float(np.log1p(limit / found.floor)) if scores.logarithmic else limit
+    limit = settings.tolerance.excess(floor)
+    limit = float(np.log1p(limit / floor)) if scores.logarithmic else limit
     width = critical_value(alpha, errors.confidence_df) * errors.confidence
-    bounds = [_as_ratio(value, scores, found, settings) for value in (score - width, score + width)]
+    bounds = [_as_ratio(value, scores, floor, settings) for value in (score - width, score + width)]
     detectable = max(
         detectable_shift(errors.prediction_df, alpha) * errors.prediction,
         limit + width + critical_value(1 - POWER, errors.confidence_df) * errors.confidence,
@@ -258,18 +260,18 @@ def _tested(found: StratumStatistics, group: Group, settings: _Settings) -> Stra
         p_value=p_value_of(score, errors.prediction, errors.prediction_df),
         above_tolerance=bool(score - width > limit),
         within_tolerance=bool(score + width <= limit),
-        minimum_detectable_ratio=None if settings.signed else _as_ratio(float(detectable), scores, found, settings),
+        minimum_detectable_ratio=None if settings.zero_floor else _as_ratio(float(detectable), scores, floor, settings),
         references_needed=_references_needed(score, limit, errors, len(scores.null), alpha),
     )
 
 
-def _as_ratio(value: float, scores: Scores, found: StratumStatistics, settings: _Settings) -> float | None:
-    """Turn a score into a ratio D / F (signed measures: leave it); None where the floor is 0, or beyond all numbers."""
-    if settings.signed:
+def _as_ratio(value: float, scores: Scores, floor: float, settings: _Settings) -> float | None:
+    """Turn a score into a ratio D / F; leave it for measures with a floor of 0. None: the floor is 0 by accident."""
+    if settings.zero_floor:
         return value
     if scores.logarithmic:
         return float(np.exp(value)) if value < 700 else None
-    return 1 + value / found.floor if found.floor > 0 else None
+    return 1 + value / floor if floor > 0 else None
 
 
 def _references_needed(score: float, limit: float, errors: StandardErrors, k: int, alpha: float) -> int | None:
@@ -309,7 +311,7 @@ def _contrast(
     used = [group for group, stratum in zip(groups, strata, strict=True) if stratum.takes_part]
     if len(used) < 2 or used[0].num_references < MIN_REFERENCES:
         return None
-    near, far = (scores_of(group, settings.signed) for group in (used[0], used[-1]))
+    near, far = (scores_of(group, settings.zero_floor) for group in (used[0], used[-1]))
     if near.logarithmic != far.logarithmic:
         return LocalityContrast()
     scores = Scores(
@@ -332,27 +334,27 @@ def pose(references: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sampling_variance(
-    discrepancy: np.ndarray, floor: np.ndarray, stratum: np.ndarray, num_strata: int, *, signed: bool = False
+    discrepancy: np.ndarray, floor: np.ndarray, stratum: np.ndarray, num_strata: int, *, zero_floor: bool = False
 ) -> np.ndarray:
     """Return the variance (S,) that drawing the test examples adds to each stratum's score.
 
-    For R = log(D / F) this is, to first order, the variance of the mean of D(x) / D - F(x) / F; for signed measures
-    that of the mean of D(x). Strata with fewer than two examples, or with a floor of 0, get 0.
+    For R = log(D / F) this is, to first order, the variance of the mean of D(x) / D - F(x) / F; where the floor is 0 by
+    symmetry that of the mean of D(x). Strata with fewer than two examples, or with a floor of 0, get 0.
 
     Args:
         discrepancy: (n,) D(x), the mean over references and candidates.
         floor: (n,) F(x), the mean over pairs of references.
         stratum: (n,) in [0, num_strata), or -1 for none.
         num_strata: S.
-        signed: the measure has a floor of 0 by symmetry.
+        zero_floor: the measure's noise floor is 0 by symmetry, as that of one with a sign is.
     """
     found = np.zeros(num_strata)
     for s in range(num_strata):
-        here = (stratum == s) & np.isfinite(discrepancy) & (np.isfinite(floor) | signed)
+        here = (stratum == s) & np.isfinite(discrepancy) & (np.isfinite(floor) | zero_floor)
         distances, floors = discrepancy[here].astype(np.float64), floor[here].astype(np.float64)
         if len(distances) < 2:
             continue
-        if not signed:
+        if not zero_floor:
             if not (distances.mean() > 0 and floors.mean() > 0):
                 continue
             distances = distances / distances.mean() - floors / floors.mean()

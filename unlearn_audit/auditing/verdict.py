@@ -185,9 +185,9 @@ def decide(policy: Policy, comparisons: Mapping[str, Comparison], *, controls: A
 
 def _judge(policy: Policy, groups: tuple[Group, ...], k: int, untested: list[str]) -> Verdict:
     """Judge on all groups; where the nearest examples of a population are too few to test, nothing passes."""
-    failing = [g for g in groups if g.p_holm <= policy.alpha and g.statistics.above_tolerance]
+    failing = [g for g in groups if _p_value(g) <= policy.alpha and g.statistics.above_tolerance]
     if failing:
-        return Verdict("fail", _fail_reason(min(failing, key=lambda group: group.p_holm), k), k)
+        return Verdict("fail", _fail_reason(min(failing, key=_p_value), k), k)
     open_groups = [group for group in groups if not group.statistics.within_tolerance]
     if not open_groups and untested:
         reason = (
@@ -202,14 +202,25 @@ def _judge(policy: Policy, groups: tuple[Group, ...], k: int, untested: list[str
     return Verdict("inconclusive", _open_reason(open_groups, k, needed), k, needed)
 
 
+def _p_value(group: Group) -> float:
+    """Return the corrected p-value; a group that has none rejects nothing."""
+    return 1.0 if group.p_holm is None else group.p_holm
+
+
 def _needed(policy: Policy, groups: list[Group]) -> int | None:
     """Return the references that let some group beyond the tolerance fail, or else all open groups pass."""
     statistics = [group.statistics for group in groups]
-    beyond = [s.references_needed for s in statistics if s.excess > policy.tolerance.excess(s.floor)]
+    beyond = [s.references_needed for s in statistics if _is_beyond(policy, s)]
     if beyond:
         return min((number for number in beyond if number is not None), default=None)
-    near = [s.references_needed for s in statistics]
-    return None if None in near else max(near)
+    near = [s.references_needed for s in statistics if s.references_needed is not None]
+    return max(near) if len(near) == len(statistics) else None
+
+
+def _is_beyond(policy: Policy, statistics: StratumStatistics) -> bool:
+    if statistics.excess is None or statistics.floor is None:
+        return False
+    return statistics.excess > policy.tolerance.excess(statistics.floor)
 
 
 def _sort_key(value: float | None) -> float:

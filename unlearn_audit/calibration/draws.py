@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unlearn_audit.auditing.many import outcomes
 from unlearn_audit.auditing.verdict import Policy
 from unlearn_audit.calibration.pool import Pool
-from unlearn_audit.calibration.rivals import outcomes
+from unlearn_audit.predictions import Predictions
 
 HONEST = "retrained"
 FOLLOWING = ("original", "noisy original")  # kinds whose i-th model is, or comes from, the i-th original
@@ -64,7 +65,7 @@ def measure(pool: Pool, name: str = "js") -> Means:
     )
 
 
-def _groups(pool: Pool, original: object) -> np.ndarray:
+def _groups(pool: Pool, original: Predictions) -> np.ndarray:
     """Return retain strata 0 to 9, 10 for the forget set, and -1 for test examples, (n,)."""
     from unlearn_audit.neighbourhood import NeighbourhoodConfig, find_neighbourhood
 

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from unlearn_audit.auditing.audit import audit
+from unlearn_audit.auditing.audit import audit_subject
 from unlearn_audit.auditing.models import AuditedModel, AuditSubject
 from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.auditing.verdict import Policy, verdict_groups
 from unlearn_audit.calibration.pool import Pool, PoolSize, load_pool
+from unlearn_audit.predictions import Predictions
 
 NUM_REFERENCES = 8
 NUM_HONEST = 4
@@ -78,7 +79,7 @@ def selftest(*, folder: str | Path | None = None, progress: Callable[[str, int, 
     return SelfTest(tuple(rows), time.perf_counter() - start)
 
 
-def _audit(pool: Pool, candidates: dict[str, object], policy: Policy) -> AuditReport:
+def _audit(pool: Pool, candidates: dict[str, Predictions], policy: Policy) -> AuditReport:
     from unlearn_audit.auditing.neighbours import neighbourhood_of
     from unlearn_audit.neighbourhood import NeighbourhoodConfig
 
@@ -94,13 +95,14 @@ def _audit(pool: Pool, candidates: dict[str, object], policy: Policy) -> AuditRe
         class_names=pool.data.train.class_names,
     )
     neighbourhood = neighbourhood_of(NeighbourhoodConfig(), subject, None)
-    return audit(subject, neighbourhood, policy, measures=[policy.measure], title="Self-test").report
+    return audit_subject(subject, neighbourhood, policy, measures=[policy.measure], title="Self-test").report
 
 
 def _row(report: AuditReport, name: str, expected: str) -> SelfTestRow:
     candidate, policy = f"{name} candidate", report.policy
     verdict = report.verdicts[candidate]
-    compared = {p: report.comparison(candidate, p, policy.measure) for p in policy.populations}
+    found = {p: report.comparison(candidate, p, policy.measure) for p in policy.populations}
+    compared = {population: comparison for population, comparison in found.items() if comparison is not None}
     ratios = [g.statistics.minimum_detectable_ratio for g in verdict_groups(policy, compared)]
     known = [ratio for ratio in ratios if ratio is not None]
     behaves = {"fail": verdict.outcome == "fail", "not fail": verdict.outcome != "fail"}.get(expected, True)

@@ -25,7 +25,7 @@ from unlearn_audit.populations import POPULATIONS
 if TYPE_CHECKING:
     from unlearn_audit.neighbourhood import Neighbourhood
     from unlearn_audit.predictions import PredictionSource
-    from unlearn_audit.saved.folder import AuditRequest
+    from unlearn_audit.saved.request import AuditRequest
 
 LARGEST = 8  # references in a table at most
 POSSIBLE = ("retain", "forget")  # on test examples the sampling error would have to be measured for every split
@@ -160,7 +160,7 @@ class _Pool:
     subject: AuditSubject
     neighbourhood: Neighbourhood
     counts: np.ndarray  # (P, S)
-    signed: bool
+    zero_floor: bool
     between: np.ndarray  # (N, N, P, S)
     others: dict[str, np.ndarray]  # by kind (M, N, P, S)
 
@@ -168,7 +168,7 @@ class _Pool:
     def read(cls, request: AuditRequest, base: Path) -> _Pool:
         from unlearn_audit.auditing.discrepancy import discrepancies
         from unlearn_audit.measures import registry
-        from unlearn_audit.saved.folder import read_neighbourhood, read_subject
+        from unlearn_audit.saved.running import read_neighbourhood, read_subject
 
         measure = registry.create(request.policy.measure)
         if measure.where_references_agree:
@@ -190,7 +190,7 @@ class _Pool:
             subject=subject,
             neighbourhood=neighbourhood,
             counts=found.counts.reshape(shape),
-            signed=measure.zero_floor,
+            zero_floor=measure.zero_floor,
             between=found.references.reshape(len(retrained), -1, *shape),
             others={
                 kind: found.models[first:last].reshape(-1, len(retrained), *shape)
@@ -220,7 +220,7 @@ class _Pool:
                 candidate[None, :, place],
                 references[:, :, place],
                 counts=self.counts[place],
-                signed=self.signed,
+                zero_floor=self.zero_floor,
                 nearest=policy.nearest,
                 tolerance=policy.tolerance,
                 alpha=policy.alpha,
@@ -249,7 +249,7 @@ class _Pool:
 
     def ratios(self) -> dict[str, tuple[float, ...]]:
         """Return by group D / F of each retrained model against all others."""
-        found: dict[str, list[float]] = {}
+        found: dict[str, list[float | None]] = {}
         for model in range(self.number):
             others = [other for other in range(self.number) if other != model]
             compared = self.comparisons(self.between[model][others], self.between[np.ix_(others, others)])
@@ -257,7 +257,8 @@ class _Pool:
                 if population != "forget":
                     found.setdefault(f"nearest {population}", []).append(comparison.nearest.ratio)
                 found.setdefault(f"all {population}", []).append(comparison.overall.ratio)
-        return {group: tuple(values) for group, values in found.items() if None not in values}
+        known = {group: [value for value in values if value is not None] for group, values in found.items()}
+        return {group: tuple(values) for group, values in known.items() if len(values) == self.number}
 
 
 def _with_candidate(request: AuditRequest) -> AuditRequest:
@@ -270,7 +271,7 @@ def _with_candidate(request: AuditRequest) -> AuditRequest:
 
 def _kinds(request: AuditRequest, subject: AuditSubject) -> dict[str, tuple[PredictionSource, ...]]:
     """Return all models that are not retrained ones, by kind."""
-    models = [(name, role, model) for name, role, model in subject.models() if role != "reference"]
+    models = [(name, role, model) for name, role, model in subject.items() if role != "reference"]
     wanted = [(name, model) for name, role, model in models if role != "candidate" or name in request.candidates]
     return {name: model.predictions for name, model in wanted}
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from unlearn_audit.auditing import many
 from unlearn_audit.auditing._scores import MIN_REFERENCES
 from unlearn_audit.auditing.verdict import Policy
 from unlearn_audit.calibration import rivals
@@ -201,7 +202,7 @@ def study(
             wrong[kind, k] = wrongly_passed(found, ratios[kind], policy)
             cells.add(kind, found)
             if kind == HONEST:
-                p_values = rivals.log_ratio_heavy(found.candidate, found.references)
+                p_values = many.p_values(found.candidate, found.references)
                 strata[k] = (p_values <= policy.alpha).mean(axis=0)
                 withheld[k] = withheld_share(found, policy) if k > MIN_REFERENCES else 0.0
                 bounds += _bound_shares(found, k, policy, draws, rng)
@@ -238,7 +239,7 @@ def _bound_shares(honest: Draws, k: int, policy: Policy, draws: int, rng: np.ran
 def _passing(found: Draws, bound: rivals.Bounds, policy: Policy) -> float:
     candidate, references = found.verdict_groups(policy.nearest)
     upper = bound(candidate, references, policy.alpha)[1]
-    return float((upper <= rivals.limits(references, policy)).all(axis=1).mean())
+    return float((upper <= many.limits(references, policy)).all(axis=1).mean())
 
 
 def _simulation(
@@ -269,10 +270,10 @@ class _TestCells:
         """Test the draws of one kind of candidate."""
         candidate, references = found.verdict_groups(self._policy.nearest)
         alpha = self._policy.alpha
-        far = rivals.bounds(candidate, references, alpha)[0] > rivals.limits(references, self._policy)
+        far = many.bounds(candidate, references, alpha)[0] > many.limits(references, self._policy)
         for name, test in rivals.TESTS.items():
-            rejected = rivals.rejected(test(candidate, references), alpha)
-            some = rejected.any(axis=1)
+            rejected = many.rejected(test(candidate, references), alpha)
+            some = np.any(rejected, axis=1)
             self._alone[name][kind] = float(some.mean())
             self._tolerated[name][kind] = float((rejected & far).any(axis=1).mean())
             if kind == HONEST:

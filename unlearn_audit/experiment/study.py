@@ -15,7 +15,7 @@ from unlearn_audit.errors import ConfigurationError, did_you_mean
 from unlearn_audit.experiment.config import MethodConfig, StudyConfig, as_json
 from unlearn_audit.experiment.engines import registry as engines
 from unlearn_audit.experiment.stages import MANIFEST, Listener, Silence, Stage, Store, stage_named, with_needs
-from unlearn_audit.saved.folder import read_manifest
+from unlearn_audit.saved.manifest import read_manifest
 from unlearn_audit.training import TrainingConfig
 
 # Fields of a training that do not change its result.

@@ -23,7 +23,8 @@ from unlearn_audit.experiment.tuning import Goal, SearchConfig, tune
 from unlearn_audit.models import create_model, load_model, predict, save_model, weights_hash
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
 from unlearn_audit.predictions import Predictions
-from unlearn_audit.saved.folder import AuditRequest, ModelFiles, run_audit, save_audit
+from unlearn_audit.saved.request import AuditRequest, ModelFiles
+from unlearn_audit.saved.running import run_audit, save_audit
 from unlearn_audit.training import TrainingConfig, TrainingRun, fit, unlearn
 
 if TYPE_CHECKING:

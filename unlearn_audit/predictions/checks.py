@@ -16,12 +16,29 @@ _SHOWN = 3  # offending ids in a message
 class PredictionSource(Protocol):
     """Predictions wherever they are: in memory (`Predictions`) or in a file that is streamed (`PredictionsFile`)."""
 
-    name: str
-    example_ids: np.ndarray
-    splits: np.ndarray
-    labels: np.ndarray
-    num_classes: int
-    metadata: Mapping[str, str]
+    @property
+    def name(self) -> str:
+        """For messages, for example the file's."""
+
+    @property
+    def example_ids(self) -> np.ndarray:
+        """Strings (n,), without duplicates."""
+
+    @property
+    def splits(self) -> np.ndarray:
+        """For each example "train" or "test" (n,)."""
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Classes (n,), each in [0, c)."""
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes c."""
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """What is known of the model and its data."""
 
     def logit_chunks(self, size: int) -> Iterator[np.ndarray]:
         """Yield the logits (m, c) of all rows in order, m at most `size`."""
@@ -66,6 +83,21 @@ def check_finite(name: str, column: str, values: np.ndarray, ids: np.ndarray) ->
             raise PredictionsError(
                 f"{name}: expected finite numbers in {column!r}, got NaN or infinity at {first_ids(ids[wrong])}."
             )
+
+
+def log_probabilities(name: str, probabilities: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Return probabilities (n, c) as logits, float32; raises `PredictionsError` with ids whose row is no distribution.
+
+    0 becomes the smallest positive float32, so that its logarithm is finite.
+    """
+    probabilities = probabilities.astype(np.float32)
+    wrong = (probabilities < 0).any(axis=1) | (np.abs(probabilities.sum(axis=1) - 1) > 1e-2)
+    if wrong.any():
+        raise PredictionsError(
+            f"{name}: expected probabilities of at least 0 that sum to 1, got others at {first_ids(ids[wrong])}. "
+            "Call the column `logits` if these are logits."
+        )
+    return np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
 
 
 def matching_rows(reference: PredictionSource, other: PredictionSource) -> np.ndarray | None:

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unlearn_audit.errors import PredictionsError
-from unlearn_audit.predictions.checks import check_finite, check_index, first_ids
+from unlearn_audit.files import replacing
+from unlearn_audit.predictions.checks import check_finite, check_index, log_probabilities
 
 if TYPE_CHECKING:
     from unlearn_audit.predictions.value import Predictions
 
-_TINY = np.finfo(np.float32).tiny
 ROW_GROUP = 16_384
 # No dictionary of logits: they hardly repeat, and looking for one takes most of the time to write.
-PARQUET = {"compression": "zstd", "compression_level": 1, "use_dictionary": ["split"]}
+PARQUET: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "use_dictionary": ["split"]}
 _READ_BUFFER = 1 << 20  # bytes read ahead; without it a column's whole row group is read at once
 
 
@@ -42,10 +42,9 @@ def write_parquet(predictions: Predictions, path: str | Path) -> None:
     if predictions.embeddings is not None:
         columns["embedding"] = _list_array(predictions.embeddings)
     metadata = {f"unlearn_audit.{k}": v for k, v in predictions.metadata.items()}
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    pq.write_table(pa.table(columns).replace_schema_metadata(metadata), partial, row_group_size=ROW_GROUP, **PARQUET)
-    partial.replace(path)
+    table = pa.table(columns).replace_schema_metadata(metadata)
+    with replacing(path) as draft:
+        pq.write_table(table, draft, row_group_size=ROW_GROUP, **PARQUET)
 
 
 def _list_array(values: np.ndarray) -> Any:
@@ -104,7 +103,7 @@ class PredictionsFile:
             values = matrix(self.name, column, batch.column(0))
             ids = self.example_ids[start : start + len(values)]
             check_finite(self.name, column, values, ids)
-            yield values if column == "logits" else _log_probabilities(self.name, values, ids)
+            yield values if column == "logits" else log_probabilities(self.name, values, ids)
             start += len(values)
 
     def _batches(self, size: int, column: str) -> Iterator[Any]:
@@ -183,14 +182,3 @@ def matrix(name: str, column: str, array: Any) -> np.ndarray:
         raise PredictionsError(f"{name}: expected no empty values in {column!r}, found some.")
     values = values if values.dtype in (np.float16, np.float32) else values.astype(np.float32)
     return values.reshape(len(array), width)
-
-
-def _log_probabilities(name: str, probabilities: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    probabilities = probabilities.astype(np.float32)
-    wrong = (probabilities < 0).any(axis=1) | (np.abs(probabilities.sum(axis=1) - 1) > 1e-2)
-    if wrong.any():
-        raise PredictionsError(
-            f"{name}: expected probabilities of at least 0 that sum to 1, got others at {first_ids(ids[wrong])}. "
-            "Call the column `logits` if these are logits."
-        )
-    return np.log(np.maximum(probabilities, _TINY))

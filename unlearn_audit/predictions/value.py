@@ -66,9 +66,17 @@ class Predictions:
 
     @classmethod
     def load(cls, path: str | Path) -> Predictions:
-        """Read a Parquet file into memory."""
-        from unlearn_audit.predictions.parquet import ROW_GROUP, PredictionsFile
+        """Read a file into memory: `.npz`, `.csv`, or else Parquet; `unlearn_audit.predictions` says what they hold.
 
+        Raises:
+            PredictionsError: where it cannot be read, or holds no predictions.
+        """
+        from unlearn_audit.predictions.parquet import ROW_GROUP, PredictionsFile
+        from unlearn_audit.predictions.tables import READERS
+
+        path = Path(path)
+        if path.suffix.lower() in READERS:
+            return cls(**READERS[path.suffix.lower()](path))
         source = PredictionsFile(path)
         logits = list(source.logit_chunks(ROW_GROUP))
         return cls(

@@ -29,7 +29,8 @@ from unlearn_audit.reporting.choices import PublishChoices
 from unlearn_audit.reporting.html import write_html
 from unlearn_audit.reporting.ledger import read_ledger
 from unlearn_audit.reporting.sections.verdicts import has_verdict
-from unlearn_audit.saved.folder import AuditRequest, Manifest, ModelFiles, read_manifest
+from unlearn_audit.saved.manifest import Manifest, read_manifest
+from unlearn_audit.saved.request import AuditRequest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -266,16 +267,4 @@ def _copy_test_rows(folder: Path, manifest: Manifest, audit: Path) -> AuditReque
 
 
 def _with_predictions(request: AuditRequest, moved: Callable[[str, int, str], str]) -> AuditRequest:
-    def files(name: str, model: ModelFiles | None) -> ModelFiles | None:
-        if model is None:
-            return None
-        paths = tuple(moved(name, place, path) for place, path in enumerate(model.predictions))
-        return dataclasses.replace(model, predictions=paths)
-
-    return dataclasses.replace(
-        request,
-        candidates={name: files(name, model) for name, model in request.candidates.items()},
-        references={name: files(name, model) for name, model in request.references.items()},
-        original=files("original", request.original),
-        untrained=files("untrained", request.untrained),
-    )
+    return request.with_each(lambda name, files: files.with_paths(lambda place, path: moved(name, place, path)))

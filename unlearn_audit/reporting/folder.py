@@ -15,7 +15,7 @@ from unlearn_audit.reporting.damage import class_damage, shortened
 from unlearn_audit.reporting.html import AuditSource, write_comparison, write_html
 from unlearn_audit.reporting.ledger import Ledger, read_ledger
 from unlearn_audit.reporting.plots import write_plots
-from unlearn_audit.saved.folder import read_manifest, seal
+from unlearn_audit.saved.manifest import read_manifest, seal
 
 if TYPE_CHECKING:
     from unlearn_audit.reporting.pictures import ImageSource

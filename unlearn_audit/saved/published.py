@@ -7,29 +7,23 @@ Strata come from its ledger. Controls and verdicts follow from the report's own 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
+from unlearn_audit.auditing.comparing import Examples, comparisons
 from unlearn_audit.auditing.controls import check_controls
-from unlearn_audit.auditing.discrepancy import Discrepancies, discrepancies
-from unlearn_audit.auditing.report import AuditReport, Role
-from unlearn_audit.auditing.statistics import Comparison, compare, pose, sampling_variance
-from unlearn_audit.auditing.verdict import Policy, decide
+from unlearn_audit.auditing.discrepancy import discrepancies
+from unlearn_audit.auditing.report import AuditReport
+from unlearn_audit.auditing.statistics import Comparison
+from unlearn_audit.auditing.verdict import decide
 from unlearn_audit.errors import AuditError
 from unlearn_audit.measures import registry
-from unlearn_audit.predictions import PredictionsFile
-from unlearn_audit.saved.folder import AuditRequest
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _TestSet:
-    """The strata of n test examples, in the order of the first reference's predictions."""
-
-    stratum: np.ndarray
-    num_strata: int
+from unlearn_audit.populations import POPULATIONS, TEST
+from unlearn_audit.predictions import PredictionSource, open_predictions
+from unlearn_audit.saved.request import AuditRequest
 
 
 def recomputed_test_figures(
@@ -47,29 +41,29 @@ def recomputed_test_figures(
         AuditError: where the ledger lacks an example of theirs.
     """
     folder = Path(folder)
-    compared = {**request.candidates, "original": request.original, "untrained": request.untrained}
     rows_of: dict[str, list[int]] = {}
-    sources: list[PredictionsFile] = []
-    for name, files in compared.items():
-        if files is not None:
-            rows_of[name] = list(range(len(sources), len(sources) + len(files.predictions)))
-            sources += [PredictionsFile(folder / path) for path in files.predictions]
-    references = [PredictionsFile(folder / files.predictions[0]) for files in request.references.values()]
-    test = _test_set(folder, references[0], len(report.strata))
+    sources: list[PredictionSource] = []
+    for name, _, files in request.compared():
+        rows_of[name] = list(range(len(sources), len(sources) + len(files.predictions)))
+        sources += [open_predictions(folder / path) for path in files.predictions]
+    references = [open_predictions(folder / files.predictions[0]) for files in request.references.values()]
+    test = _test_examples(folder, references[0], len(report.strata))
     measures = [registry.create(measure.name) for measure in report.measures]
     found, scores = discrepancies(sources, references, test.stratum, test.num_strata, measures)
+    names = list(request.references)
     place = {(r.model, r.population, r.measure): index for index, r in enumerate(report.results)}
     for discrepancy in found:
-        for name, comparison in _comparisons(discrepancy, rows_of, list(request.references), test, report.policy):
+        for name, comparison in comparisons(discrepancy, test, report.policy, models=rows_of, references=names):
             measure = discrepancy.measure.name
             where = place.get((name, "test", measure), f"{name}, test, {measure}: absent")
             saved = report.comparison(name, "test", measure)
             yield f"/results/{where}/comparison", _without_rank(saved), comparison
-    names = {name: rows[0] for name, rows in rows_of.items()}
-    names |= {name: len(sources) + k for k, name in enumerate(request.references)}
-    for name, row in names.items():
-        saved = report.aggregate[name].test_accuracy if name in report.aggregate else None
-        yield f"/aggregate/{escaped(name)}/test_accuracy", saved, float(scores[row].correct.mean())
+    first_rows = {name: rows[0] for name, rows in rows_of.items()}
+    first_rows |= {name: len(sources) + k for k, name in enumerate(names)}
+    for name, row in first_rows.items():
+        figures = report.aggregate.get(name)
+        accuracy = None if figures is None else figures.test_accuracy
+        yield f"/aggregate/{escaped(name)}/test_accuracy", accuracy, float(scores[row].correct.mean())
 
 
 def consequences(report: AuditReport) -> Iterator[tuple[str, Any, Any]]:
@@ -79,15 +73,15 @@ def consequences(report: AuditReport) -> Iterator[tuple[str, Any, Any]]:
     for result in report.results:
         if result.measure == policy.measure and result.model in compared:
             compared[result.model][result.population] = result.comparison
-    of_role = {role: [m.name for m in report.models if m.role == role] for role in get_args(Role)}
+    references = [model.name for model in report.by_role("reference")]
     controls = check_controls(
         policy,
-        references={name: compared[name] for name in of_role["reference"] if compared[name]},
+        references={name: compared[name] for name in references if compared[name]},
         original=compared.get("original"),
         untrained=compared.get("untrained"),
     )
     yield "/controls", report.controls, controls
-    for name in {**report.verdicts, **dict.fromkeys(of_role["candidate"])}:
+    for name in {**report.verdicts, **{model.name: None for model in report.by_role("candidate")}}:
         verdict = decide(policy, compared.get(name, {}), controls=controls)
         yield f"/verdicts/{escaped(name)}", report.verdicts.get(name), verdict
 
@@ -97,7 +91,8 @@ def escaped(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
 
 
-def _test_set(folder: Path, first: PredictionsFile, num_strata: int) -> _TestSet:
+def _test_examples(folder: Path, first: PredictionSource, num_strata: int) -> Examples:
+    """Return all examples of a published model's predictions, in their order, with the strata that the ledger names."""
     import pyarrow.parquet as pq
 
     ledger = pq.read_table(folder / "examples.parquet", columns=["example_id", "stratum"]).to_pydict()
@@ -105,46 +100,8 @@ def _test_set(folder: Path, first: PredictionsFile, num_strata: int) -> _TestSet
     missing = [i for i in first.example_ids if i not in place]
     if missing:
         raise AuditError(f"Expected a ledger of all examples of {first.name}, found none of {str(missing[0])!r}.")
-    order = [place[i] for i in first.example_ids]
-    return _TestSet(np.asarray(ledger["stratum"])[order], num_strata)
-
-
-def _comparisons(
-    found: Discrepancies, rows_of: dict[str, list[int]], references: Sequence[str], test: _TestSet, policy: Policy
-) -> Iterator[tuple[str, Comparison]]:
-    for name, rows in rows_of.items():
-        pointwise = found.pointwise[rows].mean(axis=0)
-        yield name, _compared(found, found.models[rows], found.references, pointwise, found.counts, test, policy)
-    if len(references) > 1:
-        for k, name in enumerate(references):
-            posing, others = pose(found.references, k)
-            pointwise, counts = found.pointwise_references[k], found.reference_counts[k]
-            yield name, _compared(found, posing, others, pointwise, counts, test, policy)
-
-
-def _compared(
-    found: Discrepancies,
-    candidate: np.ndarray,
-    references: np.ndarray,
-    pointwise: np.ndarray,
-    counts: np.ndarray,
-    test: _TestSet,
-    policy: Policy,
-) -> Comparison:
-    signed = found.measure.zero_floor
-    sampling = None
-    if len(references) > 1:
-        sampling = sampling_variance(pointwise, found.floor, test.stratum, test.num_strata, signed=signed)
-    return compare(
-        candidate,
-        references,
-        counts=counts,
-        signed=signed,
-        sampling=sampling,
-        nearest=policy.nearest,
-        tolerance=policy.tolerance,
-        alpha=policy.alpha,
-    )
+    stratum = np.asarray(ledger["stratum"])[[place[i] for i in first.example_ids]]
+    return Examples(POPULATIONS[TEST], np.ones(len(stratum), bool), slice(None), stratum, num_strata)
 
 
 def _without_rank(comparison: Comparison | None) -> Comparison | None:

@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from unlearn_audit.auditing.audit import Audit
+from unlearn_audit.auditing.audit import Findings
 from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.errors import AuditError, UnlearnAuditError, VerificationError
-from unlearn_audit.saved.folder import Manifest, file_hash, read_manifest, run_audit
+from unlearn_audit.saved.manifest import Manifest, file_hash, read_manifest
 from unlearn_audit.saved.published import consequences, escaped, recomputed_test_figures
+from unlearn_audit.saved.running import run_audit
 
 RELATIVE = 1e-4
 ABSOLUTE = 1e-6
@@ -95,7 +96,8 @@ def _verified_where_published(folder: Path, manifest: Manifest, files: int, diff
 
 
 def _plain(value: Any) -> Any:
-    return json.loads(json.dumps(dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value))
+    is_value = dataclasses.is_dataclass(value) and not isinstance(value, type)
+    return json.loads(json.dumps(dataclasses.asdict(value) if is_value else value))
 
 
 def _hash_differences(folder: Path, manifest: Manifest) -> Iterator[str]:
@@ -112,7 +114,7 @@ def _hash_differences(folder: Path, manifest: Manifest) -> Iterator[str]:
             yield f"{what}: {path.name} has the hash {found[:12]}…, the manifest says {str(digest)[:12]}…"
 
 
-def _figure_pairs(saved: AuditReport, found: Audit) -> Iterator[tuple[str, Any, Any]]:
+def _figure_pairs(saved: AuditReport, found: Findings) -> Iterator[tuple[str, Any, Any]]:
     """Yield (JSON pointer, saved, computed) of every value but the provenance."""
     mine, other = json.loads(saved.to_json()), json.loads(found.report.to_json())
     for report in (mine, other):
@@ -143,7 +145,7 @@ def _agree(a: Any, b: Any) -> bool:
     return math.isclose(a, b, rel_tol=RELATIVE, abs_tol=ABSOLUTE) if numbers else a == b
 
 
-def _ledger_differences(folder: Path, found: Audit) -> list[str]:
+def _ledger_differences(folder: Path, found: Findings) -> list[str]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,5 +1,7 @@
 """The discrepancy of two models' predictions as a Comparison of the library `evaluate`: a thin shell."""
 
+from typing import Any
+
 import datasets
 import evaluate
 import numpy as np
@@ -53,7 +55,7 @@ _CITATION = """
 class UnlearnDiscrepancy(evaluate.Comparison):
     """The mean discrepancy of two models' predictions, by stratum."""
 
-    def _info(self):
+    def _info(self) -> evaluate.ComparisonInfo:
         return evaluate.ComparisonInfo(
             module_type="comparison",
             description=_DESCRIPTION,
@@ -68,12 +70,14 @@ class UnlearnDiscrepancy(evaluate.Comparison):
             ),
         )
 
-    def _compute(self, predictions1, predictions2, labels, measure="js", strata=None):
+    def _compute(
+        self, predictions1: Any, predictions2: Any, labels: Any, measure: str = "js", strata: Any = None
+    ) -> dict[str, Any]:
         pointwise = registry.create(measure).of_logits(
             np.asarray(predictions1, np.float32), np.asarray(predictions2, np.float32), np.asarray(labels)
         )
         pointwise = pointwise.numpy().astype(np.float64)  # (n,)
-        found = {"discrepancy": float(pointwise.mean())}
+        found: dict[str, Any] = {"discrepancy": float(pointwise.mean())}
         if strata is not None:
             strata = np.asarray(strata)
             if strata.shape != pointwise.shape:

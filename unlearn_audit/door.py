@@ -1,0 +1,243 @@
+"""The front door: one call from arrays, predictions or files to an audit, which can be shown and saved."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unlearn_audit.auditing.audit import Findings, audit_subject
+from unlearn_audit.auditing.models import AuditSubject, Models
+from unlearn_audit.auditing.neighbours import NeighbourSource, neighbourhood_of
+from unlearn_audit.auditing.verdict import Policy
+from unlearn_audit.errors import AuditError
+from unlearn_audit.files import replacing
+from unlearn_audit.given import ArrayRows, Given, GivenModel, file_name, given_forget, given_models
+from unlearn_audit.neighbourhood import NeighbourhoodConfig
+from unlearn_audit.predictions import Predictions
+from unlearn_audit.saved.forgotten import Forgotten
+from unlearn_audit.saved.request import AuditRequest, ModelFiles
+from unlearn_audit.saved.running import save_audit, with_provenance
+
+if TYPE_CHECKING:
+    from unlearn_audit.data.images import ImageData
+
+PREDICTIONS_FOLDER = "predictions"  # of a report's folder: what was in memory
+
+
+def audit(
+    candidates: Given | Sequence[Given] | Mapping[str, Given | Sequence[Given]],
+    references: Given | Sequence[Given] | Mapping[str, Given],
+    forget: Any,
+    *,
+    original: Given | None = None,
+    untrained: Given | None = None,
+    labels: Any = None,
+    example_ids: Any = None,
+    splits: Any = None,
+    embeddings: Any = None,
+    proximities: Any = None,
+    policy: Policy | None = None,
+    neighbourhood: NeighbourhoodConfig | None = None,
+    measures: Sequence[str] = (),
+    class_names: Sequence[str] = (),
+    title: str = "Unlearning audit",
+) -> Audit:
+    """Audit unlearned models against retrained ones.
+
+    A model is given as `Predictions`, as the path of a file of predictions (Parquet, `.npz` or `.csv`), or as an array
+    of logits (n, c), whose rows `labels`, `example_ids` and `splits` describe. Rows of different models are matched by
+    their ids, in any order.
+
+    Args:
+        candidates: the unlearned models: one, a list, or a mapping by name. In a mapping, a list is one method with
+            several seeds.
+        references: the retrained models, at least 3 for a verdict: one, a list, or a mapping by name.
+        forget: the forget set: ids, a `ForgetSet`, the path of a file of ids, or a mask (n,) over the rows of arrays.
+        original: the model before unlearning. Its embeddings, if it has any, say who is near the forget set.
+        untrained: a model that learned nothing; it must fail.
+        labels: (n,) classes from 0 of the rows of all arrays.
+        example_ids: (n,) ids of these rows; the row numbers by default.
+        splits: (n,) "train" or "test"; by default all are training examples.
+        embeddings: (n, d) of these rows, or a Parquet file with `example_id` and `embedding`; else the original's.
+        proximities: (n,) of these rows, larger is nearer, or a Parquet file with `example_id` and `proximity`; instead
+            of embeddings.
+        policy: what the verdict rests on.
+        neighbourhood: how to cut strata.
+        measures: names; all by default.
+        class_names: c names; the indices by default.
+        title: of the report.
+
+    Raises:
+        PredictionsError: where predictions cannot be read, or do not fit together.
+        AuditError: where the inputs do not allow an audit.
+        ConfigurationError: for names that are unknown, or given twice.
+    """
+    start = time.perf_counter()
+    rows = ArrayRows.of(labels, example_ids, splits)
+    inputs = Inputs(
+        models=given_models(candidates, references, original, untrained, rows),
+        forget=given_forget(forget, rows),
+        embeddings=_values("embeddings", embeddings, rows, np.float32),
+        proximities=_values("proximities", proximities, rows, np.float64),
+        settings={
+            "policy": policy or Policy(),
+            "neighbourhood": neighbourhood or NeighbourhoodConfig(),
+            "measures": tuple(measures),
+            "class_names": tuple(class_names),
+            "title": title,
+        },
+    )
+    return inputs.audited(start)
+
+
+@dataclass(frozen=True, eq=False)
+class _Values(NeighbourSource):
+    """Embeddings or proximities in memory, with the ids of their rows."""
+
+    name: str
+    example_ids: np.ndarray
+    values: np.ndarray
+
+    def column(self, name: str, wanted: np.ndarray) -> np.ndarray | None:
+        """Return the values, a row for each of the ids, if they are what `name` asks for."""
+        if name != self.name:
+            return None
+        place = {example: row for row, example in enumerate(self.example_ids.tolist())}
+        missing = [example for example in wanted.tolist() if example not in place]
+        if missing:
+            raise AuditError(f"{self.path}: {len(missing)} examples are missing, the first being {missing[0]!r}.")
+        return self.values[[place[example] for example in wanted.tolist()]]
+
+    def save(self, path: Path) -> None:
+        """Write a Parquet file with `example_id` and the values."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        values = list(self.values) if self.values.ndim == 2 else self.values
+        with replacing(path) as draft:
+            pq.write_table(pa.table({"example_id": self.example_ids.tolist(), self.name: values}), draft)
+
+
+def _values(what: str, given: Any, rows: ArrayRows | None, kind: type[np.floating[Any]]) -> NeighbourSource | None:
+    """Return embeddings or proximities as a source: a file, or an array whose rows are those of all arrays."""
+    if given is None:
+        return None
+    if isinstance(given, str | Path):
+        return NeighbourSource(Path(given))
+    if rows is None:
+        raise AuditError(f"Expected `labels` (n,), and `example_ids` unless rows are numbered, with the array {what}.")
+    values = np.asarray(given, kind)
+    dimensions = 2 if what == "embeddings" else 1
+    if values.ndim != dimensions or len(values) != len(rows.labels):
+        shape = f"({len(rows.labels)}, d)" if dimensions == 2 else f"({len(rows.labels)},)"
+        raise AuditError(f"Expected {what} of shape {shape}, got {values.shape}.")
+    column = "embedding" if what == "embeddings" else "proximity"
+    return _Values(Path(what), column, rows.example_ids, values)
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """All that an audit was made from, as it was given: in memory, or the paths of files."""
+
+    models: Models[GivenModel]
+    forget: Forgotten
+    embeddings: NeighbourSource | None
+    proximities: NeighbourSource | None
+    settings: Mapping[str, Any]  # the fields of `AuditRequest` that are no files
+
+    def audited(self, start: float) -> Audit:
+        """Audit; `start` is when the work began, by `time.perf_counter`."""
+        models, settings = self.models.map(lambda _, model: model.audited()), self.settings
+        subject = AuditSubject(
+            models.candidates,
+            models.references,
+            models.original,
+            models.untrained,
+            forget_ids=self.forget.ids,
+            forget_description=self.forget.description,
+            forget_hash=self.forget.hash,
+            class_names=settings["class_names"],
+        )
+        neighbourhood = neighbourhood_of(settings["neighbourhood"], subject, self.proximities or self.embeddings)
+        found = audit_subject(
+            subject, neighbourhood, settings["policy"], measures=settings["measures"], title=settings["title"]
+        )
+        found = with_provenance(found, {}, start=start)
+        return Audit(found.report, found.ledger, self)
+
+    def written_to(self, folder: Path) -> AuditRequest:
+        """Write what was in memory to `folder`, and return a request with paths from there."""
+        (folder / PREDICTIONS_FOLDER).mkdir(parents=True, exist_ok=True)
+        self.forget.save(folder / "forget.json")
+        taken: set[str] = set()
+
+        def written(name: str, model: GivenModel) -> ModelFiles:
+            paths = []
+            for source, path in zip(model.sources, model.paths, strict=True):
+                if isinstance(source, Predictions) and path is None:
+                    file = file_name(name, taken)
+                    taken.add(file)
+                    source.save(folder / PREDICTIONS_FOLDER / file)
+                    paths.append(f"{PREDICTIONS_FOLDER}/{file}")
+                else:
+                    paths.append(str(Path(path or "").resolve()))
+            return ModelFiles(tuple(paths))
+
+        models = self.models.map(written)
+        return AuditRequest(
+            candidates=models.candidates,
+            references=models.references,
+            original=models.original,
+            untrained=models.untrained,
+            forget="forget.json",
+            embeddings=_written(self.embeddings, folder),
+            proximities=_written(self.proximities, folder),
+            **self.settings,
+        )
+
+
+def _written(source: NeighbourSource | None, folder: Path) -> str | None:
+    if source is None:
+        return None
+    if not isinstance(source, _Values):
+        return str(source.path.resolve())
+    name = f"{source.path.name}.parquet"
+    source.save(folder / name)
+    return name
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Audit(Findings):
+    """An audit: what it found, and what it was made from, so that it can be saved.
+
+    Printing it tells the outcome in about three sentences; a notebook shows the verdicts.
+
+    Attributes:
+        report: everything that was found, as a value.
+        ledger: an Arrow table with one row an example: proximity, stratum, and each model's discrepancy.
+        inputs: what it was made from.
+    """
+
+    inputs: Inputs
+
+    def save(self, folder: str | Path, *, images: ImageData | None = None) -> Path:
+        """Write a report's folder, and return it: HTML, plots, model cards, `report.json` and the ledger.
+
+        Predictions that were in memory are written to `predictions/` in it; files stay where they are, and the manifest
+        names them. `unlearn_audit.verify` then computes every figure again.
+
+        Args:
+            folder: is made.
+            images: gives pictures of the examples that are hit worst, forgotten ones too; without it there are none.
+        """
+        from unlearn_audit.reporting.folder import render_folder
+
+        folder = Path(folder)
+        save_audit(self, self.inputs.written_to(folder), folder, base=folder)
+        render_folder(folder, images=images)
+        return folder

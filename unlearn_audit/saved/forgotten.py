@@ -1,0 +1,43 @@
+"""The forget set as an audit needs it: ids, and what a report says of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unlearn_audit.errors import AuditError
+from unlearn_audit.files import write_text
+from unlearn_audit.id_files import read_ids
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """The ids of the forget set, a description in words, and a hash."""
+
+    ids: tuple[str, ...]
+    description: str
+    hash: str
+
+    @classmethod
+    def of(cls, ids: Iterable[object]) -> Forgotten:
+        """Take ids, strings or integers, of which nothing else is known; the hash is over the sorted ids."""
+        listed = tuple(str(i) for i in ids)
+        return cls(listed, "given by id", hashlib.sha256("\n".join(sorted(listed)).encode()).hexdigest())
+
+    @classmethod
+    def read(cls, path: Path) -> Forgotten:
+        """Read a list of ids, or what `save` or a `ForgetSet` wrote; anything else raises `AuditError`."""
+        content = read_ids(path)
+        saved: dict[str, Any] = content if isinstance(content, dict) else {"ids": content}
+        if not isinstance(saved.get("ids"), list):
+            raise AuditError(f"{path}: expected a list of example ids or a saved forget set.")
+        plain = cls.of(saved["ids"])
+        return cls(plain.ids, saved.get("description", plain.description), saved.get("hash") or plain.hash)
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON."""
+        write_text(path, json.dumps({"description": self.description, "hash": self.hash, "ids": self.ids}, indent=1))
