@@ -57,7 +57,7 @@ class AuditCallback(TrainerCallback):
         self.folder = Path(self.audit(kwargs["model"]))
         render_folder(self.folder)
         if args.push_to_hub:
-            output_dir = Path(args.output_dir)
+            output_dir = Path(str(args.output_dir))  # Trainer sets it where none is given
             self._stage(self.folder, output_dir, args.hub_model_id or output_dir.name, kwargs["model"])
 
     def _stage(self, folder: Path, output_dir: Path, repo_id: str, model: PreTrainedModel) -> None:

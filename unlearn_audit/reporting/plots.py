@@ -29,7 +29,7 @@ DASHES = (
     (0, (6, 2, 1, 2, 1, 2)),
 )
 INK, SOFT, BAND = "#1b2126", "#59646d", "#cfcac0"
-STYLE: dict[str, Any] = {
+STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.spines.top": False,
