@@ -16,6 +16,8 @@ from safetensors.torch import load_file
 from tests.methods import two_processes
 from unlearn_audit.predictions import Predictions
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory) -> tuple[Path, Path]:

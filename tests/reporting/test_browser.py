@@ -6,6 +6,8 @@ from tests.reporting.browser import open_browser
 from tests.reporting.samples import make_images, make_ledger, make_report
 from unlearn_audit.reporting.html import AuditSource, write_comparison, write_html
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
