@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from importlib.resources import as_file, files
 
+from unlearn_audit.threads import use_free_cores
+
 from .options import Output, Settings, quiet
 
 
@@ -14,6 +16,7 @@ def run(settings: Settings = None, output: Output = None) -> None:
     configuration is what `unlearn-audit init` writes.
     """
     quiet()
+    use_free_cores()
     from unlearn_audit.experiment import Study, read_study
 
     from .run import run_study

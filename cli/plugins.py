@@ -70,7 +70,7 @@ def _summary(plugin: Any) -> str:
 
 def _options(plugin: Any) -> list[tuple[str, str, str]]:
     """Return name, type and default of each option of a plug-in that is a dataclass."""
-    from unlearn_audit.experiment.building import option_fields, type_name
+    from unlearn_audit.experiment.checking import option_fields, type_name
 
     if not (isinstance(plugin, type) and dataclasses.is_dataclass(plugin)):
         return []

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from unlearn_audit.threads import use_free_cores
+
 from .options import Data, DataSettings, load_data, quiet
 
 
@@ -24,6 +26,7 @@ def run(
     One file holds the logits and embeddings of all training and test examples.
     """
     quiet()
+    use_free_cores()
     from unlearn_audit.models import load_model, predict
     from unlearn_audit.processes import process_state
 

@@ -1,4 +1,4 @@
-"""Tuning a method's learning rate and length with Trainer's own search, against a retrained model held out for it."""
+"""Tuning a method with Trainer's own search, against a retrained model held out for it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class SearchConfig:
 
     Attributes:
         learning_rate: the lowest and the highest; drawn evenly on a logarithmic scale.
-        epochs: lengths to choose from; none leaves the training's own.
+        epochs: numbers of epochs to choose from; none leaves the training's own.
     """
 
     learning_rate: tuple[float, ...]
@@ -193,7 +193,7 @@ def tune(
     folder: str | Path,
     advanced: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tuned:
-    """Unlearn `trials` times with other learning rates and lengths, each from the original's weights.
+    """Unlearn `trials` times with other learning rates and numbers of epochs, each from the original's weights.
 
     The search is `Trainer.hyperparameter_search` with Optuna's TPE; the first half of the trials is drawn at random.
     It goes on from what `folder` holds if it was interrupted, with the same trials as if it had not been.
