@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from unlearn_audit.threads import use_free_cores
+from unlearn_audit.processes import limit_threads
 
 from .options import Data, DataSettings, load_data, quiet
 
@@ -25,8 +25,8 @@ def run(
 
     One file holds the logits and embeddings of all training and test examples.
     """
+    limit_threads()
     quiet()
-    use_free_cores()
     from unlearn_audit.models import load_model, predict
     from unlearn_audit.processes import process_state
 

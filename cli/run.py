@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unlearn_audit.errors import ConfigurationError
-from unlearn_audit.threads import use_free_cores
+from unlearn_audit.processes import limit_threads
 
 from .options import Output, Settings, quiet
 
@@ -45,8 +45,8 @@ def run(
             "Expected one process for a whole study, got several. Use --engine ray, or several processes for one step: "
             "accelerate launch -m unlearn_audit.cli train ..."
         )
+    limit_threads()
     quiet()
-    use_free_cores()
     from unlearn_audit.experiment import Study, read_study
 
     study = Study.plan(read_study(config, settings=settings or ()), output)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from unlearn_audit.threads import use_free_cores
+from unlearn_audit.processes import limit_threads
 
 from .options import (
     Data,
@@ -42,8 +42,8 @@ def run(
     TrainingConfig, for example epochs=60. An interrupted run goes on from its last checkpoint in the output
     folder.
     """
+    limit_threads()
     quiet()
-    use_free_cores()
     from unlearn_audit.experiment.config import from_settings
     from unlearn_audit.models import create_model
     from unlearn_audit.training import TrainingConfig, fit

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from unlearn_audit.threads import use_free_cores
+from unlearn_audit.processes import limit_threads
 
 from .options import (
     Data,
@@ -41,8 +41,8 @@ def run(
 
     --set takes the method's options and, as training.KEY, the fields of TrainingConfig: training.epochs=5.
     """
+    limit_threads()
     quiet()
-    use_free_cores()
     from unlearn_audit.errors import ConfigurationError
     from unlearn_audit.experiment.config import MethodConfig, from_settings
     from unlearn_audit.models import load_model

@@ -147,7 +147,7 @@ class MethodConfig:
         if isinstance(training, dict):
             training = {**plugin.training_defaults, **training}
         entry = {**entry, "training": training, "search": entry.get("search") or None}
-        found = validated(entry, cls.entry_type(entry))
+        found: Any = validated(entry, cls.entry_type(entry))
         options = {name: getattr(found, name) for name, *_ in _options(plugin)}
         made = cls(method=found.method, options=options, training=found.training, search=found.search)
         made.make(seed=0)  # the method checks its options itself

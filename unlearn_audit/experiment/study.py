@@ -204,7 +204,7 @@ def model_folder_of(report: str | Path, candidate: str | None = None) -> Path:
     candidates = read_manifest(report).request.candidates
     if candidate is None and len(candidates) == 1:
         (candidate,) = candidates
-    if candidate not in candidates:
+    if candidate is None or candidate not in candidates:
         hint = did_you_mean(str(candidate), candidates)
         raise ConfigurationError(f"Expected the name of one candidate, got {candidate!r}.{hint}")
     predictions = (report / candidates[candidate].predictions[0]).parent

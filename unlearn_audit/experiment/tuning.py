@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from unlearn_audit.training.running import own_accelerator_state
 
 if TYPE_CHECKING:
     import optuna
+    from transformers import PreTrainedModel
 
     from unlearn_audit.data.forget import ForgetSet
     from unlearn_audit.methods.base import UnlearningCallback
@@ -247,7 +248,7 @@ def _trainer(
     arguments = dataclasses.replace(training, checkpoints=0).arguments(folder, method.seed, progress=False)
     arguments.per_device_eval_batch_size = _BATCH
     trainer = Trainer(
-        model_init=lambda: copy.deepcopy(original).to(memory_format=torch.channels_last),
+        model_init=lambda: cast("PreTrainedModel", copy.deepcopy(original).to(memory_format=torch.channels_last)),
         args=arguments,
         train_dataset=examples,
         eval_dataset=split.subset(torch.as_tensor(goal.rows)).without_augmentation(),

@@ -6,6 +6,7 @@ may hold anything, and the next run goes on from it. A lock for each stage keeps
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -23,7 +24,6 @@ from filelock import FileLock, Timeout
 from unlearn_audit import __version__
 from unlearn_audit.errors import ConfigurationError, did_you_mean
 from unlearn_audit.files import sha256, write_text
-from unlearn_audit.threads import torch_threads
 
 MANIFEST = "manifest.json"
 # Metadata of a dataclass field that changes no result, and therefore stays out of a stage's hash and manifest.
@@ -226,11 +226,26 @@ def _do(stage: Stage, store: Store, progress: Progress) -> Outcome:
     progress.started(stage)
     begin = time.perf_counter()
     workspace = Workspace(folder, store, lambda done, total: progress.advanced(stage, done, total))
-    with torch_threads(stage.threads):
+    with _torch_threads(stage.threads):
         results = stage.run(workspace)
     seconds = time.perf_counter() - begin
     _write_manifest(stage, folder, results, seconds)
     return Outcome(reused=False, seconds=seconds)
+
+
+@contextlib.contextmanager
+def _torch_threads(number: int | None) -> Iterator[None]:
+    if number is None:
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _write_manifest(stage: Stage, folder: Path, results: Mapping[str, Any], seconds: float) -> None:
