@@ -8,7 +8,6 @@ import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -52,13 +51,13 @@ def validated(content: Any, kind: type[T]) -> T:
         pydantic.ValidationError: for unknown and missing keys and wrong values.
     """
     # As JSON, since in its strict mode pydantic takes lists for tuples and mappings for dataclasses from there alone.
-    return _adapter(kind).validate_json(json.dumps(content), strict=True)
+    adapter: TypeAdapter[T] = TypeAdapter(_inside_another(kind), config=ConfigDict(extra="forbid"))
+    return adapter.validate_json(json.dumps(content), strict=True)
 
 
-@cache
-def _adapter(kind: type[T]) -> TypeAdapter[T]:
-    # An optional type, since pydantic takes a configuration for a dataclass only inside another type.
-    return TypeAdapter(kind | None, config=ConfigDict(extra="forbid"))  # type: ignore[arg-type]
+def _inside_another(kind: Any) -> Any:
+    """Return an optional type: pydantic takes no configuration for a dataclass by itself."""
+    return kind | None
 
 
 def option_fields(kind: type) -> dict[str, Any]:
@@ -158,8 +157,8 @@ def _type_at(kind: Any, key: Key, content: Any) -> type:
 
 
 def _inside(kind: Any, part: str | int) -> Any:
-    if dataclasses.is_dataclass(kind):
-        return option_fields(kind)[part]
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        return option_fields(kind)[str(part)]
     items, *_, values = typing.get_args(kind)
     return items if isinstance(part, int) else values
 

@@ -103,7 +103,7 @@ def _ratios(report: AuditReport, candidate: str, population: str, *, strata: boo
 
 def _spread(found: StratumStatistics) -> tuple[float, float]:
     """Return the bounds, √2 times as far from the ratio; without bounds (K < 3) anything agrees."""
-    if found.lower is None or found.upper is None or found.lower <= 0:
+    if found.ratio is None or found.lower is None or found.upper is None or found.lower <= 0:
         return 0.0, math.inf
     low = found.ratio * (found.lower / found.ratio) ** math.sqrt(2)
     high = found.ratio * (found.upper / found.ratio) ** math.sqrt(2)
