@@ -54,7 +54,8 @@ def forget_set(
 
     if (label, fraction, file) == (None, None, None):
         return None
+    chosen: int | str | None = label
     if label is not None and label not in data.train.class_names and label.lstrip("-").isdigit():
-        label = int(label)
+        chosen = int(label)
     path = str(file) if file else None
-    return ForgetConfig(label=label, file=path, fraction=fraction, seed=seed).choose(data.train)
+    return ForgetConfig(label=chosen, file=path, fraction=fraction, seed=seed).choose(data.train)
