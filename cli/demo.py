@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from importlib.resources import as_file, files
 
+from unlearn_audit.processes import limit_threads
+
 from .options import Output, Settings, quiet
 
 
@@ -13,6 +15,7 @@ def run(settings: Settings = None, output: Output = None) -> None:
     ResNet-8, half of class 8 forgotten, four retrained models: about two minutes on two cores. Its
     configuration is what `unlearn-audit init` writes.
     """
+    limit_threads()
     quiet()
     from unlearn_audit.experiment import Study, read_study
 

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from unlearn_audit.errors import ConfigurationError, did_you_mean
+from unlearn_audit.files import write_text
 
 
 def run(
@@ -25,7 +26,7 @@ def run(
     if path.exists() and not force:
         raise ConfigurationError(f"{path} is there already. Give another name, or --force to write over it.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(configurations[example].read_text(encoding="utf-8"), encoding="utf-8")
+    write_text(path, configurations[example].read_text(encoding="utf-8"))
     typer.echo(f"Wrote {path}. Next: unlearn-audit run {path}")
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from unlearn_audit.data import ForgetSet, ImageData
-
-T = TypeVar("T")
 
 Settings = Annotated[
     list[str] | None,
@@ -43,9 +41,9 @@ def quiet() -> None:
 
 def load_data(source: str, settings: list[str] | None) -> ImageData:
     """Load the data that `--data` and `--data-set` name."""
-    from unlearn_audit.experiment.config import DataConfig
+    from unlearn_audit.experiment.config import DataConfig, from_settings
 
-    return built(DataConfig, settings or [], source=source, flag="--data-set").load()
+    return from_settings(DataConfig, settings or [], source=source, flag="--data-set").load()
 
 
 def forget_set(
@@ -56,15 +54,8 @@ def forget_set(
 
     if (label, fraction, file) == (None, None, None):
         return None
+    chosen: int | str | None = label
     if label is not None and label not in data.train.class_names and label.lstrip("-").isdigit():
-        label = int(label)
+        chosen = int(label)
     path = str(file) if file else None
-    return ForgetConfig(label=label, file=path, fraction=fraction, seed=seed).choose(data.train)
-
-
-def built(kind: type[T], settings: list[str], *, flag: str = "--set", **given: Any) -> T:
-    """Build a configuration from KEY=VALUE settings and the fields `given`."""
-    from unlearn_audit.experiment.building import build
-    from unlearn_audit.experiment.yaml_source import Value, override
-
-    return build(override(Value({}, flag), settings, flag=flag), kind, **given)
+    return ForgetConfig(label=chosen, file=path, fraction=fraction, seed=seed).choose(data.train)

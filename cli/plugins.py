@@ -81,7 +81,7 @@ def _summary(plugin: type) -> str:
 
 def _options(plugin: type) -> list[tuple[str, str, str]]:
     """Return name, type and default of each option of a plug-in."""
-    from unlearn_audit.experiment.building import option_fields, type_name
+    from unlearn_audit.experiment.checking import option_fields, type_name
 
     defaults = {field.name: field.default for field in dataclasses.fields(plugin)}
     written = {name: "required" if value is dataclasses.MISSING else repr(value) for name, value in defaults.items()}

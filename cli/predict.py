@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from unlearn_audit.processes import limit_threads
+
 from .options import Data, DataSettings, load_data, quiet
 
 
@@ -23,6 +25,7 @@ def run(
 
     One file holds the logits and embeddings of all training and test examples.
     """
+    limit_threads()
     quiet()
     from unlearn_audit.models import load_model, predict
     from unlearn_audit.processes import process_state

@@ -20,8 +20,8 @@ def run(
     """Write a finished study's methods as recipes.
 
     There is one file a method, and one with all of them.
-    A recipe holds the learning rate and length that tuning found, the outcome that was measured with its spread, seeds,
-    versions and machine. `unlearn-audit run RECIPE` says whether the outcome comes out again.
+    A recipe holds the learning rate and number of epochs that tuning found, and the outcome that was measured, with its
+    spread, seeds, versions and machine. `unlearn-audit run RECIPE` says whether the outcome comes out again.
     """
     quiet()
     from unlearn_audit.experiment import Study, read_study

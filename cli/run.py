@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unlearn_audit.errors import ConfigurationError
+from unlearn_audit.processes import limit_threads
 
 from .options import Output, Settings, quiet
 
 if TYPE_CHECKING:
+    from unlearn_audit.experiment.measured import Measured
     from unlearn_audit.experiment.study import Study
 
 Engine = Annotated[
@@ -43,6 +45,7 @@ def run(
             "Expected one process for a whole study, got several. Use --engine ray, or several processes for one step: "
             "accelerate launch -m unlearn_audit.cli train ..."
         )
+    limit_threads()
     quiet()
     from unlearn_audit.experiment import Study, read_study
 
@@ -58,22 +61,22 @@ def run_study(study: Study, *, engine: str = "serial", only: str | None = None) 
     from .progress import StageProgress
 
     with StageProgress(len(study.stages)) as progress:
-        study.run(engine=engine, only=only, listener=progress)
+        study.run(engine=engine, only=only, progress=progress)
     if only is None:
         from .tables import show_study
 
         show_study(study.store.root / "report")
         if study.config.measured is not None:
-            show_agreement(study)
+            show_agreement(study, study.config.measured)
 
 
-def show_agreement(study: Study) -> None:
+def show_agreement(study: Study, measured: Measured) -> None:
     """Say whether a recipe's figures came out again."""
     from unlearn_audit.auditing.report import AuditReport
     from unlearn_audit.experiment.measured import differences
 
     (label,) = study.config.methods
-    found = differences(AuditReport.load(study.store.root / "report"), label, study.config.measured)
+    found = differences(AuditReport.load(study.store.root / "report"), label, measured)
     if found:
         typer.echo("The recipe measured something else:\n  " + "\n  ".join(found))
     else:

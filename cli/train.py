@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from unlearn_audit.processes import limit_threads
+
 from .options import (
     Data,
     DataSettings,
@@ -16,7 +18,6 @@ from .options import (
     Label,
     Seed,
     Settings,
-    built,
     forget_set,
     load_data,
     quiet,
@@ -41,13 +42,15 @@ def run(
     TrainingConfig, for example epochs=60. An interrupted run goes on from its last checkpoint in the output
     folder.
     """
+    limit_threads()
     quiet()
+    from unlearn_audit.experiment.config import from_settings
     from unlearn_audit.models import create_model
     from unlearn_audit.training import TrainingConfig, fit
 
     from .saving import report_run
 
-    training = built(TrainingConfig, settings or [])
+    training = from_settings(TrainingConfig, settings or [])
     images = load_data(data, data_settings)
     forget = forget_set(images, forget_class, forget_fraction, forget_file, forget_seed)
     made = create_model(model, images.train, seed=seed)

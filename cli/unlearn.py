@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from unlearn_audit.processes import limit_threads
+
 from .options import (
     Data,
     DataSettings,
@@ -39,17 +41,16 @@ def run(
 
     --set takes the method's options and, as training.KEY, the fields of TrainingConfig: training.epochs=5.
     """
+    limit_threads()
     quiet()
     from unlearn_audit.errors import ConfigurationError
-    from unlearn_audit.experiment.config import MethodConfig
-    from unlearn_audit.experiment.yaml_source import Value, override
+    from unlearn_audit.experiment.config import MethodConfig, from_settings
     from unlearn_audit.models import load_model
     from unlearn_audit.training import unlearn
 
     from .saving import report_run
 
-    chosen = Value({"method": Value(method, "--method")}, "--set", method)
-    config = MethodConfig.from_value(override(chosen, settings or []))
+    config = from_settings(MethodConfig, settings or [], method=method)
     images = load_data(data, data_settings)
     forget = forget_set(images, forget_class, forget_fraction, forget_file, forget_seed)
     if forget is None:

@@ -72,9 +72,9 @@ def test_the_held_out_model_is_no_reference_and_no_candidate(study):
     names = {model.name for model in report.models}
     assert "held-out" not in names
     held_out, tuned = (stage_named(study.stages, name) for name in ("held-out", "tune-gradient_ascent"))
-    seeds = {stage.inputs["seed"] for stage in study.stages if stage.name.startswith("retrained")}
-    assert held_out.inputs["seed"] not in seeds
-    assert tuned.inputs["seed"] != stage_named(study.stages, "gradient_ascent").inputs["seed"]
+    seeds = {stage.seed for stage in study.stages if stage.name.startswith("retrained")}
+    assert held_out.seed not in seeds
+    assert tuned.seed != stage_named(study.stages, "gradient_ascent").seed
 
 
 def test_the_unlearned_model_is_trained_with_what_tuning_found(study):

@@ -11,7 +11,7 @@ import pytest
 
 from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.experiment import Study, read_study
-from unlearn_audit.experiment.stages import Silence, stage_named
+from unlearn_audit.experiment.stages import Progress, stage_named
 from unlearn_audit.experiment.study import model_folder_of
 from unlearn_audit.models import load_model, weights_hash
 from unlearn_audit.predictions import Predictions
@@ -40,7 +40,7 @@ measures: [js]
 """
 
 
-class Events(Silence):
+class Events(Progress):
     def __init__(self):
         self.done, self.reused, self.steps = [], [], {}
 
@@ -60,9 +60,9 @@ def config(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def first(config, tmp_path_factory):
-    """The study after its first run, and what its listener heard."""
+    """The study after its first run, and what was told of its progress."""
     study, events = Study.plan(read_study(config), tmp_path_factory.mktemp("runs") / "tiny"), Events()
-    study.run(listener=events)
+    study.run(progress=events)
     return study, events
 
 
@@ -119,14 +119,14 @@ def test_a_candidate_s_model_is_found_from_the_report(first):
 def test_a_second_run_does_nothing(first, config):
     study, _ = first
     again, events = Study.plan(read_study(config), study.store.root), Events()
-    again.run(listener=events)
+    again.run(progress=events)
     assert events.done == []
     assert len(events.reused) == len(study.stages)
 
 
 def test_a_run_of_one_stage_does_only_what_it_needs(config, tmp_path):
     study, events = Study.plan(read_study(config), tmp_path), Events()
-    study.run(only="predict-untrained", listener=events)
+    study.run(only="predict-untrained", progress=events)
     assert events.done == ["untrained", "predict-untrained"]
     assert not (tmp_path / "report").exists()
 
@@ -150,7 +150,7 @@ def test_a_killed_run_goes_on_inside_training_with_the_same_result(first, config
     process.wait()
     assert not killed.store.is_complete(stage)
     events = Events()
-    killed.run(only="original", listener=events)
+    killed.run(only="original", progress=events)
     assert events.steps["original"][0][0] > 1
     results = [s.store.manifest(stage)["results"] for s in (study, killed)]
     assert results[0]["weights_hash"] == results[1]["weights_hash"]
@@ -165,7 +165,7 @@ def test_ray_makes_the_same_figures(first, config, tmp_path):
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         remote = Study.plan(read_study(config), tmp_path)
-        run_on_ray(remote.stages, remote.store, Silence())
+        run_on_ray(remote.stages, remote.store, Progress())
     finally:
         ray.shutdown()
     reports = [AuditReport.load(s.store.folder(s.stages[-1]) / "report") for s in (study, remote)]

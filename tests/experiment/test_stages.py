@@ -7,14 +7,18 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import pytest
 
 from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.experiment.engines.serial import run_serial
 from unlearn_audit.experiment.stages import (
+    INCIDENTAL,
     MANIFEST,
-    Silence,
+    Progress,
     Stage,
     Store,
     run_stage,
@@ -23,37 +27,77 @@ from unlearn_audit.experiment.stages import (
 )
 
 
-def add(work):
-    """Sum the numbers of what it needs and its own; keep a line a call in calls.txt."""
-    with (work.folder.parent.parent / "calls.txt").open("a") as calls:
-        calls.write(f"{work.stage.name}\n")
-    total = work.stage.inputs["number"] + sum(work.results_of(role)["total"] for role in work.needs)
-    (work.folder / "total.txt").write_text(str(total))
-    return {"total": total}
+@dataclass(frozen=True)
+class Settings:
+    base: int = 10
+    place: str = field(default="here", metadata=INCIDENTAL)
+    speed: int = field(default=1, metadata={"incidental": True})
 
 
-def slow_add(work):
-    time.sleep(0.3)
-    return add(work)
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Sum(Stage):
+    """Sums the numbers of what it needs and its own; keeps a line a call in calls.txt."""
+
+    kind: ClassVar[str] = "sum"
+    number: int = 1
+    terms: Mapping[str, Stage] = field(default_factory=dict)
+    settings: Settings = Settings()
+    folder: str = field(default="", metadata=INCIDENTAL)
+
+    def run(self, workspace):
+        with (workspace.folder.parent.parent / "calls.txt").open("a") as calls:
+            calls.write(f"{self.name}\n")
+        total = self.number + sum(workspace.results_of(term)["total"] for term in self.terms.values())
+        (workspace.folder / "total.txt").write_text(str(total))
+        return {"total": total}
 
 
-def crawl(work):
-    """Count to 20 in a file, one at a time, from where it stands."""
-    path = work.folder / "count.txt"
-    while (count := int(path.read_text()) if path.exists() else 0) < 20:
-        with (work.folder.parent.parent / "steps.txt").open("a") as steps:
-            steps.write(f"{count}\n")
-        draft = work.folder / "draft"
-        draft.write_text(str(count + 1))
-        draft.replace(path)
-        work.advanced(count + 1, 20)
-        time.sleep(0.05)
-    return {"total": 20}
+class SlowSum(Sum):
+    def run(self, workspace):
+        time.sleep(0.3)
+        return super().run(workspace)
 
 
-def stage(name, number=1, needs=(), work="add", settings=None):
-    needs = {need.name: need for need in needs}
-    return Stage(name, "sum", f"{__name__}:{work}", {"number": number}, settings or {}, needs)
+class BrokenSum(Sum):
+    def run(self, workspace):
+        super().run(workspace)
+        raise KeyError("broken")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Count(Stage):
+    """Counts to 20 in a file, one at a time, from where it stands."""
+
+    kind: ClassVar[str] = "count"
+
+    def run(self, workspace):
+        path = workspace.folder / "count.txt"
+        while (count := int(path.read_text()) if path.exists() else 0) < 20:
+            with (workspace.folder.parent.parent / "steps.txt").open("a") as steps:
+                steps.write(f"{count}\n")
+            draft = workspace.folder / "draft"
+            draft.write_text(str(count + 1))
+            draft.replace(path)
+            workspace.advanced(count + 1, 20)
+            time.sleep(0.05)
+        return {"total": 20}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Gather(Stage):
+    """Has stages in all kinds of fields."""
+
+    kind: ClassVar[str] = "gather"
+    one: Stage
+    maybe: Stage | None
+    rows: Mapping[str, tuple[Stage, ...]]
+
+    def run(self, workspace):
+        return {}
+
+
+def stage(name, number=1, needs=(), kind=Sum, **others):
+    return kind(name=name, number=number, terms={need.name: need for need in needs}, **others)
 
 
 def calls(root):
@@ -66,7 +110,7 @@ def diamond(top=1):
     return with_needs([stage("d", 100, [b, c])])
 
 
-class Events(Silence):
+class Events(Progress):
     def __init__(self):
         self.seen = []
 
@@ -87,31 +131,55 @@ def test_stages_come_after_what_they_need_and_each_once():
 
 def test_the_hash_depends_on_inputs_and_needs_alone():
     base = stage("a", 1)
-    assert stage("renamed", 1, settings={"where": "elsewhere"}).hash == base.hash
+    assert stage("renamed", 1, folder="elsewhere", threads=2).hash == base.hash
+    assert stage("a", 1, settings=Settings(place="there", speed=9)).hash == base.hash
+    assert stage("a", 1, settings=Settings(base=2)).hash != base.hash
     assert stage("a", 2).hash != base.hash
     assert stage("b", 1, [base]).hash != stage("b", 1, [stage("a", 2)]).hash
     assert base.folder_name == f"sum-{base.hash[:16]}"
 
 
+def test_needs_are_the_stages_in_the_fields():
+    a, b, c = stage("a", 1), stage("b", 2), stage("c", 3)
+    gathered = Gather(name="g", one=a, maybe=None, rows={"x": (b, c)})
+    assert gathered.needs == {"one": a, "rows.x.0": b, "rows.x.1": c}
+    assert gathered.inputs == {"maybe": None}
+    assert Gather(name="g", one=a, maybe=None, rows={"x": (c, b)}).hash != gathered.hash
+
+
+def test_a_stage_runs_with_its_threads_and_gives_them_back(tmp_path):
+    import torch
+
+    class Counting(Sum):
+        def run(self, workspace):
+            return {"total": torch.get_num_threads()}
+
+    before = torch.get_num_threads()
+    only = Counting(name="a", threads=before + 1)
+    run_stage(only, Store(tmp_path))
+    assert Store(tmp_path).results(only) == {"total": before + 1}
+    assert torch.get_num_threads() == before
+
+
 def test_a_run_writes_results_and_manifests(tmp_path):
     stages = diamond()
-    run_serial(stages, Store(tmp_path), Silence())
+    run_serial(stages, Store(tmp_path), Progress())
     manifest = Store(tmp_path).manifest(stages[-1])
     assert manifest["results"] == {"total": 100 + 11 + 21}
     assert manifest["files"]["total.txt"]["bytes"] == 3
-    assert set(manifest["needs"]) == {"b", "c"}
+    assert set(manifest["needs"]) == {"terms.b", "terms.c"}
 
 
 def test_a_second_run_does_nothing_and_a_changed_one_only_what_changed(tmp_path):
     store = Store(tmp_path)
-    run_serial(diamond(), store, Silence())
+    run_serial(diamond(), store, Progress())
     events = Events()
     run_serial(diamond(), store, events)
     assert calls(tmp_path) == ["a", "b", "c", "d"]
     assert all(what == "reused" for what, _ in events.seen)
     a = stage("a")
     changed = with_needs([stage("d", 100, [stage("b", 11, [a]), stage("c", 20, [a])])])
-    run_serial(changed, store, Silence())
+    run_serial(changed, store, Progress())
     assert calls(tmp_path) == ["a", "b", "b", "c", "d", "d"]
     assert store.manifest(changed[-1])["results"]["total"] == 100 + 12 + 21
 
@@ -128,15 +196,15 @@ def test_a_stage_that_lost_a_file_is_done_again(tmp_path, damage):
 
 
 def test_a_stage_that_fails_leaves_no_manifest(tmp_path):
-    broken = Stage("x", "sum", f"{__name__}:add", {})
+    broken = stage("x", kind=BrokenSum)
     with pytest.raises(KeyError):
         run_stage(broken, Store(tmp_path))
     assert not Store(tmp_path).is_complete(broken)
 
 
 def test_two_runs_in_one_folder_do_each_stage_once(tmp_path):
-    stages = with_needs([stage("end", 0, [stage(f"s{n}", n, work="slow_add") for n in range(4)])])
-    threads = [threading.Thread(target=run_serial, args=(stages, Store(tmp_path), Silence())) for _ in range(2)]
+    stages = with_needs([stage("end", 0, [stage(f"s{n}", n, kind=SlowSum) for n in range(4)])])
+    threads = [threading.Thread(target=run_serial, args=(stages, Store(tmp_path), Progress())) for _ in range(2)]
     begin = time.perf_counter()
     for thread in threads:
         thread.start()
@@ -161,12 +229,11 @@ def test_a_run_waits_for_a_stage_that_another_is_at(tmp_path):
 
 
 def test_a_killed_run_goes_on_where_it_was(tmp_path):
-    only = Stage("slow", "crawl", f"{__name__}:crawl", {})
+    only = Count(name="slow")
     script = (
         "from pathlib import Path\n"
-        f"from {__name__} import Stage, Store, run_stage\n"
-        f"stage = Stage('slow', 'crawl', '{__name__}:crawl', {{}})\n"
-        f"run_stage(stage, Store(Path({str(tmp_path)!r})))"
+        f"from {__name__} import Count, Store, run_stage\n"
+        f"run_stage(Count(name='slow'), Store(Path({str(tmp_path)!r})))"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen([sys.executable, "-c", script], env=environment)
@@ -183,10 +250,11 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
 
 
 def test_the_manifest_is_valid_json_and_holds_no_absolute_path(tmp_path):
-    only = stage("a", settings={"folder": str(tmp_path)})
+    only = stage("a", folder=str(tmp_path))
     run_stage(only, Store(tmp_path))
     text = (Store(tmp_path).folder(only) / MANIFEST).read_text()
     assert json.loads(text)["hash"] == only.hash
+    assert json.loads(text)["inputs"] == {"number": 1, "terms": {}, "settings": {"base": 10}}
     assert str(tmp_path) not in text
 
 

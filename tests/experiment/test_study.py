@@ -1,13 +1,14 @@
 """Planning a study: which stages there are, and what their hashes depend on."""
 
+import dataclasses
 import json
 
 import pytest
 
 from unlearn_audit.errors import ConfigurationError, DataError
 from unlearn_audit.experiment import Study, read_study
+from unlearn_audit.experiment.config import ForgetConfig
 from unlearn_audit.experiment.stages import stage_named
-from unlearn_audit.experiment.work import load_examples
 
 CONFIGURATION = """\
 data: {source: digits}
@@ -83,35 +84,43 @@ def test_a_method_that_is_false_is_left_out(plan):
 
 def test_several_candidates_of_a_method_have_their_own_seeds(plan):
     study = plan("candidates=2")
-    seeds = [stage_named(study.stages, f"rl-{j}").inputs["seed"] for j in (1, 2)]
+    seeds = [stage_named(study.stages, f"rl-{j}").seed for j in (1, 2)]
     assert seeds == [1, 2]
-    assert stage_named(study.stages, "audit").inputs["candidates"]["rl"] == ["rl-1", "rl-2"]
+    models = stage_named(study.stages, "audit").candidates["rl"]
+    assert [predictions.model.name for predictions in models] == ["rl-1", "rl-2"]
 
 
 def test_original_and_retrained_models_each_have_their_own_seed(plan):
     stages = plan().stages
-    seeds = [stage_named(stages, name).inputs["seed"] for name in ("original", "retrained-1", "retrained-2")]
+    seeds = [stage_named(stages, name).seed for name in ("original", "retrained-1", "retrained-2")]
     assert seeds == [0, 1, 2]
 
 
 def test_a_method_keeps_its_own_training_defaults_where_nothing_is_said(plan):
-    training = stage_named(plan().stages, "rl").inputs["training"]
-    assert (training["learning_rate"], training["epochs"], training["nesterov"]) == (1e-4, 10, False)
-    assert stage_named(plan().stages, "gradient_ascent").inputs["training"]["learning_rate"] == 1e-3
+    training = stage_named(plan().stages, "rl").method.training
+    assert (training.learning_rate, training.epochs, training.nesterov) == (1e-4, 10, False)
+    assert stage_named(plan().stages, "gradient_ascent").method.training.learning_rate == 1e-3
 
 
 def test_inputs_are_json_and_hold_no_path(plan, tmp_path):
     for stage in plan().stages:
         text = json.dumps(stage.inputs)
-        assert json.loads(text)["data"] == stage.inputs["data"]
+        assert json.loads(text)["data"] == {"fingerprint": stage.data.fingerprint}
         assert str(tmp_path) not in text
 
 
 def test_data_that_changed_since_planning_is_refused(plan):
-    stage = stage_named(plan().stages, "original")
-    stage.inputs["data"] = "0" * 64
-    with pytest.raises(DataError, match="Stage original: expected the data that the run was planned for"):
-        load_examples(stage)
+    data = stage_named(plan().stages, "original").data
+    with pytest.raises(DataError, match="Expected the data that the study was planned for"):
+        dataclasses.replace(data, fingerprint="0" * 64).load()
+
+
+def test_a_forget_set_that_changed_since_planning_is_refused(plan):
+    stage = stage_named(plan().stages, "forget")
+    images = stage.data.load().train
+    assert stage.forget.choose(images).hash == stage.forget.hash
+    with pytest.raises(DataError, match="Expected the forget set that the study was planned for"):
+        dataclasses.replace(stage.forget, config=ForgetConfig(fraction=0.5)).choose(images)
 
 
 @pytest.mark.parametrize(
@@ -123,16 +132,38 @@ def test_data_that_changed_since_planning_is_refused(plan):
         ("methods.rl.retain_share=2", r"methods.rl.retain_share: .*in \[0, 1\], got 2.0"),
         ("methods.rl.training.epoch=3", "methods.rl.training.epoch: there is no such key. Did you mean 'epochs'"),
         ("training.optimizer=adam", "training.optimizer: .*'sgd', 'adamw'.*got 'adam'"),
-        ("references=0", "references: Expected references to be at least 1, got 0"),
+        ("references=0", "references: expected at least 1, got 0"),
         ("forget.file=x.txt", "forget: Expected a file of ids alone"),
         ("methods.audit.method=finetune", "methods: Expected names under methods .* got 'audit'"),
         ("policy.alpha=2", "--set policy.alpha=2: policy.alpha: expected a number between"),
+        ("policy.measure=jss", "policy.measure: There is no measure 'jss'. Did you mean 'js'"),
+        ("measures=[js, tvv]", r"measures\[1\]: There is no measure 'tvv'. Did you mean 'tv'"),
+        ("neighbourhood.proximity=centre", "neighbourhood.proximity: There is no proximity 'centre'"),
+        ("neighbourhood.strata=tops", "neighbourhood.strata: expected one of .*got 'tops'"),
+        ("predictions.precision=float16", "predictions.precision: expected 'float32' or 'bfloat16', got 'float16'"),
+        ("methods.rl.search.learning_rat=[1, 2]", "methods.rl.search.learning_rat: .*Did you mean 'learning_rate'"),
+        ("methods.rl=3", "methods.rl: expected keys and values, got 3"),
         ("neighbourhood.strat=top", "neighbourhood.strat: there is no such key. Did you mean 'strata'"),
     ],
 )
 def test_wrong_settings_are_named(plan, setting, message):
     with pytest.raises(ConfigurationError, match=message):
         plan(setting)
+
+
+def test_mistakes_in_methods_and_elsewhere_are_told_together(plan):
+    with pytest.raises(ConfigurationError) as raised:
+        plan("methods.rl.retain=1", "training.epochs=x", "policy.measure=jss")
+    assert len(str(raised.value).splitlines()) == 3
+
+
+def test_a_section_with_nothing_in_it_changes_nothing(plan):
+    assert changed(plan(), plan("policy=null", "methods.gradient_ascent.search=false")) == set()
+
+
+def test_arguments_that_are_false_reach_the_architecture(plan):
+    study = plan("model.arguments={bias: false}")
+    assert study.config.model.arguments == {"bias": False}
 
 
 def test_an_unknown_engine_is_named_with_those_there_are(plan):

@@ -1,14 +1,17 @@
 import pytest
 
 from unlearn_audit.errors import ConfigurationError
-from unlearn_audit.experiment.yaml_source import override, parse_yaml, read_yaml
+from unlearn_audit.experiment.yaml_source import dotted, override, parse_yaml, read_yaml
 
 
 def test_every_value_knows_its_file_line_and_key():
     value = parse_yaml("a: 1\nb:\n  c: [2,\n      3]\n", place="study.yaml")
-    inner = value.content["b"].content["c"]
-    assert (inner.place, inner.key) == ("study.yaml:3", "b.c")
-    assert (inner.content[1].place, inner.content[1].key) == ("study.yaml:4", "b.c[1]")
+    assert value.content == {"a": 1, "b": {"c": [2, 3]}}
+    assert value.places[("b", "c")] == "study.yaml:3"
+    assert value.places[("b", "c", 1)] == "study.yaml:4"
+    assert value.written(("b", "c", 1, "int")) == ("b", "c", 1)
+    assert value.written(("d",)) == ()
+    assert dotted(("b", "c", 1)) == "b.c[1]"
 
 
 SCALARS = {
@@ -30,7 +33,7 @@ SCALARS = {
 
 @pytest.mark.parametrize(("text", "expected"), SCALARS.items())
 def test_scalars_are_those_of_yaml_1_2(text, expected):
-    read = parse_yaml(f"key: {text}", place="x").plain()["key"]
+    read = parse_yaml(f"key: {text}", place="x").content["key"]
     assert (read, type(read)) == (expected, type(expected))
 
 
@@ -56,14 +59,20 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_an_empty_file_is_an_empty_mapping(tmp_path):
     (tmp_path / "empty.yaml").write_text("# nothing\n")
-    assert read_yaml(tmp_path / "empty.yaml").plain() == {}
+    assert read_yaml(tmp_path / "empty.yaml").content == {}
 
 
 def test_override_replaces_adds_and_says_where_it_came_from():
     value = override(parse_yaml("a: {b: 1, c: 2}", place="x"), ["a.b=1e-3", "d.e=[1, 2]", "a.c=null"])
-    assert value.plain() == {"a": {"b": 1e-3, "c": None}, "d": {"e": [1, 2]}}
-    assert value.content["a"].content["b"].place == "--set a.b=1e-3"
-    assert value.content["d"].content["e"].content[1].key == "d.e[1]"
+    assert value.content == {"a": {"b": 1e-3, "c": None}, "d": {"e": [1, 2]}}
+    assert value.places[("a", "b")] == "--set a.b=1e-3"
+    assert value.places[("d",)] == value.places[("d", "e", 1)] == "--set d.e=[1, 2]"
+    assert value.places[("a",)] == "x:1"
+
+
+def test_override_forgets_where_what_it_replaces_was_written():
+    value = override(parse_yaml("a: {b: [1, 2]}", place="x"), ["a.b=[]"])
+    assert value.written(("a", "b", 1)) == ("a", "b")
 
 
 @pytest.mark.parametrize("setting", ["training.epochs", "=3", "a..b=3"])

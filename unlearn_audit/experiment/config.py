@@ -7,15 +7,19 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 from unlearn_audit.auditing.verdict import Policy
 from unlearn_audit.data import ForgetSet, ImageData, Images, load_images
 from unlearn_audit.errors import ConfigurationError
-from unlearn_audit.experiment.building import build, check_keys, option_fields
+from unlearn_audit.experiment.checking import build, option_fields, validated
 from unlearn_audit.experiment.measured import Measured
 from unlearn_audit.experiment.tuning import SearchConfig
-from unlearn_audit.experiment.yaml_source import Value, override, read_yaml
+from unlearn_audit.experiment.yaml_source import Key, Source, override, read_yaml
+from unlearn_audit.measures import registry as measures
 from unlearn_audit.methods import registry as methods
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
 from unlearn_audit.training import TrainingConfig
@@ -23,8 +27,11 @@ from unlearn_audit.training import TrainingConfig
 if TYPE_CHECKING:
     from unlearn_audit.methods.base import UnlearningCallback
 
+T = TypeVar("T")
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _RESERVED = re.compile(r"(original|untrained|forget|audit|report|held-out|retrained-\d+|(predict|tune)-.*)$")
+AtLeastOne = Annotated[int, Field(ge=1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,19 +96,23 @@ class ModelConfig:
 class PredictionConfig:
     """How predictions are computed: examples a forward pass, and "float32" or "bfloat16"."""
 
-    batch_size: int = 512
-    precision: str = "float32"
+    batch_size: AtLeastOne = 512
+    precision: Literal["float32", "bfloat16"] = "float32"
 
 
 @dataclass(frozen=True, kw_only=True)
 class MethodConfig:
     """An unlearning method with its options and training settings.
 
+    A configuration gives the options next to `method`, `training` and `search`; it may leave out all that the method
+    has a default for.
+
     Attributes:
         method: name of the method, as `unlearn-audit methods` lists it.
         options: the method's fields, without its seed.
         training: how it trains: the method's own defaults, with what the configuration changes.
-        search: learning rates and lengths to try, in place of the training's; None takes the training as it is.
+        search: learning rates and numbers of epochs to try, in place of the training's; None takes the training as it
+            is.
     """
 
     method: str
@@ -109,47 +120,55 @@ class MethodConfig:
     training: TrainingConfig
     search: SearchConfig | None = None
 
+    @staticmethod
+    def entry_type(entry: Mapping[str, Any]) -> type:
+        """Return the dataclass whose fields are the keys that may stand in a configuration's `entry` of a method.
+
+        Raises:
+            ConfigurationError: where there is no such method.
+        """
+        plugin = methods.load(str(entry["method"]))
+        keys: list[Any] = [("method", str), ("training", TrainingConfig), ("search", SearchConfig | None, None)]
+        return dataclasses.make_dataclass("Entry", [*keys, *_options(plugin)], kw_only=True)
+
     @classmethod
-    def from_value(cls, value: Value) -> MethodConfig:
-        """Build from keys and values: `method` (by default the entry's own name), `training`, `search`, and options."""
-        if value.content is None:
-            value = dataclasses.replace(value, content={})
-        if not isinstance(value.content, dict):
-            raise value.error(f"expected keys and values, got {value.plain()!r}.")
-        entries = dict(value.content)
-        named = entries.pop("method", Value(value.key.split(".")[-1], value.place, value.key))
-        training = entries.pop("training", Value({}, value.place, f"{value.key}.training"))
-        search = entries.pop("search", None)
-        plugin = _method(named)
-        options = dataclasses.replace(value, content=entries)
-        check_keys(options, [*option_fields(plugin).keys() - {"seed"}, "method", "training", "search"])
-        made = build(options, plugin)
-        return cls(
-            method=named.content,
-            options={name: getattr(made, name) for name in option_fields(plugin) if name != "seed"},
-            training=_training(training, plugin.training_defaults),
-            search=None if search is None or search.content in (None, False) else build(search, SearchConfig),
-        )
+    def from_entry(cls, entry: Any) -> MethodConfig:
+        """Check a configuration's entry of a method, as plain values.
+
+        Raises:
+            pydantic.ValidationError: for a wrong key or value.
+            ConfigurationError: where there is no such method, or it refuses its options.
+        """
+        if not isinstance(entry, dict):
+            raise PydanticKnownError("dict_type")
+        plugin = methods.load(str(entry["method"]))
+        training = entry.get("training") or {}
+        if isinstance(training, dict):
+            training = {**plugin.training_defaults, **training}
+        entry = {**entry, "training": training, "search": entry.get("search") or None}
+        found: Any = validated(entry, cls.entry_type(entry))
+        options = {name: getattr(found, name) for name, *_ in _options(plugin)}
+        made = cls(method=found.method, options=options, training=found.training, search=found.search)
+        made.make(seed=0)  # the method checks its options itself
+        return made
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(cls.from_entry)
 
     def make(self, *, seed: int, **options: Any) -> UnlearningCallback:
         """Return the method itself, which a Trainer takes as a callback."""
         return methods.load(self.method)(**{**self.options, **options}, seed=seed)
 
 
-def _method(named: Value) -> type[UnlearningCallback]:
-    if not isinstance(named.content, str):
-        raise named.error(f"expected the name of a method, got {named.plain()!r}.")
-    try:
-        return methods.load(named.content)
-    except ConfigurationError as error:
-        raise named.error(str(error)) from error
-
-
-def _training(value: Value, defaults: Mapping[str, Any]) -> TrainingConfig:
-    if isinstance(value.content, dict):
-        known = {name: Value(default, value.place, f"{value.key}.{name}") for name, default in defaults.items()}
-        value = dataclasses.replace(value, content={**known, **value.content})
-    return build(value, TrainingConfig)
+def _options(plugin: type) -> list[tuple[str, Any, Any]]:
+    """Return name, type and field of each option of a method; seeds come from the study."""
+    types = option_fields(plugin)
+    return [
+        (each.name, types[each.name], field(default=each.default, default_factory=each.default_factory))
+        for each in dataclasses.fields(plugin)
+        if each.name in types and each.name != "seed"
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,13 +180,29 @@ class TuningConfig:
         strata: how many of the nearest strata count as near; forget, near and far examples weigh the same.
     """
 
-    trials: int = 10
-    strata: int = 2
+    trials: AtLeastOne = 10
+    strata: AtLeastOne = 2
 
-    def __post_init__(self) -> None:
-        for name in ("trials", "strata"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"Expected {name} to be at least 1, got {getattr(self, name)}.")
+
+def _with_known_measure(policy: Policy) -> Policy:
+    measures.create(policy.measure)
+    return policy
+
+
+def _with_known_proximity(config: NeighbourhoodConfig) -> NeighbourhoodConfig:
+    config.make_proximity()
+    return config
+
+
+def _known_measure(name: str) -> str:
+    measures.create(name)
+    return name
+
+
+# Names that an audit would refuse at the end are refused before any training.
+KnownMeasure = Annotated[str, AfterValidator(_known_measure)]
+CheckedPolicy = Annotated[Policy, AfterValidator(_with_known_measure)]
+CheckedNeighbourhood = Annotated[NeighbourhoodConfig, AfterValidator(_with_known_proximity)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,9 +217,9 @@ class AuditConfig:
     """
 
     title: str = "Unlearning audit"
-    neighbourhood: NeighbourhoodConfig = field(default_factory=NeighbourhoodConfig)
-    measures: tuple[str, ...] = ()
-    policy: Policy = field(default_factory=Policy)
+    neighbourhood: CheckedNeighbourhood = field(default_factory=NeighbourhoodConfig)
+    measures: tuple[KnownMeasure, ...] = ()
+    policy: CheckedPolicy = field(default_factory=Policy)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,7 +238,8 @@ class StudyConfig(AuditConfig):
         methods: the unlearning methods, by the name to show.
         tuning: of the methods that have a `search`.
         predictions: how predictions are computed.
-        threads: of the CPU, for each stage; all by default. Small models are far faster with 1.
+        threads: of the CPU, for each stage; by default those that are free when the run begins. Small models are far
+            faster with 1.
         measured: what came out for the one method, where the configuration is a recipe; it changes nothing.
     """
 
@@ -212,21 +248,20 @@ class StudyConfig(AuditConfig):
     forget: ForgetConfig
     model: ModelConfig
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    references: int = 3
-    candidates: int = 1
+    references: AtLeastOne = 3
+    candidates: AtLeastOne = 1
     seed: int = 0
     methods: Mapping[str, MethodConfig] = field(default_factory=dict)
     tuning: TuningConfig = field(default_factory=TuningConfig)
     predictions: PredictionConfig = field(default_factory=PredictionConfig)
-    threads: int | None = None
+    threads: AtLeastOne | None = None
     measured: Measured | None = None
 
     def __post_init__(self) -> None:
         if self.measured is not None and len(self.methods) != 1:
-            raise ConfigurationError(f"Expected one method in a recipe, got {len(self.methods)} beside `measured`.")
-        for name in ("references", "candidates"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"Expected {name} to be at least 1, got {getattr(self, name)}.")
+            raise ConfigurationError(
+                f"Expected one method in a recipe, which says what was `measured`, got {len(self.methods)}."
+            )
         if not self.methods:
             raise ConfigurationError("Expected at least one entry under methods, got none.")
         for name in self.methods:
@@ -241,33 +276,61 @@ def read_study(path: str | Path, *, settings: Iterable[str] = ()) -> StudyConfig
     """Read the configuration of a study from YAML, with `settings` ("dotted.key=value") put over it.
 
     Raises:
-        ConfigurationError: for a wrong key or value, with its file and line and the nearest right one.
+        ConfigurationError: for wrong keys and values, all of them, with file and line and the nearest right one.
     """
-    value = override(read_yaml(path), settings)
-    value.content.setdefault("name", Value(Path(path).stem, value.place, "name"))
-    return build(value, StudyConfig)
+    source = _with_whole_sections(override(read_yaml(path), settings), StudyConfig)
+    content = {"name": Path(path).stem, **source.content}
+    if isinstance(content.get("methods"), dict):
+        content["methods"] = {
+            name: _with_method(name, entry) for name, entry in content["methods"].items() if entry is not False
+        }
+    return build(Source(content, source.places), StudyConfig)
+
+
+def _with_method(name: str, entry: Any) -> Any:
+    """Return the entry of a method with the key `method`, which is the entry's own name where nothing else is said."""
+    entry = {} if entry is None else entry
+    return {"method": name, **entry} if isinstance(entry, dict) else entry
+
+
+def _with_whole_sections(source: Source, kind: type) -> Source:
+    """Take a section with nothing in it for one in which nothing is changed; YAML reads it as null."""
+    if not isinstance(source.content, dict):
+        raise ConfigurationError(f"{source.places[()]}: expected keys and values, got {source.content!r}.")
+    types = option_fields(kind)
+    content = {
+        name: {} if item is None and dataclasses.is_dataclass(types.get(name)) else item
+        for name, item in source.content.items()
+    }
+    return Source(content, source.places)
 
 
 def read_settings(path: str | Path, *, settings: Iterable[str] = ()) -> dict[str, Any]:
-    """Read the same as keys and values, as a person wrote them; where the data lie stays as the file says.
+    """Read the same as keys and values, as a person wrote them; where the data are stays as the file says.
 
     Raises:
         ConfigurationError: where the file is no YAML, or a setting does not fit.
     """
     places = ("data.source=", "data.cache_dir=")
-    return override(read_yaml(path), [setting for setting in settings if not setting.startswith(places)]).plain()
+    kept = [setting for setting in settings if not setting.startswith(places)]
+    return dict(override(read_yaml(path), kept).content)
 
 
 def read_audit(path: str | Path | None, *, settings: Iterable[str] = ()) -> AuditConfig:
     """Read how to audit from YAML (or take the defaults), with `settings` ("dotted.key=value") put over it.
 
     Raises:
-        ConfigurationError: for a wrong key or value, with its file and line and the nearest right one.
+        ConfigurationError: for wrong keys and values, all of them, with file and line and the nearest right one.
     """
-    value = Value({}, "--set") if path is None else read_yaml(path)
-    return build(override(value, settings), AuditConfig)
+    source = Source({}, {(): "--set"}) if path is None else read_yaml(path)
+    return build(_with_whole_sections(override(source, settings), AuditConfig), AuditConfig)
 
 
-def as_json(config: Any, *, without: Iterable[str] = ()) -> dict[str, Any]:
-    """Return a dataclass as JSON, for the inputs of a stage; fields named in `without` are left out."""
-    return {name: item for name, item in dataclasses.asdict(config).items() if name not in frozenset(without)}
+def from_settings(kind: type[T], settings: Iterable[str], *, flag: str = "--set", **given: Any) -> T:
+    """Build a configuration from "key=value" settings alone, put over what is `given`.
+
+    Raises:
+        ConfigurationError: for wrong keys and values, all of them, and the nearest right one.
+    """
+    places: dict[Key, str] = {(): flag, **{(name,): f"--{name}" for name in given}}
+    return build(override(Source(given, places), settings, flag=flag), kind)

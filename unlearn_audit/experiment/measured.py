@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import math
 import os
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from unlearn_audit.files import versions
+from unlearn_audit.populations import POPULATIONS
 
 if TYPE_CHECKING:
     from unlearn_audit.auditing.report import AuditReport
@@ -75,15 +77,13 @@ def measure_outcome(
         forget=tuple(_ratios(report, candidate, "forget", strata=False)),
         test=tuple(_ratios(report, candidate, "test")),
         accuracy={
-            name: round(value, 4)
-            for name in ("retain", "forget", "test")
-            if (value := getattr(figures, f"{name}_accuracy")) is not None
+            name: round(value, 4) for name in POPULATIONS if (value := getattr(figures, f"{name}_accuracy")) is not None
         },
         cost=cost,
         verdict=report.verdicts[candidate].outcome,
         seeds=seeds,
         machine=describe_machine(),
-        versions={name: importlib.metadata.version(name) for name in _VERSIONED},
+        versions=versions(_VERSIONED),
         created=report.provenance.created,
     )
 
@@ -103,7 +103,7 @@ def _ratios(report: AuditReport, candidate: str, population: str, *, strata: boo
 
 def _spread(found: StratumStatistics) -> tuple[float, float]:
     """Return the bounds, √2 times as far from the ratio; without bounds (K < 3) anything agrees."""
-    if found.lower is None or found.upper is None or found.lower <= 0:
+    if found.ratio is None or found.lower is None or found.upper is None or found.lower <= 0:
         return 0.0, math.inf
     low = found.ratio * (found.lower / found.ratio) ** math.sqrt(2)
     high = found.ratio * (found.upper / found.ratio) ** math.sqrt(2)
@@ -114,7 +114,7 @@ def differences(report: AuditReport, candidate: str, measured: Measured) -> list
     """Return in words each ratio of a report that is not within the spread that a recipe states."""
     found = measure_outcome(report, candidate, seeds={})
     words = []
-    for population in ("retain", "forget", "test"):
+    for population in POPULATIONS:
         here = {entry.stratum: entry.ratio for entry in getattr(found, population)}
         for entry in getattr(measured, population):
             low, high = entry.between

@@ -17,12 +17,13 @@ from unlearn_audit.experiment.config import StudyConfig
 from unlearn_audit.experiment.measured import measure_outcome
 from unlearn_audit.experiment.stages import stage_named
 from unlearn_audit.experiment.study import Study
+from unlearn_audit.files import write_text
 
 _WIDTH = 120
 
 
 def write_recipes(study: Study, settings: Mapping[str, Any], folder: str | Path, *, command: str) -> list[Path]:
-    """Write one configuration a method, and one with all methods, with the learning rates and lengths that were found.
+    """Write one configuration a method, and one with all methods, with the values that their searches found.
 
     Args:
         study: a study that is complete.
@@ -45,14 +46,14 @@ def write_recipes(study: Study, settings: Mapping[str, Any], folder: str | Path,
     methods = {label: _found(study, settings["methods"], label) for label in study.config.methods}
     costs = costs_of(study)
     path = folder / f"{study.config.name}.yaml"
-    path.write_text(_text({**plain, "methods": methods}, _head(study, path, command, methods)), encoding="utf-8")
+    write_text(path, _text({**plain, "methods": methods}, _head(study, path, command, list(methods))))
     written = [path]
     for label, method in methods.items():
         path = folder / f"{study.config.name}-{label}.yaml"
         outcome = measure_outcome(report, label, seeds=_seeds(study.config), cost=costs[label])
         measured = dataclasses.asdict(outcome)
         content = {**plain, "methods": {label: method}, "measured": measured}
-        path.write_text(_text(content, _head(study, path, command, [label])), encoding="utf-8")
+        write_text(path, _text(content, _head(study, path, command, [label])))
         written.append(path)
     return written
 
@@ -61,14 +62,14 @@ def _found(study: Study, methods: Mapping[str, Any], label: str) -> dict[str, An
     """Return a method's entry with the values that its search found."""
     entry = dict(methods[label] or {})
     if entry.pop("search", None):
-        tuned = study.store.manifest(stage_named(study.stages, f"tune-{label}"))
-        entry["training"] = {**(entry.get("training") or {}), **tuned["results"]["found"]}
+        tuned = study.store.results(stage_named(study.stages, f"tune-{label}"))
+        entry["training"] = {**(entry.get("training") or {}), **tuned["found"]}
     return entry
 
 
 def costs_of(study: Study) -> dict[str, float]:
     """Return the CPU time of each method's models, their mean, as a share of the mean of the retrained models'."""
-    results = {stage.name: study.store.manifest(stage)["results"] for stage in study.stages}
+    results = {stage.name: study.store.results(stage) for stage in study.stages}
     retrained = [found for name, found in results.items() if name.startswith("retrained-")]
     whole = [found["cpu_seconds"] for found in retrained if "cpu_seconds" in found]
     costs: dict[str, list[float]] = {}

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from unlearn_audit.data import ForgetSet, ImageData
 from unlearn_audit.errors import ConfigurationError, did_you_mean
-from unlearn_audit.experiment.config import MethodConfig, StudyConfig, as_json
+from unlearn_audit.experiment.config import MethodConfig, StudyConfig
 from unlearn_audit.experiment.engines import registry as engines
-from unlearn_audit.experiment.stages import MANIFEST, Listener, Silence, Stage, Store, stage_named, with_needs
+from unlearn_audit.experiment.stages import MANIFEST, Progress, Stage, Store, stage_named, with_needs
+from unlearn_audit.experiment.stages.audit import StudyAudit
+from unlearn_audit.experiment.stages.examples import PlannedData, PlannedForgetSet
+from unlearn_audit.experiment.stages.forget import SavedForgetSet
+from unlearn_audit.experiment.stages.predictions import ModelPredictions
+from unlearn_audit.experiment.stages.report import Report
+from unlearn_audit.experiment.stages.train import Original, Retrained
+from unlearn_audit.experiment.stages.tuned import TunedMethod
+from unlearn_audit.experiment.stages.unlearned import Unlearned
+from unlearn_audit.experiment.stages.untrained import Untrained
+from unlearn_audit.files import replacing
 from unlearn_audit.saved.manifest import read_manifest
-from unlearn_audit.training import TrainingConfig
 
-# Fields of a training that do not change its result.
-INCIDENTAL = ("checkpoints",)
+T = TypeVar("T")
+
 # Tuning has seeds of its own, far from those of the models that are audited.
 TUNING_SEED = 10_000
 
@@ -46,7 +55,7 @@ class Study:
         store = Store(Path(output) if output else Path("runs") / config.name)
         return cls(config, store, with_needs([planner.report()]))
 
-    def run(self, *, engine: str = "serial", only: str | None = None, listener: Listener | None = None) -> Path:
+    def run(self, *, engine: str = "serial", only: str | None = None, progress: Progress | None = None) -> Path:
         """Complete all stages, or the one named by `only` and what it needs; return the folder of the last.
 
         After all stages, `report` in the study's folder leads to the report.
@@ -55,7 +64,7 @@ class Study:
             ConfigurationError: where there is no such engine or stage.
         """
         stages = with_needs([stage_named(self.stages, only)]) if only else self.stages
-        engines.load(engine)(stages, self.store, listener or Silence())
+        engines.load(engine)(stages, self.store, progress or Progress())
         folder = self.store.folder(stages[-1])
         if only is None:
             _link(self.store.root / "report", folder / "report")
@@ -67,153 +76,122 @@ class Planner:
     """Makes the stages of a study from its configuration, its data and its forget set."""
 
     config: StudyConfig
-    data: ImageData
-    forget: ForgetSet
+    images: ImageData
+    forget_set: ForgetSet
 
-    def report(self) -> Stage:
+    @cached_property
+    def data(self) -> PlannedData:
+        """The images, wherever a worker runs."""
+        return PlannedData(self.images.fingerprint, _with_absolute_paths(self.config.data, "source", "cache_dir"))
+
+    @cached_property
+    def forget(self) -> PlannedForgetSet:
+        """The forget set, wherever a worker runs."""
+        return PlannedForgetSet(self.forget_set.hash, _with_absolute_paths(self.config.forget, "file"))
+
+    def report(self) -> Report:
         """The last stage: what people read."""
-        return self._stage("report", needs={"audit": self.audit()})
+        return Report(name="report", data=self.data, audit=self.audit())
 
-    def audit(self) -> Stage:
-        """The audit of all methods, from the predictions of all models."""
-        config = self.config
-        needs = {name: self.predictions(name, model) for name, model in self.models().items()}
-        forget = self._stage("forget", inputs={"forget": self.forget.hash, "words": self.forget.description})
-        return self._stage(
-            "audit",
-            inputs={
-                "title": config.title,
-                "candidates": self._roles(),
-                "methods": {label: method.method for label, method in config.methods.items()},
-                "references": config.references,
-                "seed": config.seed,
-                "neighbourhood": as_json(config.neighbourhood),
-                "measures": config.measures,
-                "policy": as_json(config.policy),
+    def audit(self) -> StudyAudit:
+        """The audit of all methods."""
+        config, original = self.config, self.original()
+        description = self.forget_set.description
+        return StudyAudit(
+            name="audit",
+            data=self.data,
+            title=config.title,
+            seed=config.seed,
+            methods={label: method.method for label, method in config.methods.items()},
+            neighbourhood=config.neighbourhood,
+            measures=config.measures,
+            policy=config.policy,
+            forget=SavedForgetSet(name="forget", data=self.data, forget=self.forget, description=description),
+            original=self.predictions(original),
+            untrained=self.predictions(self.untrained()),
+            references=tuple(
+                self.predictions(self.retrained(f"retrained-{k}", config.seed + k))
+                for k in range(1, config.references + 1)
+            ),
+            candidates={
+                label: tuple(
+                    self.predictions(self.unlearned(label, original, j)) for j in range(1, config.candidates + 1)
+                )
+                for label in config.methods
             },
-            needs={"forget": forget, **needs},
         )
 
-    def models(self) -> dict[str, Stage]:
-        """All models by name: the original, K retrained, an untrained one, and J a method."""
-        original = self._trained("original", seed=self.config.seed, forget=None)
-        seeds = range(1, self.config.references + 1)
-        return {
-            "original": original,
-            "untrained": self._untrained(),
-            **{f"retrained-{k}": self._retrained(k) for k in seeds},
-            **{
-                name: self._unlearned(label, name, original, j)
-                for label, names in self._roles().items()
-                for j, name in enumerate(names, start=1)
-            },
-        }
-
-    def predictions(self, name: str, model: Stage) -> Stage:
+    def predictions(self, model: Stage) -> ModelPredictions:
         """The predictions of one model on all examples."""
         config = self.config.predictions
-        return self._stage(
-            f"predict-{name}",
-            kind="predictions",
-            inputs={"precision": config.precision},
-            needs={"model": model},
-            settings={"batch_size": config.batch_size, "model_id": name},
+        return ModelPredictions(
+            name=f"predict-{model.name}",
+            threads=self.config.threads,
+            data=self.data,
+            model=model,
+            precision=config.precision,
+            batch_size=config.batch_size,
         )
 
-    def _roles(self) -> dict[str, list[str]]:
-        """The names of the unlearned models of each method."""
-        count = self.config.candidates
-        return {
-            label: [label] if count == 1 else [f"{label}-{j}" for j in range(1, count + 1)]
-            for label in self.config.methods
-        }
+    def original(self) -> Original:
+        """The original model."""
+        return Original(name="original", data=self.data, seed=self.config.seed, **self._training())
 
-    def _untrained(self) -> Stage:
-        inputs = {"model": as_json(self.config.model), "seed": self.config.seed}
-        return self._stage("untrained", work="initialise", inputs=inputs)
+    def retrained(self, name: str, seed: int) -> Retrained:
+        """A model that never saw the forget set."""
+        return Retrained(name=name, data=self.data, forget=self.forget, seed=seed, **self._training())
 
-    def _retrained(self, k: int) -> Stage:
-        return self._trained(f"retrained-{k}", seed=self.config.seed + k, forget=self.forget.hash)
+    def _training(self) -> dict[str, Any]:
+        return {"model": self.config.model, "training": self.config.training, "threads": self.config.threads}
 
-    def _trained(self, name: str, *, seed: int, forget: str | None) -> Stage:
-        model, training = as_json(self.config.model), self.config.training
-        return self._stage(
-            name,
-            kind="retrained" if forget else "original",
-            work="train",
-            inputs={"model": model, "forget": forget, "seed": seed, "training": _lasting(training)},
-            settings={"training": _incidental(training)},
-        )
+    def untrained(self) -> Untrained:
+        """The original model as it was before training."""
+        return Untrained(name="untrained", data=self.data, model=self.config.model, seed=self.config.seed)
 
-    def _unlearned(self, label: str, name: str, original: Stage, j: int) -> Stage:
+    def unlearned(self, label: str, original: Original, j: int) -> Unlearned:
+        """The unlearned model number `j`, from 1, of the method that the configuration calls `label`."""
         method = self.config.methods[label]
-        tuned = {} if method.search is None else {"tuned": self.tuned(label, original)}
-        return self._stage(
-            name,
-            kind="unlearned",
-            inputs=self._method(method, seed=self.config.seed + j),
-            needs={"original": original, **tuned},
-            settings={"training": _incidental(method.training)},
+        return Unlearned(
+            name=label if self.config.candidates == 1 else f"{label}-{j}",
+            threads=self.config.threads,
+            data=self.data,
+            forget=self.forget,
+            method=_without_search(method),
+            seed=self.config.seed + j,
+            original=original,
+            tuned=self.tuned(label, original) if method.search else None,
         )
 
-    def tuned(self, label: str, original: Stage) -> Stage:
-        """The search for the learning rate and length of a method, against a retrained model held out for it."""
+    def tuned(self, label: str, original: Original) -> TunedMethod:
+        """The search for the learning rate and number of epochs of a method that has one."""
         config, method = self.config, self.config.methods[label]
         seed = config.seed + TUNING_SEED
-        held_out = self._trained("held-out", seed=seed, forget=self.forget.hash)
-        return self._stage(
-            f"tune-{label}",
-            kind="tuned",
-            inputs={
-                **self._method(method, seed=seed),
-                "search": as_json(method.search),
-                "tuning": as_json(config.tuning),
-                "neighbourhood": as_json(config.neighbourhood),
-            },
-            needs={
-                "original": original,
-                "predict-original": self.predictions("original", original),
-                "predict-held-out": self.predictions("held-out", held_out),
-            },
-            settings={"training": _incidental(method.training)},
+        if method.search is None:
+            raise ConfigurationError(f"Expected a search for the method {label!r}, got none.")
+        return TunedMethod(
+            name=f"tune-{label}",
+            threads=config.threads,
+            data=self.data,
+            forget=self.forget,
+            method=_without_search(method),
+            search=method.search,
+            tuning=config.tuning,
+            neighbourhood=config.neighbourhood,
+            seed=seed,
+            original=original,
+            original_predictions=self.predictions(original),
+            held_out_predictions=self.predictions(self.retrained("held-out", seed)),
         )
 
-    def _method(self, method: MethodConfig, *, seed: int) -> dict[str, Any]:
-        return {
-            "forget": self.forget.hash,
-            "method": method.method,
-            "options": dict(method.options),
-            "training": _lasting(method.training),
-            "seed": seed,
-        }
 
-    def _sources(self) -> dict[str, Any]:
-        """Where stages find data and forget set; paths are absolute for workers in other folders."""
-        data, forget = as_json(self.config.data), as_json(self.config.forget)
-        for places, name in ((data, "source"), (data, "cache_dir"), (forget, "file")):
-            if places[name] is not None and Path(places[name]).exists():
-                places[name] = str(Path(places[name]).resolve())
-        return {"data": data, "forget": forget}
+def _without_search(method: MethodConfig) -> MethodConfig:
+    return dataclasses.replace(method, search=None)
 
-    def _stage(
-        self,
-        name: str,
-        *,
-        kind: str | None = None,
-        work: str | None = None,
-        inputs: Mapping[str, Any] = MappingProxyType({}),
-        settings: Mapping[str, Any] = MappingProxyType({}),
-        needs: Mapping[str, Stage] = MappingProxyType({}),
-    ) -> Stage:
-        kind = kind or name
-        return Stage(
-            name=name,
-            kind=kind,
-            work=f"unlearn_audit.experiment.work:{work or kind}",
-            inputs={"data": self.data.fingerprint, **inputs},
-            settings={"sources": self._sources(), "threads": self.config.threads, **settings},
-            needs=dict(needs),
-        )
+
+def _with_absolute_paths(config: T, *names: str) -> T:
+    """Return a configuration with the paths that exist made absolute, for workers in other folders."""
+    paths = {name: path for name in names if (path := getattr(config, name)) is not None and Path(path).exists()}
+    return dataclasses.replace(config, **{name: str(Path(path).resolve()) for name, path in paths.items()})  # type: ignore[type-var]
 
 
 def model_folder_of(report: str | Path, candidate: str | None = None) -> Path:
@@ -226,29 +204,20 @@ def model_folder_of(report: str | Path, candidate: str | None = None) -> Path:
     candidates = read_manifest(report).request.candidates
     if candidate is None and len(candidates) == 1:
         (candidate,) = candidates
-    if candidate not in candidates:
+    if candidate is None or candidate not in candidates:
         hint = did_you_mean(str(candidate), candidates)
         raise ConfigurationError(f"Expected the name of one candidate, got {candidate!r}.{hint}")
     predictions = (report / candidates[candidate].predictions[0]).parent
     manifest = predictions / MANIFEST
     if not manifest.is_file():
         raise ConfigurationError(
-            f"Expected the report of a study to find the model of {candidate!r}, got another. Give its folder."
+            f"Expected the report of a study, which says where the model of {candidate!r} is, got another report. "
+            "Give the model's folder."
         )
     model = json.loads(manifest.read_text(encoding="utf-8"))["needs"]["model"]
     return predictions.parent / model / "model"
 
 
 def _link(link: Path, target: Path) -> None:
-    draft = link.with_name(f".{link.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    draft.symlink_to(os.path.relpath(target, link.parent), target_is_directory=True)
-    draft.replace(link)
-
-
-def _lasting(training: TrainingConfig) -> dict[str, Any]:
-    return as_json(training, without=INCIDENTAL)
-
-
-def _incidental(training: TrainingConfig) -> dict[str, Any]:
-    return {name: getattr(training, name) for name in INCIDENTAL}
+    with replacing(link) as draft:
+        draft.symlink_to(os.path.relpath(target, link.parent), target_is_directory=True)

@@ -1,4 +1,4 @@
-"""Tuning a method's learning rate and length with Trainer's own search, against a retrained model held out for it."""
+"""Tuning a method with Trainer's own search, against a retrained model held out for it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from unlearn_audit.training.running import own_accelerator_state
 
 if TYPE_CHECKING:
     import optuna
+    from transformers import PreTrainedModel
 
     from unlearn_audit.data.forget import ForgetSet
     from unlearn_audit.methods.base import UnlearningCallback
@@ -41,7 +42,7 @@ class SearchConfig:
 
     Attributes:
         learning_rate: the lowest and the highest; drawn evenly on a logarithmic scale.
-        epochs: lengths to choose from; none leaves the training's own.
+        epochs: numbers of epochs to choose from; none leaves the training's own.
     """
 
     learning_rate: tuple[float, ...]
@@ -203,7 +204,7 @@ def tune(
     folder: str | Path,
     advanced: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tuned:
-    """Unlearn `trials` times with other learning rates and lengths, each from the original's weights.
+    """Unlearn `trials` times with other learning rates and numbers of epochs, each from the original's weights.
 
     The search is `Trainer.hyperparameter_search` with Optuna's TPE; the first half of the trials is drawn at random.
     It goes on from what `folder` holds if it was interrupted, with the same trials as if it had not been.
@@ -257,7 +258,7 @@ def _trainer(
     arguments = dataclasses.replace(training, checkpoints=0).arguments(folder, method.seed, progress=False)
     arguments.per_device_eval_batch_size = _BATCH
     trainer = Trainer(
-        model_init=lambda: copy.deepcopy(original).to(memory_format=torch.channels_last),
+        model_init=lambda: cast("PreTrainedModel", copy.deepcopy(original).to(memory_format=torch.channels_last)),
         args=arguments,
         train_dataset=examples,
         eval_dataset=split.subset(torch.as_tensor(goal.rows)).without_augmentation(),

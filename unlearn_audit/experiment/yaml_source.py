@@ -1,4 +1,4 @@
-"""YAML in which every value knows its place, so that an error can name the file and the line.
+"""YAML whose every value can be found again in its file, so that an error can name the file and the line.
 
 Numbers and booleans are read as YAML 1.2 reads them: `1e-4` is a number, and `no` is a word.
 """
@@ -6,41 +6,39 @@ Numbers and booleans are read as YAML 1.2 reads them: `1e-4` is a number, and `n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import yaml
 
 from unlearn_audit.errors import ConfigurationError
 
-Scalar: TypeAlias = str | int | float | bool | None
+Key: TypeAlias = tuple[str | int, ...]  # ("methods", "rl", "training") or ("policy", "populations", 0)
 
 
 @dataclass(frozen=True)
-class Value:
-    """One value of a configuration: a scalar, a list or a mapping of values.
+class Source:
+    """A configuration as a person wrote it.
 
-    `place` says where it was written ("study.yaml:12" or "--set training.epochs"), `key` is its dotted path.
+    Attributes:
+        content: dictionaries with string keys, lists and scalars.
+        places: where each value was written, by its key: "study.yaml:12" or "--set training.epochs=5".
     """
 
-    content: Scalar | tuple[Value, ...] | dict[str, Value]
-    place: str
-    key: str = ""
+    content: Any
+    places: Mapping[Key, str]
 
-    def error(self, message: str) -> ConfigurationError:
-        """Return (not raise) an error that begins with this value's place and key."""
-        key = f"{self.key}: " if self.key and not message.startswith(self.key) else ""
-        return ConfigurationError(f"{self.place}: {key}{message}")
+    def written(self, key: Key) -> Key:
+        """Return the longest beginning of a key that was written down somewhere; the empty key always was."""
+        return next(key[:length] for length in range(len(key), -1, -1) if key[:length] in self.places)
 
-    def plain(self) -> object:
-        """Return the content as plain dictionaries, lists and scalars."""
-        if isinstance(self.content, dict):
-            return {key: value.plain() for key, value in self.content.items()}
-        if isinstance(self.content, tuple):
-            return [value.plain() for value in self.content]
-        return self.content
+
+def dotted(key: Key) -> str:
+    """Return a key as a person writes it, for example "policy.populations[0]"."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
+    return text.removeprefix(".")
 
 
 class _Loader(yaml.SafeLoader):
@@ -61,59 +59,64 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", _pattern, _first)
 
 
-def read_yaml(path: str | Path) -> Value:
-    """Read a YAML file whose top level is a mapping; an empty file is an empty mapping.
+def read_yaml(path: str | Path) -> Source:
+    """Read a YAML file; an empty file is an empty mapping.
 
     Raises:
-        ConfigurationError: where the file is missing, is no YAML, has a key twice, or is no mapping.
+        ConfigurationError: where the file is missing, is no YAML, or has a key twice.
     """
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"Expected a YAML file at {path}, and it cannot be read: {error}") from error
-    value = parse_yaml(text, place=str(path))
-    return replace(value, content={}) if value.content is None else value
+    source = parse_yaml(text, place=str(path))
+    return Source({}, source.places) if source.content is None else source
 
 
-def parse_yaml(text: str, *, place: str, numbered: bool = True) -> Value:
+def parse_yaml(text: str, *, place: str, numbered: bool = True) -> Source:
     """Parse YAML text; places are "`place`:line", or `place` alone where `numbered` is False."""
+
+    def place_of(mark: yaml.Mark | None) -> str:
+        return f"{place}:{mark.line + 1}" if numbered and mark else place
+
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
-        return _value(loader, node, place, numbered, "") if node else Value(None, place)
+        places: dict[Key, str] = {(): place_of(node.start_mark if node else None)}
+        return Source(_content(loader, node, (), places, place_of) if node else None, places)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"{place}:{mark.line + 1}" if numbered and mark else place
+        where = place_of(error.problem_mark or error.context_mark)
         raise ConfigurationError(f"{where}: this is no YAML: {error.problem}") from error
     finally:
         loader.dispose()
 
 
-def _value(loader: _Loader, node: yaml.Node, place: str, numbered: bool, key: str) -> Value:
-    where = f"{place}:{node.start_mark.line + 1}" if numbered else place
-    if isinstance(node, yaml.MappingNode):
-        return Value(_mapping(loader, node, place, numbered, key), where, key)
+def _content(
+    loader: _Loader, node: yaml.Node, key: Key, places: dict[Key, str], place_of: Callable[[yaml.Mark], str]
+) -> Any:
+    """Return what a node holds, and note where each value inside it was written."""
     if isinstance(node, yaml.SequenceNode):
-        items = (_value(loader, item, place, numbered, f"{key}[{n}]") for n, item in enumerate(node.value))
-        return Value(tuple(items), where, key)
-    return Value(loader.construct_object(node), where, key)
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode, place: str, numbered: bool, key: str) -> dict[str, Value]:
-    content: dict[str, Value] = {}
-    for key_node, value_node in node.value:
-        name = str(key_node.value)
-        value = _value(loader, value_node, place, numbered, f"{key}.{name}" if key else name)
-        value = replace(value, place=f"{place}:{key_node.start_mark.line + 1}" if numbered else place)
+        for index, item in enumerate(node.value):
+            places[(*key, index)] = place_of(item.start_mark)
+        return [_content(loader, item, (*key, n), places, place_of) for n, item in enumerate(node.value)]
+    if not isinstance(node, yaml.MappingNode):
+        return loader.construct_object(node)
+    content: dict[str, Any] = {}
+    for name_node, item in node.value:
+        name, where = str(name_node.value), place_of(name_node.start_mark)
+        inner = (*key, name)
         if name in content:
-            raise value.error(f"this key is here twice; it is also at {content[name].place}.")
-        content[name] = value
+            raise ConfigurationError(
+                f"{where}: {dotted(inner)}: this key is here twice; it is also at {places[inner]}. Remove one."
+            )
+        places[inner] = where
+        content[name] = _content(loader, item, inner, places, place_of)
     return content
 
 
-def override(value: Value, settings: Iterable[str], *, flag: str = "--set") -> Value:
-    """Return `value` with each setting "dotted.key=YAML" put in; what is on the way to a key is made.
+def override(source: Source, settings: Iterable[str], *, flag: str = "--set") -> Source:
+    """Return `source` with each setting "dotted.key=YAML" put in; what is on the way to a key is made.
 
     Values that come from a setting have "`flag` setting" as their place.
 
@@ -121,30 +124,24 @@ def override(value: Value, settings: Iterable[str], *, flag: str = "--set") -> V
         ConfigurationError: where a setting has no "=", or goes through something that is no mapping.
     """
     for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals or not key or "" in key.split("."):
-            raise ConfigurationError(f"{flag} {setting}: expected key=value, for example {flag} training.epochs=5.")
-        new = parse_yaml(text, place=f"{flag} {setting}", numbered=False)
-        value = _put(value, key.split("."), _rekeyed(new, key), f"{flag} {setting}")
-    return value
+        text_key, equals, text = setting.partition("=")
+        key: Key = tuple(text_key.split("."))
+        place = f"{flag} {setting}"
+        if not equals or "" in key:
+            raise ConfigurationError(f"{place}: expected key=value, for example {flag} training.epochs=5.")
+        new = parse_yaml(text, place=place, numbered=False)
+        kept = {old: where for old, where in source.places.items() if old[: len(key)] != key}
+        way = {key[:length]: place for length in range(len(key))}
+        moved = {(*key, *inner): where for inner, where in new.places.items()}
+        source = Source(_put(source.content, key, new.content, place), {**way, **kept, **moved})
+    return source
 
 
-def _put(value: Value, path: list[str], new: Value, place: str) -> Value:
-    if not path:
+def _put(content: Any, key: Key, new: Any, place: str, done: Key = ()) -> Any:
+    if not key:
         return new
-    content = {} if value.content is None else value.content
+    content = {} if content is None else content
     if not isinstance(content, dict):
-        raise ConfigurationError(f"{place}: {value.key} is {value.plain()!r}, it has nothing inside it to set.")
-    key = f"{value.key}.{path[0]}" if value.key else path[0]
-    inner = content.get(path[0], Value({}, place, key))
-    return replace(value, content={**content, path[0]: _put(inner, path[1:], new, place)})
-
-
-def _rekeyed(value: Value, key: str) -> Value:
-    if isinstance(value.content, dict):
-        inner = {name: _rekeyed(item, f"{key}.{name}") for name, item in value.content.items()}
-        return replace(value, content=inner, key=key)
-    if isinstance(value.content, tuple):
-        items = tuple(_rekeyed(item, f"{key}[{n}]") for n, item in enumerate(value.content))
-        return replace(value, content=items, key=key)
-    return replace(value, key=key)
+        raise ConfigurationError(f"{place}: {dotted(done)} is {content!r}, it has nothing inside it to set.")
+    name, *rest = key
+    return {**content, name: _put(content.get(name), tuple(rest), new, place, (*done, name))}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -54,7 +54,7 @@ class TrainingConfig:
     augment: bool = True
     precision: str = "auto"
     target_accuracy: float | None = None
-    checkpoints: int = 10
+    checkpoints: int = field(default=10, metadata={"incidental": True})  # changes no result
     compile: bool = False
 
     def __post_init__(self) -> None:

@@ -16,14 +16,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from unlearn_audit.errors import ConfigurationError, UnlearnAuditError
-from unlearn_audit.experiment.stages import Listener, Stage, Store, run_stage
+from unlearn_audit.experiment.stages import Progress, Stage, Store, run_stage
 
 __all__ = ["run_on_ray"]
 
 RETRIES = 3
 
 
-def run_on_ray(stages: Sequence[Stage], store: Store, listener: Listener) -> None:
+def run_on_ray(stages: Sequence[Stage], store: Store, progress: Progress) -> None:
     """Complete all stages, which come in an order in which each follows what it needs.
 
     Raises:
@@ -39,7 +39,7 @@ def run_on_ray(stages: Sequence[Stage], store: Store, listener: Listener) -> Non
             references[stage.hash] = task.options(name=stage.name, max_retries=RETRIES, **share).remote(
                 stage, store, *needs
             )
-        _gather(ray, {references[stage.hash]: stage for stage in stages}, listener)
+        _gather(ray, {references[stage.hash]: stage for stage in stages}, progress)
 
 
 def _run_after(stage: Stage, store: Store, *needs: object) -> Any:
@@ -47,12 +47,12 @@ def _run_after(stage: Stage, store: Store, *needs: object) -> Any:
     return run_stage(stage, store)
 
 
-def _gather(ray: Any, stages: dict[Any, Stage], listener: Listener) -> None:
+def _gather(ray: Any, stages: dict[Any, Stage], progress: Progress) -> None:
     pending = list(stages)
     while pending:
         (done, *_), pending = ray.wait(pending)
         try:
-            listener.finished(stages[done], ray.get(done))
+            progress.finished(stages[done], ray.get(done))
         except ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, UnlearnAuditError):
                 raise error.cause from None

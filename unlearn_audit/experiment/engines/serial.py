@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from unlearn_audit.experiment.stages import Listener, Stage, Store, run_stage
+from unlearn_audit.experiment.stages import Progress, Stage, Store, run_stage
 
 __all__ = ["run_serial"]
 
 
-def run_serial(stages: Sequence[Stage], store: Store, listener: Listener) -> None:
+def run_serial(stages: Sequence[Stage], store: Store, progress: Progress) -> None:
     """Complete all stages, which come in an order in which each follows what it needs.
 
     Two runs in one folder share the work: a stage that the other is at is left for later, and waited for
@@ -18,9 +18,9 @@ def run_serial(stages: Sequence[Stage], store: Store, listener: Listener) -> Non
     pending = list(stages)
     while pending:
         ready = [stage for stage in pending if all(store.is_complete(need) for need in stage.needs.values())]
-        done = next((stage for stage in ready if run_stage(stage, store, listener, wait=False)), None)
+        done = next((stage for stage in ready if run_stage(stage, store, progress, wait=False)), None)
         if done is None:
             done = ready[0]
-            listener.waiting(done)
-            run_stage(done, store, listener)
+            progress.waiting(done)
+            run_stage(done, store, progress)
         pending.remove(done)

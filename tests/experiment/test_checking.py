@@ -6,7 +6,7 @@ from typing import Any, Literal
 import pytest
 
 from unlearn_audit.errors import ConfigurationError
-from unlearn_audit.experiment.building import build, type_name
+from unlearn_audit.experiment.checking import build, type_name
 from unlearn_audit.experiment.yaml_source import parse_yaml
 
 
@@ -42,7 +42,7 @@ def from_text(text):
 def test_builds_nested_dataclasses_with_defaults():
     made = from_text(
         "source: digits\ninner: {learning_rate: 1}\nsize: null\nlabel: bus\ntarget: hard\nnames: [a, b]\n"
-        "parts: {x: {epochs: 7}, gone: false}\nfolder: runs\nflag: true\nfree: {k: [1]}\nfirst: [1, 2]\n"
+        "parts: {x: {epochs: 7}}\nfolder: runs\nflag: true\nfree: {k: [1]}\nfirst: [1, 2]\n"
     )
     assert made == Outer(
         source="digits",
@@ -76,15 +76,30 @@ def test_builds_nested_dataclasses_with_defaults():
         ("source: 3", r"s\.yaml:1: source: expected text, got 3"),
         (
             "source: d\ntarget: sofft",
-            r"s\.yaml:2: target: .*'soft', 'hard', got 'sofft'. Did you mean 'soft'\?",
+            r"s\.yaml:2: target: expected 'soft' or 'hard', got 'sofft'. Did you mean 'soft'\?",
         ),
+        ("source: d\nsize: [5]", r"s\.yaml:2: size: expected a whole number, got \[5\]"),
+        ("source: d\nparts: {x: {epoch: 3}}", r"s\.yaml:2: parts\.x\.epoch: .*Did you mean 'epochs'\?"),
+        ("source: d\nnames: [a,\n 3]", r"s\.yaml:3: names\[1\]: expected text, got 3"),
         ("source: d\nnames: a", r"s\.yaml:2: names: expected a list"),
-        ("source: d\nfirst: x", r"s\.yaml:2: first: expected int \| list of int, got 'x'"),
+        ("source: d\nfirst: x", r"s\.yaml:2: first: expected a whole number or a list, for example \[a, b\], got 'x'"),
     ],
 )
 def test_errors_name_the_place_and_what_was_expected(text, message):
     with pytest.raises(ConfigurationError, match=message):
         from_text(text)
+
+
+def test_all_that_is_wrong_is_listed_at_once_in_the_order_of_the_file():
+    with pytest.raises(ConfigurationError) as raised:
+        from_text("names: a\ninner:\n  epochs: ten\n  learning_rat: 3\nsurce: d\n")
+    assert str(raised.value).splitlines() == [
+        "s.yaml:1: the key 'source' is missing.",
+        "s.yaml:1: names: expected a list, for example [a, b], got 'a'.",
+        "s.yaml:3: inner.epochs: expected a whole number, got 'ten'.",
+        "s.yaml:4: inner.learning_rat: there is no such key. Did you mean 'learning_rate'?",
+        "s.yaml:5: surce: there is no such key. Did you mean 'source'?",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,88 @@
+"""The audit of all methods, from the predictions of all models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, ClassVar
+
+from unlearn_audit.auditing.verdict import Policy
+from unlearn_audit.experiment.stages import forget as forget_stage
+from unlearn_audit.experiment.stages import predictions
+from unlearn_audit.experiment.stages.base import Stage, Workspace
+from unlearn_audit.experiment.stages.examples import PlannedData
+from unlearn_audit.experiment.stages.forget import SavedForgetSet
+from unlearn_audit.experiment.stages.predictions import ModelPredictions
+from unlearn_audit.neighbourhood import NeighbourhoodConfig
+from unlearn_audit.saved.request import AuditRequest, ModelFiles
+from unlearn_audit.saved.running import run_audit, save_audit
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StudyAudit(Stage):
+    """The audit as figures.
+
+    Attributes:
+        seed: of the original; those of the retrained and of the unlearned models are counted from it.
+        methods: name of the method by candidate.
+        candidates: predictions of J unlearned models by candidate.
+        references: predictions of K retrained models.
+    """
+
+    kind: ClassVar[str] = "audit"
+    data: PlannedData
+    title: str
+    seed: int
+    methods: Mapping[str, str]
+    neighbourhood: NeighbourhoodConfig
+    measures: tuple[str, ...]
+    policy: Policy
+    forget: SavedForgetSet
+    original: ModelPredictions
+    untrained: ModelPredictions
+    references: tuple[ModelPredictions, ...]
+    candidates: Mapping[str, tuple[ModelPredictions, ...]]
+
+    def run(self, workspace: Workspace) -> Mapping[str, Any]:
+        """Audit all candidates."""
+        base = workspace.folder.parent
+        request = self.request(workspace)
+        found = run_audit(request, base=base)
+        save_audit(found, request, workspace.folder / "report", base=base)
+        return {"verdicts": {name: verdict.outcome for name, verdict in found.report.verdicts.items()}}
+
+    def request(self, workspace: Workspace) -> AuditRequest:
+        """Return the audit's inputs as files, relative to the folder of all stages."""
+        return AuditRequest(
+            candidates={
+                label: _files(workspace, models, seed=self.seed + 1, method=self.methods[label])
+                for label, models in self.candidates.items()
+            },
+            references={
+                f"retrained-{k}": _files(workspace, [model], seed=self.seed + k)
+                for k, model in enumerate(self.references, start=1)
+            },
+            forget=f"{self.forget.folder_name}/{forget_stage.FILE}",
+            original=_files(workspace, [self.original], seed=self.seed),
+            untrained=_files(workspace, [self.untrained], seed=self.seed),
+            neighbourhood=self.neighbourhood,
+            policy=self.policy,
+            measures=self.measures,
+            class_names=self.data.load().train.class_names,
+            title=self.title,
+        )
+
+
+def _files(
+    workspace: Workspace, models: Sequence[ModelPredictions], *, seed: int, method: str | None = None
+) -> ModelFiles:
+    """Return the predictions of J models of one method, and their mean cost."""
+    costs = [workspace.results_of(model)["model"] for model in models]
+    return ModelFiles(
+        predictions=tuple(f"{model.folder_name}/{predictions.FILE}" for model in models),
+        method=method,
+        seed=seed,
+        seconds=fmean(cost["seconds"] for cost in costs),
+        examples=round(fmean(cost["examples"] for cost in costs)),
+    )

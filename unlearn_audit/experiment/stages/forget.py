@@ -1,0 +1,28 @@
+"""The forget set as a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from unlearn_audit.experiment.stages.base import Stage, Workspace
+from unlearn_audit.experiment.stages.examples import PlannedData, PlannedForgetSet
+
+FILE = "forget.json"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SavedForgetSet(Stage):
+    """The ids to forget, with their description in words, which reports repeat."""
+
+    kind: ClassVar[str] = "forget"
+    data: PlannedData
+    forget: PlannedForgetSet
+    description: str
+
+    def run(self, workspace: Workspace) -> Mapping[str, Any]:
+        """Write the forget set."""
+        forget = self.forget.choose(self.data.load().train)
+        forget.save(workspace.folder / FILE)
+        return {"size": len(forget)}

@@ -1,0 +1,74 @@
+"""The search for a method's learning rate and number of epochs, against a retrained model held out for it."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from unlearn_audit.experiment.config import MethodConfig, TuningConfig
+from unlearn_audit.experiment.stages.base import Stage, Workspace
+from unlearn_audit.experiment.stages.examples import PlannedData, PlannedForgetSet
+from unlearn_audit.experiment.stages.predictions import ModelPredictions
+from unlearn_audit.experiment.stages.train import Original
+from unlearn_audit.experiment.tuning import Goal, SearchConfig, tune
+from unlearn_audit.models import load_model
+from unlearn_audit.neighbourhood import NeighbourhoodConfig
+
+if TYPE_CHECKING:
+    from unlearn_audit.methods.base import UnlearningCallback
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TunedMethod(Stage):
+    """What a search finds for one method; every trial is kept."""
+
+    kind: ClassVar[str] = "tuned"
+    data: PlannedData
+    forget: PlannedForgetSet
+    method: MethodConfig
+    search: SearchConfig
+    tuning: TuningConfig
+    neighbourhood: NeighbourhoodConfig
+    seed: int
+    original: Original
+    original_predictions: ModelPredictions
+    held_out_predictions: ModelPredictions
+
+    def run(self, workspace: Workspace) -> Mapping[str, Any]:
+        """Search, from the last whole trial if there is one."""
+        images = self.data.load().train
+        forget = self.forget.choose(images)
+        goal = Goal.of(
+            self.held_out_predictions.load(workspace),
+            self.original_predictions.load(workspace),
+            forget,
+            images,
+            neighbourhood=self.neighbourhood,
+            strata=self.tuning.strata,
+            seed=self.seed,
+        )
+        found = tune(
+            load_model(workspace.folder_of(self.original) / "model"),
+            images,
+            forget,
+            resumable(self.method, self.seed, workspace),
+            self.method.training,
+            search=self.search,
+            goal=goal,
+            trials=self.tuning.trials,
+            folder=workspace.folder / "checkpoints",
+            advanced=workspace.advanced,
+        )
+        shutil.rmtree(workspace.folder / "checkpoints", ignore_errors=True)
+        best = {name: getattr(found.training, name) for name in ("learning_rate", "epochs")}
+        return {"found": best, "trials": [dataclasses.asdict(trial) for trial in found.trials]}
+
+
+def resumable(method: MethodConfig, seed: int, workspace: Workspace) -> UnlearningCallback:
+    """Return the method, with a folder for the checkpoints of a local teacher if it trains one."""
+    if "teacher_folder" not in method.options:
+        return method.make(seed=seed)
+    return method.make(seed=seed, teacher_folder=str(workspace.folder / "checkpoints" / "teacher"))

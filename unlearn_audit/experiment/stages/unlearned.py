@@ -1,0 +1,47 @@
+"""An unlearned model: the original after an unlearning method."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from unlearn_audit.experiment.config import MethodConfig
+from unlearn_audit.experiment.stages.base import Stage, Workspace
+from unlearn_audit.experiment.stages.examples import PlannedData, PlannedForgetSet
+from unlearn_audit.experiment.stages.train import Original, ReportSteps, save_run
+from unlearn_audit.experiment.stages.tuned import TunedMethod, resumable
+from unlearn_audit.models import load_model
+from unlearn_audit.training import unlearn
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Unlearned(Stage):
+    """The original model after one method, with the training that a search found where there was one."""
+
+    kind: ClassVar[str] = "unlearned"
+    data: PlannedData
+    forget: PlannedForgetSet
+    method: MethodConfig
+    seed: int
+    original: Original
+    tuned: TunedMethod | None
+
+    def run(self, workspace: Workspace) -> Mapping[str, Any]:
+        """Make the original forget, from the last checkpoint if there is one."""
+        data = self.data.load()
+        training = self.method.training
+        if self.tuned is not None:
+            training = dataclasses.replace(training, **workspace.results_of(self.tuned)["found"])
+        run = unlearn(
+            load_model(workspace.folder_of(self.original) / "model"),
+            data.train,
+            self.forget.choose(data.train),
+            resumable(self.method, self.seed, workspace),
+            training,
+            output_dir=workspace.folder / "checkpoints",
+            progress=False,
+            callbacks=[ReportSteps(workspace)],
+        )
+        return {**save_run(run, workspace), "training": dataclasses.asdict(training)}

@@ -1,0 +1,29 @@
+"""A model as it is before training, by which an audit shows what its measures say of a useless model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from unlearn_audit.experiment.config import ModelConfig
+from unlearn_audit.experiment.stages.base import Stage, Workspace
+from unlearn_audit.experiment.stages.examples import PlannedData
+from unlearn_audit.experiment.stages.train import save_run
+from unlearn_audit.models import create_model
+from unlearn_audit.training import TrainingRun
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Untrained(Stage):
+    """A model with the random weights of its seed."""
+
+    kind: ClassVar[str] = "untrained"
+    data: PlannedData
+    model: ModelConfig
+    seed: int
+
+    def run(self, workspace: Workspace) -> Mapping[str, Any]:
+        """Make the model."""
+        model = create_model(self.model.name, self.data.load().train, seed=self.seed, **self.model.arguments)
+        return save_run(TrainingRun(model, seconds=0.0, cpu_seconds=0.0, examples=0, steps=0), workspace)
