@@ -28,8 +28,8 @@ FLOORS = (
     ("evaluate_modules", "models", "neighbourhood"),
     ("auditing", "training"),
     ("methods", "saved"),
-    ("reporting",),
-    ("calibration", "experiment", "publishing"),
+    ("given", "reporting"),
+    ("calibration", "door", "experiment", "publishing"),
     ("cli",),
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
