@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from unlearn_audit.auditing.report import AuditReport
+from unlearn_audit.populations import POPULATIONS, RETAIN
 
 if TYPE_CHECKING:
     from unlearn_audit.auditing.report import ModelRecord
@@ -49,7 +50,7 @@ def show_report(report: AuditReport, folder: Path, console: Console | None = Non
 
 def model_table(report: AuditReport) -> Table:
     """Return the table: discrepancy over noise floor by stratum of the retain set, accuracy, cost, verdict."""
-    population = report.policy.populations[0]
+    population = POPULATIONS[RETAIN]
     strata = shown_strata(len(report.strata))
     table = Table(
         title=f"{title_of(report)} over noise floor, {population} set, by nearness to the forget set",

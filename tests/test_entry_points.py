@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from unlearn_audit.cli.main import app
 
 from tests.made_up_audit import request_in
-from unlearn_audit.auditing.verdict import Policy
+from unlearn_audit.auditing.policy import Policy
 from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.measures import registry as measures
 from unlearn_audit.methods import registry as methods

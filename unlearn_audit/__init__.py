@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from unlearn_audit._lazy import lazy
 
 if TYPE_CHECKING:
+    from unlearn_audit.auditing.policy import Policy as Policy
     from unlearn_audit.auditing.report import AuditReport as AuditReport
-    from unlearn_audit.auditing.verdict import Policy as Policy
     from unlearn_audit.data import ForgetSet as ForgetSet
     from unlearn_audit.data import load_images as load_images
     from unlearn_audit.door import audit as audit
@@ -31,7 +31,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "AuditReport": "auditing.report",
     "ForgetSet": "data",
-    "Policy": "auditing.verdict",
+    "Policy": "auditing.policy",
     "Predictions": "predictions",
     "TrainingConfig": "training",
     "audit": "door",

@@ -13,7 +13,7 @@ import numpy as np
 from unlearn_audit.auditing.audit import Findings, audit_subject
 from unlearn_audit.auditing.models import AuditSubject, Models
 from unlearn_audit.auditing.neighbours import NeighbourSource, neighbourhood_of
-from unlearn_audit.auditing.verdict import Policy
+from unlearn_audit.auditing.policy import Policy
 from unlearn_audit.errors import AuditError
 from unlearn_audit.files import replacing
 from unlearn_audit.given import ArrayRows, Given, GivenModel, file_name, given_forget, given_models

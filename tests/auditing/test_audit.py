@@ -11,8 +11,8 @@ from tests.made_up_audit import N_TRAIN, made_up, request_in
 from unlearn_audit.auditing.audit import audit_subject
 from unlearn_audit.auditing.models import AuditedModel, AuditSubject
 from unlearn_audit.auditing.neighbours import neighbourhood_of
+from unlearn_audit.auditing.policy import Policy
 from unlearn_audit.auditing.report import AuditReport, json_schema
-from unlearn_audit.auditing.verdict import Policy
 from unlearn_audit.errors import AuditError, ConfigurationError
 from unlearn_audit.measures import registry
 from unlearn_audit.neighbourhood import NeighbourhoodConfig

@@ -3,6 +3,7 @@ import itertools
 import numpy as np
 import pytest
 from scipy import stats
+from unlearn_audit.calibration.rivals import log_ratio_scaled
 
 from unlearn_audit.auditing import many
 from unlearn_audit.auditing.statistics import (
@@ -15,7 +16,6 @@ from unlearn_audit.auditing.statistics import (
     sampling_variance,
     spearman,
 )
-from unlearn_audit.calibration.rivals import log_ratio_scaled
 from unlearn_audit.errors import AuditError, ConfigurationError
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from transformers import PreTrainedModel
 
 from tests.reporting.samples import make_images
-from unlearn_audit.auditing.verdict import Policy
+from unlearn_audit.auditing.policy import Policy
 from unlearn_audit.data.forget import ForgetSet
 from unlearn_audit.data.images import ImageData
 from unlearn_audit.models.loading import create_model, save_model

@@ -8,6 +8,7 @@ import pyarrow as pa
 from unlearn_audit.auditing.aggregate import AggregateFigures
 from unlearn_audit.auditing.controls import Controls, check_controls
 from unlearn_audit.auditing.membership import MembershipFigures, ReferenceGap
+from unlearn_audit.auditing.policy import Policy
 from unlearn_audit.auditing.report import (
     AuditReport,
     DataRecord,
@@ -20,7 +21,7 @@ from unlearn_audit.auditing.report import (
     StratumRecord,
 )
 from unlearn_audit.auditing.statistics import Comparison, compare, pose
-from unlearn_audit.auditing.verdict import Policy, Verdict, decide
+from unlearn_audit.auditing.verdict import Verdict, decide
 from unlearn_audit.data.images import ImageData, Images
 from unlearn_audit.populations import POPULATIONS
 

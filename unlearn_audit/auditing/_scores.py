@@ -117,12 +117,12 @@ def standard_errors(scores: Scores, sampling: float, least: float) -> StandardEr
     jackknife = max((k - 1) / k * ((scores.without - scores.without.mean()) ** 2).sum(), least**2 / k)
     prediction_df: float = tail_df(k)
     if spread > reference:  # J candidates that vary more than retrained models do: Welch
-        prediction, prediction_df = _welch(spread / j, j - 1, reference / k, prediction_df)
+        prediction, prediction_df = welch(spread / j, j - 1, reference / k, prediction_df)
     else:
         prediction = reference * (1 / j + 1 / k)
     confidence, confidence_df = jackknife, float(k - 1)
     if j > 1 and spread > 0:
-        confidence, confidence_df = _welch(spread / j, j - 1, jackknife, k - 1)
+        confidence, confidence_df = welch(spread / j, j - 1, jackknife, k - 1)
     return StandardErrors(
         float(np.sqrt(prediction + sampling)), prediction_df, float(np.sqrt(confidence + sampling)), confidence_df
     )
@@ -133,7 +133,7 @@ def tail_df(num_references: int) -> int:
     return min(num_references - 1, MAX_TAIL_DF)
 
 
-def _welch(first: float, first_df: float, second: float, second_df: float) -> tuple[float, float]:
+def welch(first: float, first_df: float, second: float, second_df: float) -> tuple[float, float]:
     """Add two variances of means; return the sum and Welch's degrees of freedom."""
     total = first + second
     if total == 0:

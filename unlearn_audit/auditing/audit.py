@@ -11,14 +11,19 @@ import numpy as np
 
 from unlearn_audit.auditing.aggregate import aggregate_figures
 from unlearn_audit.auditing.comparing import Examples, comparisons
-from unlearn_audit.auditing.controls import check_controls
-from unlearn_audit.auditing.discrepancy import Discrepancies, ExampleScores, discrepancies
+from unlearn_audit.auditing.controls import Controls, check_controls
+from unlearn_audit.auditing.discrepancy import Discrepancies, ExampleScores, discrepancies, members_of
+from unlearn_audit.auditing.figures import AllFigures
+from unlearn_audit.auditing.groups import QuestionGroup, question_groups
+from unlearn_audit.auditing.judgement import Judgement, judge
 from unlearn_audit.auditing.membership import membership_figures
-from unlearn_audit.auditing.models import AuditSubject, populations
+from unlearn_audit.auditing.models import AuditedModel, AuditSubject, populations
+from unlearn_audit.auditing.policy import Policy
 from unlearn_audit.auditing.report import (
     AuditReport,
     DataRecord,
     ForgetRecord,
+    GroupRecord,
     MeasureRecord,
     ModelRecord,
     NeighbourhoodRecord,
@@ -26,12 +31,12 @@ from unlearn_audit.auditing.report import (
     Result,
     StratumRecord,
 )
-from unlearn_audit.auditing.statistics import Comparison
 from unlearn_audit.auditing.summary import html_summary, sentences, stratum_rows
-from unlearn_audit.auditing.verdict import Policy, decide
+from unlearn_audit.auditing.suspicions import ReferenceFigures, Suspicion, suspicions
+from unlearn_audit.auditing.verdict import verdict_of
 from unlearn_audit.errors import AuditError
 from unlearn_audit.measures import registry as measure_registry
-from unlearn_audit.populations import FORGET, POPULATIONS
+from unlearn_audit.populations import FORGET, POPULATIONS, TEST
 from unlearn_audit.predictions import PredictionSource
 
 if TYPE_CHECKING:
@@ -97,10 +102,29 @@ def audit_subject(
     """
     chosen = _measures(measures, policy or Policy())
     policy = dataclasses.replace(policy or Policy(), measure=chosen[0].name)
+    subject, copies = _without_copies(subject)
     work = _Work.of(subject, neighbourhood, chosen, progress)
     results = tuple(work.results(policy))
-    report = _assemble(work, results, policy, title, provenance or Provenance("", {}))
+    report = _assemble(work, results, policy, title, provenance or Provenance("", {}), copies)
     return Findings(report, _ledger(work, policy))
+
+
+def _without_copies(subject: AuditSubject) -> tuple[AuditSubject, tuple[str, ...]]:
+    """Leave out references whose weights another one has too, and say so."""
+    seen: dict[str, str] = {}
+    kept: dict[str, AuditedModel] = {}
+    told = []
+    for name, model in subject.references.items():
+        weights = model.predictions[0].metadata.get("weights_hash", "")
+        if weights and weights in seen:
+            told.append(
+                f"The reference {name!r} has the same weights as {seen[weights]!r} and is left out: "
+                "a copy is no second retraining."
+            )
+        else:
+            kept[name] = model
+            seen[weights] = name
+    return dataclasses.replace(subject, references=kept), tuple(told)
 
 
 def _measures(names: Sequence[str] | None, policy: Policy) -> list[Measure]:
@@ -119,6 +143,7 @@ class _Work:
     counts: np.ndarray  # (P, S)
     rows_of: dict[str, list[int]]  # model name: rows of `Discrepancies.models`
     found: list[Discrepancies]
+    figures: AllFigures
     scores: dict[str, ExampleScores]  # of each model's first predictions
     extra: dict[str, list[ExampleScores]] = field(default_factory=dict)  # of all predictions of a candidate
 
@@ -140,13 +165,26 @@ class _Work:
             sources += model.predictions
         references = [m.predictions[0] for m in subject.references.values()]
         groups = len(POPULATIONS) * strata
-        found, scores = discrepancies(sources, references, group, groups, measures, progress=progress)
+        asked = question_groups(population, neighbourhood.proximity, subject.first.labels)
+        members = np.column_stack([members_of(group, groups), *(question.members for question in asked)])
+        top1 = measure_registry.create("disagreement")
+        computed = measures if top1 in measures else [*measures, top1]
+        every, scores = discrepancies(sources, references, members, computed, progress=progress)
+        found = every[: len(measures)]
         by_name = {name: scores[rows[0]] for name, rows in rows_of.items()}
         by_name |= dict(zip(subject.references, scores[len(sources) :], strict=True))
         extra = {name: [scores[row] for row in rows] for name, rows in rows_of.items()}
+        figures = AllFigures(
+            groups=asked,
+            pattern=every[0],
+            top1=every[computed.index(top1)],
+            models=extra,
+            rows=rows_of,
+            references={name: by_name[name] for name in subject.references},
+        )
         kept = group[group >= 0]
         counts = np.bincount(kept, minlength=groups).reshape(len(POPULATIONS), strata)
-        return cls(subject, neighbourhood, population, counts, rows_of, found, by_name, extra)
+        return cls(subject, neighbourhood, population, counts, rows_of, found, figures, by_name, extra)
 
     def results(self, policy: Policy) -> list[Result]:
         """Return every model, population and measure compared; references pose as candidates."""
@@ -173,16 +211,21 @@ class _Work:
 
 
 def _assemble(
-    work: _Work, results: tuple[Result, ...], policy: Policy, title: str, provenance: Provenance
+    work: _Work,
+    results: tuple[Result, ...],
+    policy: Policy,
+    title: str,
+    provenance: Provenance,
+    copies: tuple[str, ...],
 ) -> AuditReport:
     subject = work.subject
-    compared = {name: _by_population(results, name, policy.measure) for name in work.scores}
-    controls = check_controls(
-        policy,
-        references={name: compared[name] for name in subject.references if compared[name]},
-        original=compared.get("original"),
-        untrained=compared.get("untrained"),
-    )
+    found = _suspicions(work, policy)
+    judged = _judgements(work, policy)
+    controls = _controls(work, policy, judged, found, copies)
+    judgements = {
+        name: dataclasses.replace(judgement, outcome="inconclusive", withheld=True) if controls.withheld else judgement
+        for name, judgement in judged.items()
+    }
     references = list(subject.references)
     population = np.asarray(POPULATIONS)[work.population]
     return AuditReport(
@@ -202,14 +245,77 @@ def _assemble(
             references=references,
             models={name: work.extra[name] for name in subject.candidates},
         ),
-        verdicts={name: decide(policy, compared[name], controls=controls) for name in subject.candidates},
+        verdicts={name: verdict_of(judgements[name], controls.alarms) for name in subject.candidates},
         controls=controls,
         provenance=provenance,
+        judgements=judgements,
+        groups=tuple(GroupRecord(group.name, group.question, group.count) for group in work.figures.groups),
     )
 
 
-def _by_population(results: Sequence[Result], model: str, measure: str) -> dict[str, Comparison]:
-    return {r.population: r.comparison for r in results if r.model == model and r.measure == measure}
+def _judgements(work: _Work, policy: Policy) -> dict[str, Judgement]:
+    """Judge candidates and anchors, by name."""
+    unit = work.figures.pattern.measure.unit
+    original = work.figures.of_model("original") if work.subject.original is not None else []
+    return {
+        name: judge(work.figures.of_model(name), policy, unit=unit, original=original if role == "candidate" else ())
+        for name, role, _ in work.subject.compared()
+    }
+
+
+def _controls(
+    work: _Work,
+    policy: Policy,
+    judged: dict[str, Judgement],
+    found: tuple[Suspicion, ...],
+    copies: tuple[str, ...],
+) -> Controls:
+    names = list(work.subject.references)
+    strict = dataclasses.replace(policy, alpha=policy.alpha / len(names))
+    posing = {
+        name: judge(work.figures.of_reference(k), strict, unit=work.figures.pattern.measure.unit)
+        for k, name in enumerate(names if len(names) > 1 else [])
+    }
+    return check_controls(
+        references=posing,
+        original=judged.get("original"),
+        untrained=judged.get("untrained"),
+        suspicions=found,
+        notes=copies,
+    )
+
+
+def _suspicions(work: _Work, policy: Policy) -> tuple[Suspicion, ...]:
+    """Look at the references before anything is judged by them."""
+    subject, figures = work.subject, work.figures
+    whole = np.array([group.count for group in figures.groups])
+    share = whole / whole.sum()
+    asked = slice(-len(figures.groups), None)
+    others = {
+        name: (figures.pattern.models[list(rows)][:, :, asked] @ share).min(axis=0)
+        for name, rows in work.rows_of.items()
+        if name != "untrained"
+    }
+    test = work.population == TEST
+    examples = [model.examples for model in subject.references.values()]
+    return suspicions(
+        ReferenceFigures(
+            names=list(subject.references),
+            between=np.nan_to_num(figures.pattern.references[:, :, asked]) @ share,
+            others=others,
+            forget_levels=figures.reference_levels(_forget_group(figures.groups)),
+            test_accuracies=np.array([work.scores[name].correct[test].mean() for name in subject.references])
+            if test.any()
+            else None,
+            examples=None if any(e is None for e in examples) else np.array(examples),
+        ),
+        tolerance=policy.level,
+        alpha=policy.alpha,
+    )
+
+
+def _forget_group(groups: Sequence[QuestionGroup]) -> QuestionGroup:
+    return next(group for group in groups if group.question == "forgotten")
 
 
 def _data(subject: AuditSubject) -> DataRecord:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from unlearn_audit.auditing.discrepancy import Discrepancies
+from unlearn_audit.auditing.policy import Policy
 from unlearn_audit.auditing.statistics import Comparison, compare, pose, sampling_variance, spearman
-from unlearn_audit.auditing.verdict import Policy
 from unlearn_audit.populations import POPULATIONS, TEST
 
 
@@ -48,7 +48,7 @@ def comparisons(
     Args:
         found: discrepancies by one measure.
         examples: which of the examples to compare on.
-        policy: gives tolerance, level and how many strata are taken together.
+        policy: gives tolerance and level.
         models: by name, the rows of `found.models` (J of a method, or one).
         references: the K names, in the order of `found.references`.
     """
@@ -78,8 +78,7 @@ def _compared(
         counts=counts,
         zero_floor=found.measure.zero_floor,
         sampling=_sampling(found, examples, pointwise) if len(references) > 1 else None,
-        nearest=policy.nearest,
-        tolerance=policy.tolerance,
+        tolerance=policy.pattern if found.measure.name == policy.measure else 0.0,
         alpha=policy.alpha,
     )
     if comparison.contrast is None or examples.proximity is None:

@@ -7,13 +7,13 @@ audits. It takes K >= 4, so that three references are left to compare with.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from unlearn_audit.auditing._scores import MIN_REFERENCES
-from unlearn_audit.auditing.statistics import Comparison
-from unlearn_audit.auditing.verdict import Policy, Verdict, decide
+from unlearn_audit.auditing.judgement import Judgement, memorised
+from unlearn_audit.auditing.suspicions import Suspicion
+from unlearn_audit.auditing.verdict import verdict_of
 
 NOT_POSSIBLE = "not possible"
 
@@ -45,8 +45,8 @@ class Controls:
 
     Attributes:
         rows: one a model.
-        alarms: sentences for the top of the report, one for each control that misbehaves.
-        notes: what else a reader must know, for example that doing nothing would not fail.
+        alarms: sentences for the top of the report: what is wrong with the references, and controls that misbehave.
+        notes: what else a reader must know: whether there was anything to forget.
     """
 
     rows: tuple[Control, ...]
@@ -55,46 +55,49 @@ class Controls:
 
     @property
     def withheld(self) -> bool:
-        """Whether verdicts are withheld: some control misbehaves."""
+        """Whether verdicts are withheld: some reference is suspicious, or some control misbehaves."""
         return bool(self.alarms)
 
 
 def check_controls(
-    policy: Policy,
     *,
-    references: Mapping[str, Mapping[str, Comparison]],
-    original: Mapping[str, Comparison] | None = None,
-    untrained: Mapping[str, Comparison] | None = None,
+    references: Mapping[str, Judgement],
+    original: Judgement | None = None,
+    untrained: Judgement | None = None,
+    suspicions: Sequence[Suspicion] = (),
+    notes: Sequence[str] = (),
 ) -> Controls:
-    """Put models of known nature through the audit.
+    """Look at what the audit says of models of known nature.
 
     Args:
-        policy: as for the candidates.
-        references: each reference posing as the candidate: by name and population, by the policy's measure.
-        original: the model before unlearning, by population.
-        untrained: an untrained model, by population.
+        references: each reference posing as the candidate, judged at alpha / K, by name.
+        original: the model before unlearning.
+        untrained: an untrained model.
+        suspicions: what is wrong with the references.
+        notes: what else a reader must know, first.
     """
-    rows = [_posing(policy, name, found, len(references)) for name, found in references.items()]
-    if original:
-        rows.append(_anchor("original", "any outcome: what doing nothing scores", decide(policy, original), None))
-    if untrained:
-        rows.append(_anchor("untrained", "must fail", decide(policy, untrained), "fail"))
-    alarms = tuple(_alarm(row) for row in rows if not row.behaves)
-    return Controls(tuple(rows), alarms, tuple(_notes(rows)))
+    rows = [_posing(name, judgement) for name, judgement in references.items()]
+    if original is not None:
+        rows.append(_anchor("original", "any outcome: what doing nothing scores", original, None))
+    if untrained is not None:
+        rows.append(_anchor("untrained", "must fail", untrained, "fail"))
+    alarms = [suspicion.sentence for suspicion in suspicions] + [_alarm(row) for row in rows if not row.behaves]
+    told = [*notes, *([] if original is None or not original.answers else [_was_there_anything(original)])]
+    return Controls(tuple(rows), tuple(alarms), tuple(told))
 
 
-def _posing(policy: Policy, name: str, comparisons: Mapping[str, Comparison], num_references: int) -> Control:
+def _posing(name: str, judgement: Judgement) -> Control:
     expected = "must not fail"
-    if num_references <= MIN_REFERENCES:
+    if judgement.num_references < MIN_REFERENCES:
         reason = f"It takes at least {MIN_REFERENCES + 1} retrained models to let one pose as the candidate."
         return Control(name, "reference", expected, NOT_POSSIBLE, True, reason)
-    strict = dataclasses.replace(policy, alpha=policy.alpha / num_references)
-    verdict = decide(strict, comparisons)
+    verdict = verdict_of(judgement)
     return Control(name, "reference", expected, verdict.outcome, verdict.outcome != "fail", verdict.reason)
 
 
-def _anchor(role: str, expected: str, verdict: Verdict, must: str | None) -> Control:
-    if verdict.num_references < MIN_REFERENCES:
+def _anchor(role: str, expected: str, judgement: Judgement, must: str | None) -> Control:
+    verdict = verdict_of(judgement)
+    if judgement.num_references < MIN_REFERENCES:
         return Control(role, role, expected, NOT_POSSIBLE, True, verdict.reason)
     behaves = must is None or verdict.outcome == must
     return Control(role, role, expected, verdict.outcome, behaves, verdict.reason)
@@ -103,19 +106,20 @@ def _anchor(role: str, expected: str, verdict: Verdict, must: str | None) -> Con
 def _alarm(row: Control) -> str:
     if row.role == "untrained":
         return (
-            "The untrained model does not fail, so this audit cannot tell even a model that learned nothing; "
-            "add retrained models, or choose strata and a measure with more examples."
+            "The untrained model does not fail, so this audit cannot tell even a model that learned nothing: "
+            "add retrained models."
         )
     return (
-        f"The retrained model {row.name!r} fails as a candidate, so the references are not alike; "
+        f"The retrained model {row.name!r} fails as a candidate, so the references are not alike: "
         "check that all were trained in the same way on the same retain set."
     )
 
 
-def _notes(rows: list[Control]) -> list[str]:
-    original = [row.observed for row in rows if row.role == "original"]
-    if original == ["pass"]:
-        return ["The original passes: on this forget set, doing nothing cannot be told from retraining by this audit."]
-    if original == ["inconclusive"]:
-        return ["The original does not fail: this audit has too little power to tell doing nothing from retraining."]
-    return []
+def _was_there_anything(original: Judgement) -> str:
+    """Say whether there was anything to forget. That nothing was, and that it cannot be told, are different answers."""
+    known = memorised(original)
+    if known == "yes":
+        return "The original fails the question whether it is forgotten: there was something to forget."
+    if known == "nothing measurable":
+        return "Nothing measurable was memorised: on the forget set, a model that was not touched would pass."
+    return "Whether there was anything to forget is not known: these references do not settle it for the original."

@@ -72,8 +72,7 @@ class Discrepancies:
 def discrepancies(
     models: Sequence[PredictionSource],
     references: Sequence[PredictionSource],
-    group: np.ndarray,
-    num_groups: int,
+    members: np.ndarray,
     measures: Sequence[Measure],
     *,
     chunk: int | None = None,
@@ -84,8 +83,7 @@ def discrepancies(
     Args:
         models: M candidates and anchors; matched to the first reference by example_id.
         references: K >= 1 retrained models.
-        group: (n,) the group of each example of the first reference, in [0, num_groups), or -1 for none.
-        num_groups: G.
+        members: (n, G) bool, which examples of the first reference belong to each group; groups may overlap.
         measures: which.
         chunk: examples at a time; by default as many as suit the cache: fewer where there are more models.
         progress: called with what is done, how many examples are, and how many there are.
@@ -102,8 +100,8 @@ def discrepancies(
     rows = [None if source is first else matching_rows(first, source) for source in sources]
     size = chunk or _chunk_size(first.num_classes, len(models), len(references))
     labels = torch.tensor(first.labels)
-    groups = torch.from_numpy(np.asarray(group, dtype=np.int64))
-    sums = [_Sums(measure, len(models), len(references), num_groups, len(labels)) for measure in measures]
+    groups = torch.from_numpy(np.asarray(members, dtype=bool))
+    sums = [_Sums(measure, len(models), len(references), groups.shape[1], len(labels)) for measure in measures]
     scores = [_empty_scores(len(labels)) for _ in sources]
     streams = [_aligned_chunks(s, r, size) for s, r in zip(sources, rows, strict=True)]
     for start, logits in zip(range(0, len(labels), size), zip(*streams, strict=True), strict=True):
@@ -112,7 +110,7 @@ def discrepancies(
             Outputs(torch.from_numpy(np.require(part_logits, requirements="W")).float(), labels[part])
             for part_logits in logits
         ]
-        membership = _one_hot(groups[part], num_groups)
+        membership = groups[part].to(torch.float64)
         for total in sums:
             total.add(part, outputs[: len(models)], outputs[len(models) :], membership)
         for found, output in zip(scores, outputs, strict=True):
@@ -120,6 +118,11 @@ def discrepancies(
         if progress is not None:
             progress("examples compared", min(start + size, len(labels)), len(labels))
     return [total.result() for total in sums], scores
+
+
+def members_of(group: np.ndarray, num_groups: int) -> np.ndarray:
+    """Return (n, G) bool for groups (n,) in [0, G); -1 is a member of none."""
+    return np.asarray(group)[:, None] == np.arange(num_groups)
 
 
 def _chunk_size(num_classes: int, num_models: int, num_references: int) -> int:
@@ -145,11 +148,6 @@ def _aligned_chunks(source: PredictionSource, rows: np.ndarray | None, size: int
             pending = [whole[size:]] if len(whole) > size else []
     if pending:
         yield np.ascontiguousarray(np.concatenate(pending))
-
-
-def _one_hot(group: Tensor, num_groups: int) -> Tensor:
-    """Map groups (n,) to (n, G) float64 with one 1 a row, none for group -1."""
-    return (group[:, None] == torch.arange(num_groups)).to(torch.float64)
 
 
 def _empty_scores(n: int) -> ExampleScores:
@@ -194,7 +192,7 @@ class _Sums:
         self._floor = torch.full((n,), torch.nan)
 
     def add(self, part: slice, models: list[Outputs], references: list[Outputs], membership: Tensor) -> None:
-        """Add the n examples of `part`, whose groups are the one-hot rows of `membership` (n, G)."""
+        """Add the n examples of `part`, whose groups are the columns of `membership` (n, G)."""
         n, k = len(membership), self.num_references
         to_references = torch.stack([self.measure(u, r) for u in models for r in references] or [torch.zeros(n)])
         to_references = to_references[: len(models) * k]

@@ -14,13 +14,17 @@ from typing import Any
 
 from unlearn_audit.auditing.aggregate import AggregateFigures
 from unlearn_audit.auditing.controls import Controls
+from unlearn_audit.auditing.groups import Question
+from unlearn_audit.auditing.judgement import Judgement
 from unlearn_audit.auditing.membership import MembershipFigures
 from unlearn_audit.auditing.models import Role
+from unlearn_audit.auditing.policy import FirstPolicy, Policy
 from unlearn_audit.auditing.statistics import Comparison
-from unlearn_audit.auditing.verdict import Policy, Verdict
+from unlearn_audit.auditing.verdict import Verdict
 from unlearn_audit.errors import AuditError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE = (1, 2)  # reports of the first version were judged by one distance, and are shown as they were
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,15 @@ class StratumRecord:
     lower: float | None
     upper: float | None
     counts: dict[str, int]  # population: examples
+
+
+@dataclass(frozen=True)
+class GroupRecord:
+    """A group of examples that a question was asked of: its name, the question, and how many examples it holds."""
+
+    name: str
+    question: Question
+    count: int
 
 
 @dataclass(frozen=True)
@@ -117,7 +130,7 @@ class AuditReport:
     """All that an audit found; see the fields' classes. `results` holds every model, population and measure."""
 
     title: str
-    policy: Policy
+    policy: FirstPolicy | Policy
     data: DataRecord
     forget_set: ForgetRecord
     neighbourhood: NeighbourhoodRecord
@@ -130,6 +143,8 @@ class AuditReport:
     verdicts: dict[str, Verdict]  # by candidate name
     controls: Controls | None
     provenance: Provenance
+    judgements: dict[str, Judgement] = field(default_factory=dict)  # by name: candidates, original, untrained
+    groups: tuple[GroupRecord, ...] = ()  # that the questions were asked of
     schema_version: int = SCHEMA_VERSION
 
     def by_role(self, *roles: Role) -> tuple[ModelRecord, ...]:
@@ -172,8 +187,8 @@ class AuditReport:
             version = json.loads(text).get("schema_version")
         except (ValueError, AttributeError) as error:
             raise AuditError(f"Expected the JSON of a report, got something else: {error}") from error
-        if version != SCHEMA_VERSION:
-            raise AuditError(f"Expected a report of schema version {SCHEMA_VERSION}, got {version!r}.")
+        if version not in READABLE:
+            raise AuditError(f"Expected a report of schema version {SCHEMA_VERSION} or 1, got {version!r}.")
         try:
             return _adapter().validate_json(text)
         except ValidationError as error:

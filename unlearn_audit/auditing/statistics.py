@@ -35,25 +35,7 @@ from unlearn_audit.auditing._scores import (
     scores_of,
     standard_errors,
 )
-from unlearn_audit.errors import AuditError, ConfigurationError
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """How much excess is tolerated: the larger of `absolute` (units of the measure) and `relative` times the floor."""
-
-    absolute: float = 0.0005
-    relative: float = 0.25
-
-    def __post_init__(self) -> None:
-        for name in ("absolute", "relative"):
-            value = getattr(self, name)
-            if not (isinstance(value, int | float) and 0 <= value < np.inf):
-                raise ConfigurationError(f"Expected the {name} tolerance to be a number of at least 0, got {value!r}.")
-
-    def excess(self, floor: float) -> float:
-        """Return the largest tolerated excess at a noise floor, in units of the measure."""
-        return max(self.absolute, self.relative * floor)
+from unlearn_audit.errors import AuditError
 
 
 @dataclass(frozen=True)
@@ -143,7 +125,7 @@ def compare(
     zero_floor: bool = False,
     sampling: np.ndarray | None = None,
     nearest: int = 2,
-    tolerance: Tolerance | None = None,
+    tolerance: float = 0.0,
     alpha: float = 0.05,
 ) -> Comparison:
     """Compare J candidates with K references on S strata, from stratum means of pairwise discrepancies.
@@ -155,7 +137,7 @@ def compare(
         zero_floor: the measure's noise floor is 0 by symmetry, as that of one with a sign is.
         sampling: (S,) variances of R from drawing the test examples, from `sampling_variance`; None adds nothing.
         nearest: how many of the nearest strata are taken together in `nearest`; never all, where there are several.
-        tolerance: what counts as far.
+        tolerance: tolerated excess, in units of the measure.
         alpha: level of one-sided tests and bounds.
 
     A stratum with a NaN is undefined: it is left out of what is taken together.
@@ -166,7 +148,7 @@ def compare(
     candidate, references = np.asarray(candidate, np.float64), np.asarray(references, np.float64)
     counts = np.asarray(counts, np.int64)
     _check_shapes(candidate, references, counts, sampling)
-    settings = _Settings(zero_floor, tolerance or Tolerance(), alpha)
+    settings = _Settings(zero_floor, tolerance, alpha)
     means = StratumMeans(
         candidate, references, counts, np.zeros(len(counts)) if sampling is None else np.asarray(sampling)
     )
@@ -202,7 +184,7 @@ def _check_shapes(
 @dataclass(frozen=True)
 class _Settings:
     zero_floor: bool
-    tolerance: Tolerance
+    tolerance: float
     alpha: float
 
 
@@ -244,7 +226,7 @@ def _tested(found: StratumStatistics, floor: float, group: Group, settings: _Set
     scores = scores_of(group, settings.zero_floor)
     errors = standard_errors(scores, group.sampling, _least(scores, settings) / group.count)
     score, alpha = float(scores.candidates.mean()), settings.alpha
-    limit = settings.tolerance.excess(floor)
+    limit = settings.tolerance
     limit = float(np.log1p(limit / floor)) if scores.logarithmic else limit
     width = critical_value(alpha, errors.confidence_df) * errors.confidence
     bounds = [_as_ratio(value, scores, floor, settings) for value in (score - width, score + width)]

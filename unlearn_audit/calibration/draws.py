@@ -2,223 +2,167 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from unlearn_audit.auditing.many import outcomes
-from unlearn_audit.auditing.verdict import Policy
-from unlearn_audit.calibration.pool import Pool
+from unlearn_audit.auditing.discrepancy import discrepancies
+from unlearn_audit.auditing.groups import Question, question_groups
+from unlearn_audit.auditing.questions import GroupFigures
+from unlearn_audit.calibration.deceivers import DECEIVERS
+from unlearn_audit.calibration.pool import HONEST, ORIGINAL, Pool
+from unlearn_audit.measures import registry
+from unlearn_audit.populations import FORGET, TEST
 from unlearn_audit.predictions import Predictions
 
-HONEST = "retrained"
-FOLLOWING = ("original", "noisy original")  # kinds whose i-th model is, or comes from, the i-th original
-STRATA = 10
-PARTS = ("retain", "forget")  # populations that the study looks at
+DECEIVED = 4  # honest models that each deceiver is made from
+FOLLOWING = "follows"  # key of a pool's recipe: kinds whose i-th model was made from the i-th original
 
 
 @dataclass(frozen=True, eq=False)
-class Means:
-    """Stratum means of pairwise discrepancies between the N retrained models, and to all others.
-
-    E is the number of originals, each of which gives the embeddings for one way to cut strata; S = 10 strata. A
-    population has S of them, but the forget set is one.
+class KindFigures:
+    """The M models of one kind in G groups, against all N retrained models.
 
     Attributes:
-        retrained: by population (E, N, N, S).
-        others: by kind, by population (E, M, N, S).
-        counts: by population (E, S).
+        levels: (M, G) mean confidence in the label.
+        discrepancies: (M, N, G) mean discrepancy; NaN of a model to itself.
+        disagreement: (M, N, G) share of examples with another top-1 class.
+        source: (M,) which retrained model it was made from, or -1: that one is never its reference.
+        original: (M,) which original it was made from, or -1: the neighbourhood is that of this original.
     """
 
-    retrained: dict[str, np.ndarray]
-    others: dict[str, dict[str, np.ndarray]]
-    counts: dict[str, np.ndarray]
+    levels: np.ndarray
+    discrepancies: np.ndarray
+    disagreement: np.ndarray
+    source: np.ndarray
+    original: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class PoolFigures:
+    """A pool's figures in the groups around one original's neighbourhood, by kind of model."""
+
+    names: tuple[str, ...]
+    questions: tuple[Question, ...]
+    counts: tuple[int, ...]
+    kinds: Mapping[str, KindFigures]
 
     @property
     def num_retrained(self) -> int:
         """N."""
-        return self.retrained["retain"].shape[1]
+        return len(self.kinds[HONEST].levels)
 
 
-def measure(pool: Pool, name: str = "js") -> Means:
-    """Compare all models of a pool by one measure, once for each original's neighbourhood."""
-    from unlearn_audit.auditing.discrepancy import discrepancies
-    from unlearn_audit.measures import registry
+def measured(
+    pool: Pool, measure: str = "js", *, forget_size: int | None = None, seed: int = 0
+) -> tuple[PoolFigures, ...]:
+    """Compare all models of a pool with its retrained ones, once for each original's neighbourhood.
 
-    retrained = pool.predictions[HONEST]
-    kinds = {kind: found for kind, found in pool.predictions.items() if kind != HONEST}
-    others = [prediction for found in kinds.values() for prediction in found]
-    results = []
-    for original in pool.predictions["original"]:
-        group = _groups(pool, original)
-        results.append(discrepancies(others, retrained, group, STRATA + 1, [registry.create(name)])[0][0])
-    places = {"retain": slice(0, STRATA), "forget": slice(STRATA, None)}
-    starts = np.cumsum([0, *(len(found) for found in kinds.values())])
-    return Means(
-        retrained={p: np.stack([r.references[:, :, part] for r in results]) for p, part in places.items()},
-        others={
-            kind: {p: np.stack([r.models[first:last, :, part] for r in results]) for p, part in places.items()}
-            for kind, first, last in zip(kinds, starts, starts[1:], strict=False)
-        },
-        counts={p: np.stack([r.counts[part] for r in results]) for p, part in places.items()},
-    )
+    Args:
+        pool: of models.
+        measure: of the pattern.
+        forget_size: look at so many deleted examples only, drawn by `seed` for each neighbourhood anew; None takes all.
+        seed: of that choice, and of the deceivers.
+    """
+    rng = np.random.default_rng(seed)
+    return tuple(_measured(pool, place, measure, forget_size, rng) for place in range(len(pool.proximity)))
 
 
-def _groups(pool: Pool, original: Predictions) -> np.ndarray:
-    """Return retain strata 0 to 9, 10 for the forget set, and -1 for test examples, (n,)."""
-    from unlearn_audit.neighbourhood import NeighbourhoodConfig, find_neighbourhood
+def _measured(pool: Pool, place: int, measure: str, forget_size: int | None, rng: np.random.Generator) -> PoolFigures:
+    population = pool.population
+    if forget_size is not None:  # the others of the forget set take no part
+        forget = np.flatnonzero(population == FORGET)
+        left_out = rng.permutation(forget)[forget_size:]
+        population = population.copy()
+        population[left_out] = -1
+    groups = question_groups(population, pool.proximity[place], pool.labels)
+    models = _all_models(pool, place, rng)
+    members = np.stack([group.members for group in groups], axis=1)  # (n, G)
+    sources = {kind: [_predictions(pool, logits) for logits in found] for kind, found in models.items()}
+    retrained = sources[HONEST]
+    others = [source for kind, found in sources.items() if kind != HONEST for source in found]
+    chosen = [registry.create(measure), registry.create("disagreement")]
+    (pattern, top1), scores = discrepancies(others, retrained, members, chosen)
+    levels = np.stack([score.confidence.astype(np.float64) @ members for score in scores]) / members.sum(axis=0)
+    kinds = {
+        HONEST: KindFigures(
+            levels[len(others) :],
+            pattern.references,
+            top1.references,
+            np.arange(len(retrained)),
+            np.full(len(retrained), -1),
+        )
+    }
+    start = 0
+    for kind, found in sources.items():
+        if kind == HONEST:
+            continue
+        part = slice(start, start + len(found))
+        start += len(found)
+        made = np.arange(len(found)) if kind in DECEIVERS else np.full(len(found), -1)
+        follows = kind == ORIGINAL or kind in pool.recipe.get(FOLLOWING, ())
+        original = np.arange(len(found)) if follows else np.full(len(found), -1)
+        kinds[kind] = KindFigures(levels[part], pattern.models[part], top1.models[part], made, original)
+    questions = tuple(group.question for group in groups)
+    return PoolFigures(tuple(g.name for g in groups), questions, tuple(g.count for g in groups), kinds)
 
-    is_forget = np.concatenate([pool.forget.mask(pool.data.train), np.zeros(len(pool.data.test), bool)])
-    is_test = original.splits == "test"
-    found = find_neighbourhood(
-        NeighbourhoodConfig(number=STRATA),
-        original.embeddings,
-        is_forget=is_forget,
-        is_retain=~is_forget & ~is_test,
-        labels=original.labels,
-    )
-    return np.where(is_test, -1, np.where(is_forget, STRATA, found.stratum))
+
+def _all_models(pool: Pool, place: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    made = {
+        kind: np.stack([deceive(pool, logits, place, rng) for logits in pool.logits[HONEST][:DECEIVED]])
+        for kind, deceive in DECEIVERS.items()
+    }
+    return {**pool.logits, **made}
+
+
+def _predictions(pool: Pool, logits: np.ndarray) -> Predictions:
+    splits = np.where(pool.population == TEST, "test", "train")
+    return Predictions(pool.example_ids, splits, pool.labels, np.asarray(logits, np.float32))
 
 
 @dataclass(frozen=True, eq=False)
-class Draws:
-    """B random audits: stratum means on S retain strata and, last, the forget set.
+class RandomAudit:
+    """One random audit: the candidate's index within its kind, and the figures of each group."""
 
-    Attributes:
-        candidate: (B, K, S + 1) means of d(u, r_k).
-        references: (B, K, K, S + 1) means of d(r_k, r_l), 0 on the diagonal.
-        counts: (B, S) retain examples.
-        models: (B,) index of the candidate within its kind.
-        places: (B,) which original's neighbourhood.
+    model: int
+    figures: tuple[GroupFigures, ...]
+
+
+def random_audits(
+    figures: tuple[PoolFigures, ...], kind: str, k: int, draws: int, rng: np.random.Generator
+) -> Iterator[RandomAudit]:
+    """Yield audits with K references drawn without replacement, and a candidate of one kind drawn among its models.
+
+    An honest candidate is a further retrained model. The neighbourhood is that of a random original, or of the one that
+    the candidate was made from.
     """
-
-    candidate: np.ndarray
-    references: np.ndarray
-    counts: np.ndarray
-    models: np.ndarray
-    places: np.ndarray
-
-    def verdict_groups(self, nearest: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return candidate (B, K, 3) and references (B, K, K, 3): nearest strata together, all retain, forget set."""
-        b, strata = self.counts.shape
-        nearest = min(nearest, max(1, strata - 1))
-        weights = np.zeros((b, strata + 1, 3))
-        weights[:, :nearest, 0] = self.counts[:, :nearest] / self.counts[:, :nearest].sum(1, keepdims=True)
-        weights[:, :-1, 1] = self.counts / self.counts.sum(1, keepdims=True)
-        weights[:, -1, 2] = 1
-        return self.candidate @ weights, self.references @ weights[:, None]
+    for _ in range(draws):
+        model = int(rng.integers(len(figures[0].kinds[kind].levels)))
+        follows = figures[0].kinds[kind].original[model]
+        around = figures[follows if follows >= 0 else rng.integers(len(figures))]
+        found = around.kinds[kind]
+        possible = np.setdiff1d(np.arange(around.num_retrained), found.source[[model]])
+        references = rng.choice(possible, size=k, replace=False)
+        yield RandomAudit(model, tuple(_group_figures(around, found, model, references)))
 
 
-def draw(means: Means, kind: str, k: int, draws: int, rng: np.random.Generator) -> Draws:
-    """Draw audits with K references and a candidate of one kind; an honest one is a further retrained model."""
-    e = rng.integers(len(means.counts["retain"]), size=draws)
-    chosen = np.argsort(rng.random((draws, means.num_retrained)), axis=1)[:, : k + 1]
-    references = chosen[:, :k]
-    if kind == HONEST:
-        models, source = chosen[:, k], means.retrained
-    else:
-        source = means.others[kind]
-        models = rng.integers(source["retain"].shape[1], size=draws)
-        e = models if kind in FOLLOWING else e
-    place, row = e[:, None], models[:, None]
-    between = {p: means.retrained[p][e[:, None, None], references[:, :, None], references[:, None]] for p in PARTS}
-    return Draws(
-        candidate=np.concatenate([source[p][place, row, references] for p in PARTS], axis=-1),
-        references=np.nan_to_num(np.concatenate([between[p] for p in PARTS], axis=-1)),
-        counts=means.counts["retain"][e],
-        models=models,
-        places=e,
-    )
-
-
-def ratios_to_all(means: Means, kind: str, nearest: int) -> np.ndarray:
-    """Return D / F (E, M, 3) of each model of a kind, in the groups of verdicts, with all N retrained as references."""
-    e, n = means.retrained["retain"].shape[:2]
-    source = means.retrained if kind == HONEST else means.others[kind]
-    count = source["retain"].shape[1]
-    found = np.empty((e, count, 3))
-    for place in range(e):
-        everyone = Draws(
-            candidate=np.nan_to_num(np.concatenate([source[p][place] for p in PARTS], axis=-1)),
-            references=np.nan_to_num(np.concatenate([means.retrained[p][place] for p in PARTS], axis=-1))[None],
-            counts=means.counts["retain"][[place]],
-            models=np.arange(count),
-            places=np.full(count, place),
+def _group_figures(
+    around: PoolFigures, found: KindFigures, model: int, references: np.ndarray
+) -> Iterator[GroupFigures]:
+    honest = around.kinds[HONEST]
+    between = np.ix_(references, references)
+    k = len(references)
+    for g, (name, question, count) in enumerate(zip(around.names, around.questions, around.counts, strict=True)):
+        apart = np.nan_to_num(honest.disagreement[between][:, :, g])
+        yield GroupFigures(
+            name,
+            question,
+            count,
+            found.levels[model, [g]],
+            honest.levels[references, g],
+            found.discrepancies[[model]][:, references, g],
+            np.nan_to_num(honest.discrepancies[between][:, :, g]),
+            float(found.disagreement[model, references, g].mean()),
+            float(apart.sum() / (k * (k - 1))),
         )
-        to_all, between = everyone.verdict_groups(nearest)
-        others = n - 1 if kind == HONEST else n
-        found[place] = (to_all.sum(1) / others) / (between.sum((1, 2)) / (n * (n - 1)))
-    return found
-
-
-def wrongly_passed(found: Draws, ratios: np.ndarray, policy: Policy) -> float | None:
-    """Return the share of audits that pass, of those whose candidate is beyond the tolerance by `ratios_to_all`."""
-    beyond = (ratios[found.places, found.models] > 1 + policy.relative).any(axis=1)
-    _, passed = outcomes(*found.verdict_groups(policy.nearest), policy)
-    return float(passed[beyond].mean()) if beyond.any() else None
-
-
-@dataclass(frozen=True)
-class Shares:
-    """What became of many random audits, as shares of all.
-
-    Attributes:
-        draws: how many.
-        failed, passed: shares; the rest is inconclusive.
-        interval: 95 % interval of `failed` for this pool (Wilson).
-        over_models: the same if the candidates were drawn anew too: from the spread of the share between candidates.
-    """
-
-    draws: int
-    failed: float
-    passed: float
-    interval: tuple[float, float]
-    over_models: tuple[float, float]
-
-    @property
-    def inconclusive(self) -> float:
-        """The rest."""
-        return 1 - self.failed - self.passed
-
-
-def verdict_shares(found: Draws, policy: Policy) -> Shares:
-    """Give random audits their verdicts, all at once."""
-    failed, passed = outcomes(*found.verdict_groups(policy.nearest), policy)
-    return shares(failed, passed, found.models)
-
-
-def shares(failed: np.ndarray, passed: np.ndarray, models: np.ndarray) -> Shares:
-    """Summarise draws (n,) by which candidate each had."""
-    share = float(failed.mean())
-    each = np.array([failed[models == model].mean() for model in np.unique(models)])
-    width = 1.96 * float(each.std(ddof=1) / np.sqrt(len(each))) if len(each) > 1 else 0.0
-    return Shares(
-        draws=len(failed),
-        failed=share,
-        passed=float(passed.mean()),
-        interval=wilson(int(failed.sum()), len(failed)),
-        over_models=(max(0.0, share - width), min(1.0, share + width)),
-    )
-
-
-def wilson(hits: int, draws: int) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of a share."""
-    z = 1.959964
-    share = hits / draws
-    centre = share + z**2 / (2 * draws)
-    width = z * np.sqrt(share * (1 - share) / draws + z**2 / (4 * draws**2))
-    scale = 1 + z**2 / draws
-    return max(0.0, float((centre - width) / scale)), min(1.0, float((centre + width) / scale))
-
-
-def withheld_share(found: Draws, policy: Policy) -> float:
-    """Return the share of audits whose controls would withhold the verdict because a reference fails as a candidate."""
-    _, references = found.verdict_groups(policy.nearest)
-    k = references.shape[1]
-    strict = dataclasses.replace(policy, alpha=policy.alpha / k)
-    alarm = np.zeros(len(references), bool)
-    for posing in range(k):
-        others = np.delete(np.arange(k), posing)
-        alarm |= outcomes(references[:, posing, others], references[:, others[:, None], others], strict)[0]
-    return float(alarm.mean())

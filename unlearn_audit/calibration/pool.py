@@ -1,165 +1,125 @@
-"""A pool of models of known nature on the embedded digits, trained once and cached: what calibration draws from."""
+"""A pool: predictions of many models of known nature on the same examples, from which random audits are drawn.
+
+A pool is one Parquet file with a row an example: `example_id`, `label`, `population`, `proximity` (E numbers: one for
+each original's embedding), and for each kind of model a column `logits <kind>` of M x c numbers in float16.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-from unlearn_audit.data.forget import ForgetSet
-from unlearn_audit.data.images import ImageData, load_images
-from unlearn_audit.predictions import Predictions
+import numpy as np
 
-ARCHITECTURE = "resnet8"
-FORGOTTEN, WRONG = 8, 3  # half of the first class is deleted; half of the second instead, in models of the wrong set
-TRAINING: dict[str, Any] = {
-    "epochs": 20,
-    "batch_size": 128,
-    "learning_rate": 0.1,
-    "precision": "float32",
-    "checkpoints": 0,
-}
-NOISE = 0.05  # standard deviation of the noise added to each weight tensor, as a share of the tensor's own
+from unlearn_audit.errors import AuditError, did_you_mean
+from unlearn_audit.files import replacing
 
-
-@dataclass(frozen=True)
-class Unlearning:
-    """An unlearning method with the settings that the pool uses."""
-
-    method: str
-    arguments: dict[str, Any] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
-
-
-METHODS = {
-    "GA": Unlearning("gradient_ascent", {"freeze_batchnorm": True}, {"learning_rate": 1e-3}),
-    "RL+FT": Unlearning("random_labels", {"retain_share": 1.0}, {"learning_rate": 1e-2}),
-    "LTD": Unlearning("local_teacher_distillation", {"n_support": 200}, {"learning_rate": 1e-3}),
-}
-KINDS = ("retrained", "original", "noisy original", "wrong set", *METHODS, "untrained")
-
-
-@dataclass(frozen=True)
-class PoolSize:
-    """How many models of each kind a pool holds: retrained ones, and of every other kind."""
-
-    retrained: int = 48
-    others: int = 6
-
-    def names(self) -> list[tuple[str, int]]:
-        """Return (kind, index) of each model, originals first because others start from them."""
-        order = ("original", "retrained", *(kind for kind in KINDS if kind not in ("original", "retrained")))
-        return [(kind, i) for kind in order for i in range(self.retrained if kind == "retrained" else self.others)]
+HONEST = "retrained"
+ORIGINAL = "original"
+SHIPPED = ("digits", "memorising", "generalising")
+_PREFIX = "logits "
+_HEADER = b"unlearn_audit.pool"
 
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """Predictions of all models, by kind, on the digits."""
+    """Models of known nature on n examples with c classes.
 
-    data: ImageData
-    forget: ForgetSet
-    predictions: dict[str, list[Predictions]]
-
-
-def default_folder() -> Path:
-    """Return where pools are cached."""
-    from unlearn_audit.data._cache import default_cache_dir
-
-    return default_cache_dir() / "calibration"
-
-
-def load_pool(
-    size: PoolSize | None = None,
-    *,
-    folder: str | Path | None = None,
-    kinds: Sequence[str] = KINDS,
-    progress: Callable[[str, int, int], None] | None = None,
-) -> Pool:
-    """Return a pool, training what the cache does not hold; a run that was interrupted goes on there.
-
-    Args:
-        size: how many models.
-        folder: of the cache; pools made by different settings lie in different folders below it.
-        kinds: leave out the others.
-        progress: called before each model with its name, how many are done, and how many there are.
+    Attributes:
+        name: of the pool.
+        example_ids: (n,) strings.
+        labels: (n,) int64.
+        population: (n,) int, index into `POPULATIONS`.
+        proximity: (E, n) float32, by each of the E originals' embeddings; larger is nearer to the forget set.
+        logits: by kind, (M, n, c) float16. "retrained" are the honest ones; "original" saw everything.
+        recipe: how the models were made.
     """
-    size = size or PoolSize()
-    data = load_images("digits")
-    forget = ForgetSet.by_class(data.train, FORGOTTEN, fraction=0.5, seed=0)
-    home = Path(folder or default_folder()) / _key(data, forget)
-    home.mkdir(parents=True, exist_ok=True)
-    wanted = [(kind, index) for kind, index in size.names() if kind in kinds]
-    predictions: dict[str, list[Predictions]] = {kind: [] for kind in kinds}
-    for done, (kind, index) in enumerate(wanted):
-        if progress is not None:
-            progress(f"{kind} {index}", done, len(wanted))
-        predictions[kind].append(_cached(home, kind, index, data, forget))
-    return Pool(data, forget, predictions)
+
+    name: str
+    example_ids: np.ndarray
+    labels: np.ndarray
+    population: np.ndarray
+    proximity: np.ndarray
+    logits: Mapping[str, np.ndarray]
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def num_retrained(self) -> int:
+        """N, how many honest models there are."""
+        return len(self.logits[HONEST])
+
+    def save(self, path: str | Path) -> None:
+        """Write the pool as one Parquet file."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        columns: dict[str, Any] = {
+            "example_id": self.example_ids.tolist(),
+            "label": self.labels.astype(np.int16),
+            "population": self.population.astype(np.int8),
+            "proximity": _lists(self.proximity.T.astype(np.float32)),
+        }
+        for kind, logits in self.logits.items():
+            models, n, classes = logits.shape
+            flat = np.ascontiguousarray(logits.transpose(1, 0, 2)).reshape(n, models * classes)
+            columns[_PREFIX + kind] = _lists(flat.astype(np.float16))
+        header = {"name": self.name, "recipe": dict(self.recipe)}
+        table = pa.table(columns).replace_schema_metadata({_HEADER: json.dumps(header)})
+        with replacing(path) as draft:
+            pq.write_table(table, draft, compression="zstd", compression_level=19, use_dictionary=False)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Pool:
+        """Read what `save` wrote; anything else raises `AuditError`."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            table = pq.read_table(path)
+        except (OSError, pa.ArrowException) as error:
+            raise AuditError(f"Expected the Parquet file of a pool, got {str(path)!r}: {error}") from error
+        metadata = table.schema.metadata or {}
+        if _HEADER not in metadata:
+            raise AuditError(
+                f"{Path(path).name}: expected a pool that `unlearn-audit calibrate` wrote, got another table."
+            )
+        header = json.loads(metadata[_HEADER])
+        labels = table["label"].to_numpy().astype(np.int64)
+        proximity = _matrix(table["proximity"])
+        classes = int(header["recipe"].get("num_classes") or labels.max() + 1)
+        logits = {
+            name.removeprefix(_PREFIX): _models(_matrix(table[name]), classes)
+            for name in table.column_names
+            if name.startswith(_PREFIX)
+        }
+        population = table["population"].to_numpy().astype(np.int64)
+        ids = np.asarray(table["example_id"].to_pylist())
+        return cls(header["name"], ids, labels, population, proximity.T, logits, header["recipe"])
 
 
-def _key(data: ImageData, forget: ForgetSet) -> str:
-    methods = {name: asdict(unlearning) for name, unlearning in METHODS.items()}
-    settings = [data.fingerprint, forget.hash, ARCHITECTURE, TRAINING, methods, WRONG, NOISE]
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+def shipped_pool(name: str) -> Pool:
+    """Return a pool that comes with the package: "digits", "memorising" or "generalising"."""
+    if name not in SHIPPED:
+        raise AuditError(f"There is no pool {name!r}.{did_you_mean(name, SHIPPED)}")
+    with as_file(files("unlearn_audit.calibration.pools") / f"{name}.parquet") as path:
+        return Pool.load(path)
 
 
-def _cached(home: Path, kind: str, index: int, data: ImageData, forget: ForgetSet) -> Predictions:
-    path = home / f"{kind.replace(' ', '-').replace('+', '-')}-{index:02d}.parquet"
-    if not path.exists():
-        from unlearn_audit.models.loading import save_model
-        from unlearn_audit.models.prediction import predict
+def _lists(values: np.ndarray) -> Any:
+    import pyarrow as pa
 
-        model = _make(home, kind, index, data, forget)
-        if kind == "original":
-            save_model(model, _original_folder(home, index))
-        predict(model, data, model_id=f"{kind} {index}").save(path)
-    return Predictions.load(path)
+    return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(values).reshape(-1)), values.shape[1])
 
 
-def _original_folder(home: Path, index: int) -> Path:
-    return home / f"original-{index:02d}"
+def _matrix(column: Any) -> np.ndarray:
+    array = column.combine_chunks()
+    return np.asarray(array.flatten()).reshape(len(array), -1)
 
 
-def _make(home: Path, kind: str, index: int, data: ImageData, forget: ForgetSet) -> Any:
-    from unlearn_audit.models.loading import create_model, load_model
-
-    if kind in ("noisy original", *METHODS):
-        original = load_model(_original_folder(home, index))
-        return _noisy(original, index) if kind == "noisy original" else _unlearned(original, kind, index, data, forget)
-    seed = 1000 * KINDS.index(kind) + index
-    model = create_model(ARCHITECTURE, data.train, seed=seed)
-    if kind == "untrained":
-        return model
-    wrong = ForgetSet.by_class(data.train, WRONG, fraction=0.5, seed=0)
-    return _trained(model, data, {"retrained": forget, "wrong set": wrong}.get(kind), seed)
-
-
-def _trained(model: Any, data: ImageData, forget: ForgetSet | None, seed: int) -> Any:
-    from unlearn_audit.training import TrainingConfig, fit
-
-    return fit(model, data.train, TrainingConfig(**TRAINING), seed=seed, forget=forget, progress=False).model
-
-
-def _unlearned(original: Any, kind: str, seed: int, data: ImageData, forget: ForgetSet) -> Any:
-    from unlearn_audit.methods import registry
-    from unlearn_audit.training import TrainingConfig, unlearn
-
-    settings = METHODS[kind]
-    method = registry.load(settings.method)(seed=seed, **settings.arguments)
-    training = {**method.training_defaults, "precision": "float32", "checkpoints": 0, **settings.training}
-    return unlearn(original, data.train, forget, method, TrainingConfig(**training), progress=False).model
-
-
-def _noisy(original: Any, seed: int) -> Any:
-    """Return the original with noise added to its weights: a model that looks changed, and forgot nothing."""
-    import torch
-
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for weights in original.parameters():
-            if weights.dim() > 1:
-                weights += NOISE * weights.std() * torch.randn(weights.shape, generator=generator)
-    return original.eval()
+def _models(flat: np.ndarray, classes: int) -> np.ndarray:
+    """Return (n, M * c) as (M, n, c)."""
+    return np.ascontiguousarray(flat.reshape(len(flat), -1, classes).transpose(1, 0, 2))

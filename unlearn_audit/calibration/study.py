@@ -1,287 +1,182 @@
-"""The calibration study: how often verdicts are right, for K = 3, 4, 5, 8 and 16 references."""
+"""How often each answer is given to candidates of known nature: the calibration of the three questions."""
 
 from __future__ import annotations
 
-import dataclasses
-import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from unlearn_audit.auditing import many
-from unlearn_audit.auditing._scores import MIN_REFERENCES
-from unlearn_audit.auditing.verdict import Policy
-from unlearn_audit.calibration import rivals
-from unlearn_audit.calibration.draws import (
-    HONEST,
-    Draws,
-    Means,
-    Shares,
-    draw,
-    measure,
-    ratios_to_all,
-    shares,
-    verdict_shares,
-    wilson,
-    withheld_share,
-    wrongly_passed,
-)
-from unlearn_audit.calibration.pool import KINDS, PoolSize, load_pool
-from unlearn_audit.calibration.simulation import EFFECTS, simulate, simulate_at_tolerance
+from unlearn_audit.auditing.groups import QUESTIONS, Question
+from unlearn_audit.auditing.policy import Policy
+from unlearn_audit.auditing.questions import Answer, Outcome, answer_questions, overall
+from unlearn_audit.calibration.draws import PoolFigures, measured, random_audits
+from unlearn_audit.calibration.pool import HONEST, Pool
 from unlearn_audit.errors import ConfigurationError
 
-NUM_REFERENCES = (3, 4, 5, 8, 16)
-RELATIVE = (0.0, 0.25, 0.5)  # tolerances that are compared
-SPREADS = (0.02, 0.15)  # of model effects: about CIFAR-100's and the digits'
-UNEQUAL = (0.1, 0.1, 0.2)  # spreads where the forget set's is twice the retain set's
-AT_TOLERANCE = ("normal", "exponential", "log-normal")  # effects whose exponential has a mean
+NUM_REFERENCES = (3, 4, 5, 8)
+FORGET_SIZES = (1, 3, 10, 30)
+LEAST_DRAWS = 100
+Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class TestShares:
-    """How one test does at one K: shares of draws that some group rejects, honest and not.
+class Shares:
+    """What became of many random audits, as shares of all.
 
     Attributes:
-        alone: by kind, with Holm over groups and no tolerance.
-        tolerated: by kind, where the lower bound must be above the default tolerance too.
-        interval: 95 % interval of the honest share of `alone`, over pools; (0, 0) where no kind is called honest.
+        draws: how many.
+        failed: share.
+        passed: share; the rest is not settled.
+        failed_interval: 95 % interval of `failed` for this pool (Wilson).
+        passed_interval: of `passed`.
+        failed_over_models: 95 % interval if the candidates were drawn anew too, from the spread between candidates.
     """
 
-    test: str
-    num_references: int
-    alone: dict[str, float]
-    tolerated: dict[str, float]
-    interval: tuple[float, float] = (0.0, 0.0)
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Whether a test may be used, and its power.
-
-    Attributes:
-        p_values: whether its p-values by themselves hold alpha on the pool: at each K the 95 % interval of the share of
-            honest candidates that they reject reaches down to alpha.
-        verdicts: whether verdicts by it fail at most alpha of honest candidates of the pool at each K.
-        simulated: the same in the simulation, up to its own error.
-        power: share of all other candidates that verdicts by it fail; the mean over kinds and K.
-    """
-
-    test: str
-    p_values: bool
-    verdicts: bool
-    simulated: bool
-    power: float
-
-    @property
-    def holds(self) -> bool:
-        """Whether it may be used."""
-        return self.p_values and self.verdicts and self.simulated
-
-
-@dataclass(frozen=True)
-class BoundShares:
-    """How one way to bound the ratio does at one K.
-
-    Attributes:
-        passed: share of the pool's honest candidates whose upper bounds are all within the tolerance.
-        equal: largest share of simulated candidates at the tolerance that pass, models varying equally in all groups.
-        unequal: the same where they vary twice as much on the forget set.
-    """
-
-    bound: str
-    num_references: int
-    passed: float
-    equal: float
-    unequal: float
-
-
-@dataclass(frozen=True, eq=False)
-class Calibration:
-    """All that the study found.
-
-    Attributes:
-        policy: whose verdicts were studied.
-        draws: random audits a cell.
-        num_retrained: N, the pool's retrained models.
-        verdicts: by (kind, K, relative tolerance).
-        wrongly_passed: by (kind, K), share that passes of candidates that are beyond the tolerance when all of the
-            pool's retrained models are the references; None where there is no such candidate.
-        strata: by K, (S + 1,) share of honest candidates with p <= alpha in each retain stratum and the forget set.
-        withheld: by K, share of audits whose controls would withhold the verdict though all references are honest.
-        tests: each test at each K.
-        simulated: by (effects, spread, K).
-        simulated_tests: each test at each K on honest candidates, by the distribution of effects, at the larger spread.
-        bounds: each way to bound the ratio, at each K.
-    """
-
-    policy: Policy
     draws: int
+    failed: float
+    passed: float
+    failed_interval: tuple[float, float]
+    passed_interval: tuple[float, float]
+    failed_over_models: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One kind of candidate with K references: shares overall and by question, and how it failed."""
+
+    kind: str
+    num_references: int
+    overall: Shares
+    questions: Mapping[Question, Shares]
+    ways: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class SmallCell:
+    """The question whether so many deleted examples are forgotten, asked of one kind of candidate."""
+
+    kind: str
+    size: int
+    num_references: int
+    forgotten: Shares
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was found on one pool."""
+
+    pool: str
+    policy: Policy
     num_retrained: int
-    verdicts: dict[tuple[str, int, float], Shares]
-    wrongly_passed: dict[tuple[str, int], float | None]
-    strata: dict[int, np.ndarray]
-    withheld: dict[int, float]
-    tests: list[TestShares]
-    simulated: dict[tuple[str, float, int], Shares]
-    simulated_tests: list[TestShares]
-    bounds: list[BoundShares]
-
-    def standings(self) -> list[Standing]:
-        """Tell of each test whether it may be used, and its power."""
-        return [self._standing(name) for name in rivals.TESTS]
-
-    def _standing(self, name: str) -> Standing:
-        cells = [cell for cell in self.tests if cell.test == name]
-        simulated = [share for c in self.simulated_tests if c.test == name for share in c.tolerated.values()]
-        power = [share for cell in cells for kind, share in cell.tolerated.items() if kind != HONEST]
-        alpha = self.policy.alpha
-        return Standing(
-            test=name,
-            p_values=all(cell.interval[0] <= alpha for cell in cells),
-            verdicts=all(cell.tolerated[HONEST] <= alpha for cell in cells),
-            simulated=all(wilson(round(share * self.draws), self.draws)[0] <= alpha for share in simulated),
-            power=float(np.mean(power)),
-        )
+    cells: tuple[Cell, ...]
+    small: tuple[SmallCell, ...]
 
     @property
     def holds(self) -> bool:
-        """Whether honest candidates fail in at most alpha of draws at every K, under the default policy."""
-        cells = [found for (kind, _, relative), found in self.verdicts.items() if kind == HONEST and relative == 0.25]
-        return all(found.failed <= self.policy.alpha for found in cells)
+        """Whether honest candidates fail in at most a share alpha of audits at every K, up to the interval's width."""
+        honest = [cell.overall for cell in self.cells if cell.kind == HONEST]
+        return all(shares.failed_interval[0] <= self.policy.alpha for shares in honest)
+
+    def cell(self, kind: str, k: int) -> Cell:
+        """Return the cell of a kind of candidate with K references."""
+        return next(c for c in self.cells if (c.kind, c.num_references) == (kind, k))
 
 
 def calibrate(
-    *,
-    size: PoolSize | None = None,
-    draws: int = 10_000,
-    folder: str | Path | None = None,
-    output: str | Path | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
-    seed: int = 0,
+    pool: Pool, *, policy: Policy | None = None, draws: int = 2000, seed: int = 0, progress: Progress | None = None
 ) -> Calibration:
-    """Run the study; models that the cache does not hold are trained first.
+    """Draw random audits from a pool and give them their answers.
 
     Args:
-        size: of the pool.
-        draws: random audits a cell, at least 100.
-        folder: of the cache.
-        output: write the tables there, as Markdown.
-        progress: called with what comes next, how many steps are done, and how many there are.
+        pool: of models of known nature.
+        policy: under which; the default one if None.
+        draws: a cell.
         seed: of the draws.
+        progress: called with what is done, how many cells are, and how many there are.
+
+    Raises:
+        ConfigurationError: for fewer than 100 draws.
     """
-    if draws < 100:
-        raise ConfigurationError(f"Expected at least 100 draws, got {draws}.")
-    pool = load_pool(size, folder=folder, progress=progress)
-    found = study(measure(pool), draws=draws, seed=seed, progress=progress)
-    if output is not None:
-        from unlearn_audit.calibration.tables import markdown
-
-        Path(output).write_text(markdown(found), encoding="utf-8")
-    return found
-
-
-def study(
-    means: Means, *, draws: int, seed: int = 0, progress: Callable[[str, int, int], None] | None = None
-) -> Calibration:
-    """Draw audits from measured means."""
-    policy = Policy()
+    if draws < LEAST_DRAWS:
+        raise ConfigurationError(f"Expected at least {LEAST_DRAWS} draws a cell, got {draws}.")
+    policy = policy or Policy()
+    tell = progress or (lambda what, done, total: None)
+    numbers = [k for k in NUM_REFERENCES if k < pool.num_retrained]
+    figures = measured(pool, policy.measure)
+    kinds = list(figures[0].kinds)
     rng = np.random.default_rng(seed)
-    tell = progress or (lambda *_: None)
-    kinds = [kind for kind in KINDS if kind == HONEST or kind in means.others]
-    verdicts, wrong, strata, withheld, tests, bounds = {}, {}, {}, {}, [], []
-    ratios = {kind: ratios_to_all(means, kind, policy.nearest) for kind in kinds}
-    for step, k in enumerate(NUM_REFERENCES):
-        tell(f"verdicts with {k} references", step, len(NUM_REFERENCES) + 1)
-        cells = _TestCells(policy)
-        for kind in kinds:
-            found = draw(means, kind, k, draws, rng)
-            for relative in RELATIVE:
-                verdicts[kind, k, relative] = verdict_shares(found, dataclasses.replace(policy, relative=relative))
-            wrong[kind, k] = wrongly_passed(found, ratios[kind], policy)
-            cells.add(kind, found)
-            if kind == HONEST:
-                p_values = many.p_values(found.candidate, found.references)
-                strata[k] = (p_values <= policy.alpha).mean(axis=0)
-                withheld[k] = withheld_share(found, policy) if k > MIN_REFERENCES else 0.0
-                bounds += _bound_shares(found, k, policy, draws, rng)
-        tests += cells.shares(k)
-    tell("simulation", len(NUM_REFERENCES), len(NUM_REFERENCES) + 1)
-    simulated, simulated_tests = _simulation(policy, draws, rng)
-    count = means.num_retrained
-    return Calibration(
-        policy, draws, count, verdicts, wrong, strata, withheld, tests, simulated, simulated_tests, bounds
+    cells: list[Cell] = []
+    for kind in kinds:
+        for k in numbers:
+            tell(f"{pool.name}: {kind}, K = {k}", len(cells), len(kinds) * len(numbers))
+            cells.append(_cell(figures, kind, k, draws, policy, rng))
+    return Calibration(pool.name, policy, pool.num_retrained, tuple(cells), tuple(_small(pool, policy, draws, rng)))
+
+
+def _cell(
+    figures: tuple[PoolFigures, ...], kind: str, k: int, draws: int, policy: Policy, rng: np.random.Generator
+) -> Cell:
+    models, answers = [], []
+    for drawn in random_audits(figures, kind, k, draws, rng):
+        models.append(drawn.model)
+        answers.append({answer.question: answer for answer in answer_questions(drawn.figures, policy)})
+    by_question = {q: [given[q].outcome for given in answers] for q in QUESTIONS if q in answers[0]}
+    return Cell(
+        kind,
+        k,
+        _shares([overall(list(given.values())) for given in answers], models),
+        {question: _shares(outcomes, models) for question, outcomes in by_question.items()},
+        _ways([answer for given in answers for answer in given.values()], draws),
     )
 
 
-def _bound_shares(honest: Draws, k: int, policy: Policy, draws: int, rng: np.random.Generator) -> list[BoundShares]:
-    """Compare all bounds on the same draws: honest ones of the pool, and candidates at the tolerance in one group."""
-    hardest = {
-        spreads: [
-            simulate_at_tolerance(k, spreads, effects, draws, rng, group=group, relative=policy.relative)
-            for effects in AT_TOLERANCE
-            for group in (0, 2)
+def _small(pool: Pool, policy: Policy, draws: int, rng: np.random.Generator) -> list[SmallCell]:
+    """Ask whether 1, 3, 10 and 30 of the deleted examples are forgotten; 200 audits share a draw of the examples."""
+    found = []
+    for size in FORGET_SIZES:
+        rounds = max(1, draws // 200)
+        drawn = [
+            measured(pool, policy.measure, forget_size=size, seed=int(rng.integers(1 << 31))) for _ in range(rounds)
         ]
-        for spreads in ((max(SPREADS),) * 3, UNEQUAL)
-    }
-    return [
-        BoundShares(
-            name,
-            k,
-            _passing(honest, bound, policy),
-            *(max(_passing(found, bound, policy) for found in drawn) for drawn in hardest.values()),
-        )
-        for name, bound in rivals.BOUNDS.items()
-    ]
+        for kind in (HONEST, "original"):
+            for k in (k for k in NUM_REFERENCES if k < pool.num_retrained):
+                models, outcomes = [], []
+                for figures in drawn:
+                    for audit in random_audits(figures, kind, k, draws // rounds, rng):
+                        models.append(audit.model)
+                        outcomes.append(answer_questions(audit.figures, policy)[0].outcome)
+                found.append(SmallCell(kind, size, k, _shares(outcomes, models)))
+    return found
 
 
-def _passing(found: Draws, bound: rivals.Bounds, policy: Policy) -> float:
-    candidate, references = found.verdict_groups(policy.nearest)
-    upper = bound(candidate, references, policy.alpha)[1]
-    return float((upper <= many.limits(references, policy)).all(axis=1).mean())
+def _ways(answers: Sequence[Answer], draws: int) -> dict[str, float]:
+    failed = [answer.how for answer in answers if answer.outcome == "fail"]
+    return {how: failed.count(how) / draws for how in sorted(set(failed))}
 
 
-def _simulation(
-    policy: Policy, draws: int, rng: np.random.Generator
-) -> tuple[dict[tuple[str, float, int], Shares], list[TestShares]]:
-    verdicts, tests = {}, []
-    for k in NUM_REFERENCES:
-        cells = _TestCells(policy)
-        for spread, effects in itertools.product(SPREADS, EFFECTS):
-            found = simulate(k, spread, effects, draws, rng)
-            verdicts[effects, spread, k] = verdict_shares(found, policy)
-            if spread == max(SPREADS):
-                cells.add(effects, found)
-        tests += cells.shares(k)
-    return verdicts, tests
+def _shares(outcomes: Sequence[Outcome], models: Sequence[int]) -> Shares:
+    failed = np.array([outcome == "fail" for outcome in outcomes])
+    passed = np.array([outcome == "pass" for outcome in outcomes])
+    index = np.asarray(models)
+    each = np.array([failed[index == model].mean() for model in np.unique(index)])
+    width = 1.96 * float(each.std(ddof=1) / np.sqrt(len(each))) if len(each) > 1 else 0.0
+    share = float(failed.mean())
+    return Shares(
+        len(failed),
+        share,
+        float(passed.mean()),
+        wilson(int(failed.sum()), len(failed)),
+        wilson(int(passed.sum()), len(passed)),
+        (max(0.0, share - width), min(1.0, share + width)),
+    )
 
 
-class _TestCells:
-    """Compares all tests on the same draws, kind after kind, on the groups that verdicts rest on."""
-
-    def __init__(self, policy: Policy):
-        self._policy = policy
-        self._alone: dict[str, dict[str, float]] = {name: {} for name in rivals.TESTS}
-        self._tolerated: dict[str, dict[str, float]] = {name: {} for name in rivals.TESTS}
-        self._intervals = dict.fromkeys(rivals.TESTS, (0.0, 0.0))
-
-    def add(self, kind: str, found: Draws) -> None:
-        """Test the draws of one kind of candidate."""
-        candidate, references = found.verdict_groups(self._policy.nearest)
-        alpha = self._policy.alpha
-        far = many.bounds(candidate, references, alpha)[0] > many.limits(references, self._policy)
-        for name, test in rivals.TESTS.items():
-            rejected = many.rejected(test(candidate, references), alpha)
-            some = np.any(rejected, axis=1)
-            self._alone[name][kind] = float(some.mean())
-            self._tolerated[name][kind] = float((rejected & far).any(axis=1).mean())
-            if kind == HONEST:
-                self._intervals[name] = shares(some, np.zeros(len(some), bool), found.models).over_models
-
-    def shares(self, k: int) -> list[TestShares]:
-        """Return what was found, a row a test."""
-        return [
-            TestShares(name, k, self._alone[name], self._tolerated[name], self._intervals[name])
-            for name in rivals.TESTS
-        ]
+def wilson(hits: int, draws: int) -> tuple[float, float]:
+    """Return Wilson's 95 % interval of a share (Wilson 1927)."""
+    z = 1.959964
+    share = hits / draws
+    centre = share + z**2 / (2 * draws)
+    width = z * np.sqrt(share * (1 - share) / draws + z**2 / (4 * draws**2))
+    scale = 1 + z**2 / draws
+    return max(0.0, float((centre - width) / scale)), min(1.0, float((centre + width) / scale))

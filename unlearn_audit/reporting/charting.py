@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from unlearn_audit.populations import POPULATIONS
+from unlearn_audit.populations import POPULATIONS, RETAIN
 from unlearn_audit.reporting.charts import (
     ChartData,
     ChartMeasure,
@@ -63,8 +63,8 @@ def model_title(model: ModelRecord) -> str:
 
 
 def primary_population(report: AuditReport) -> str:
-    """Return the population that charts and tables show first: the first one that the verdict rests on."""
-    return report.policy.populations[0] if report.policy.populations else POPULATIONS[0]
+    """Return the population that charts and tables show first: the retain set."""
+    return POPULATIONS[RETAIN]
 
 
 def _strata(records: Sequence[StratumRecord]) -> tuple[ChartStratum, ...]:

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from unlearn_audit.auditing.comparing import Examples, comparisons
-from unlearn_audit.auditing.controls import check_controls
-from unlearn_audit.auditing.discrepancy import discrepancies
+from unlearn_audit.auditing.discrepancy import discrepancies, members_of
+from unlearn_audit.auditing.judgement import judged_again
+from unlearn_audit.auditing.policy import FirstPolicy
 from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.auditing.statistics import Comparison
-from unlearn_audit.auditing.verdict import decide
+from unlearn_audit.auditing.verdict import verdict_of
 from unlearn_audit.errors import AuditError
 from unlearn_audit.measures import registry
 from unlearn_audit.populations import POPULATIONS, TEST
@@ -40,6 +41,8 @@ def recomputed_test_figures(
         PredictionsError: where the predictions cannot be read or do not fit together.
         AuditError: where the ledger lacks an example of theirs.
     """
+    if isinstance(report.policy, FirstPolicy):
+        raise AuditError("This report was judged by the first version, whose figures are not computed any more.")
     folder = Path(folder)
     rows_of: dict[str, list[int]] = {}
     sources: list[PredictionSource] = []
@@ -49,7 +52,7 @@ def recomputed_test_figures(
     references = [open_predictions(folder / files.predictions[0]) for files in request.references.values()]
     test = _test_examples(folder, references[0], len(report.strata))
     measures = [registry.create(measure.name) for measure in report.measures]
-    found, scores = discrepancies(sources, references, test.stratum, test.num_strata, measures)
+    found, scores = discrepancies(sources, references, members_of(test.stratum, test.num_strata), measures)
     names = list(request.references)
     place = {(r.model, r.population, r.measure): index for index, r in enumerate(report.results)}
     for discrepancy in found:
@@ -67,23 +70,17 @@ def recomputed_test_figures(
 
 
 def consequences(report: AuditReport) -> Iterator[tuple[str, Any, Any]]:
-    """Yield (JSON pointer, saved, computed) of the controls and verdicts that follow from the report's comparisons."""
-    policy = report.policy
-    compared: dict[str, dict[str, Comparison]] = {model.name: {} for model in report.models}
-    for result in report.results:
-        if result.measure == policy.measure and result.model in compared:
-            compared[result.model][result.population] = result.comparison
-    references = [model.name for model in report.by_role("reference")]
-    controls = check_controls(
-        policy,
-        references={name: compared[name] for name in references if compared[name]},
-        original=compared.get("original"),
-        untrained=compared.get("untrained"),
-    )
-    yield "/controls", report.controls, controls
-    for name in {**report.verdicts, **{model.name: None for model in report.by_role("candidate")}}:
-        verdict = decide(policy, compared.get(name, {}), controls=controls)
-        yield f"/verdicts/{escaped(name)}", report.verdicts.get(name), verdict
+    """Yield (JSON pointer, saved, computed) of the judgements and verdicts that follow from the report's findings."""
+    if isinstance(report.policy, FirstPolicy):
+        return
+    unit = next(m.unit for m in report.measures if m.name == report.policy.measure)
+    for name, judgement in report.judgements.items():
+        yield f"/judgements/{escaped(name)}", judgement, judged_again(judgement, report.policy, unit)
+    alarms = report.controls.alarms if report.controls else ()
+    for model in report.by_role("candidate"):
+        known = report.judgements.get(model.name)
+        verdict = None if known is None else verdict_of(known, alarms)
+        yield f"/verdicts/{escaped(model.name)}", report.verdicts.get(model.name), verdict
 
 
 def escaped(key: str) -> str:

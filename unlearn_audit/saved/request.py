@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearn_audit.auditing.models import Models
-from unlearn_audit.auditing.verdict import Policy
+from unlearn_audit.auditing.policy import Policy
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
 
 

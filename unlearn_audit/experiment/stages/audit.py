@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, ClassVar
 
-from unlearn_audit.auditing.verdict import Policy
+from unlearn_audit.auditing.policy import Policy
 from unlearn_audit.experiment.stages import forget as forget_stage
 from unlearn_audit.experiment.stages import predictions
 from unlearn_audit.experiment.stages.base import Stage, Workspace

@@ -38,7 +38,7 @@ def limits_of(report: AuditReport) -> tuple[str, ...]:
         "set, or another way of retraining, may give another answer.",
         "Not failing is not the same as being indistinguishable: the detectable ratio says how large a difference "
         "could have stayed unseen.",
-        "Strata, measure and tolerance were fixed by the policy above; a different policy may give another verdict.",
+        "Measure and tolerances were fixed by the policy above; a different policy may give another verdict.",
     ]
     if report.num_references < MIN_REFERENCES:
         said.append(
@@ -47,15 +47,14 @@ def limits_of(report: AuditReport) -> tuple[str, ...]:
     small = _small_strata(report)
     if small:
         said.append(
-            f"{small} of {len(report.strata)} strata hold fewer than {MIN_COUNT} examples of some population that the "
-            "verdict rests on. They are shown, but by themselves take no part in it."
+            f"{small} of {len(report.strata)} strata hold fewer than {MIN_COUNT} retained or test examples. They are "
+            "shown, and their p-values are left out of the correction over strata."
         )
     return tuple(said)
 
 
 def _small_strata(report: AuditReport) -> int:
-    by_stratum = [p for p in report.policy.populations if p != "forget"]  # the forget set is one group
-    return sum(any(s.counts.get(p, 0) < MIN_COUNT for p in by_stratum) for s in report.strata)
+    return sum(any(s.counts.get(p, 0) < MIN_COUNT for p in ("retain", "test")) for s in report.strata)
 
 
 def _picture_limit(shown: ShownAudit) -> str:

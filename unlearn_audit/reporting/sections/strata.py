@@ -93,9 +93,7 @@ def _group_title(model: ModelRecord, comparison: Comparison) -> str:
 def _rows(report: AuditReport, comparison: Comparison) -> Iterable[list[Cell | str]]:
     for record, stratum in zip(report.strata, comparison.strata, strict=True):
         yield _row(stratum_title(record), stratum)
-    near = 1 if report.policy.strata == "all" else report.policy.strata
-    if near > 1:
-        yield _row(f"{near} nearest together", comparison.nearest)
+    yield _row("2 nearest together", comparison.nearest)
     yield _row("all", comparison.overall)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from unlearn_audit.auditing.policy import FirstPolicy
+from unlearn_audit.auditing.sentences import TITLES
 from unlearn_audit.auditing.statistics import MIN_REFERENCES
 from unlearn_audit.populations import POPULATIONS
 from unlearn_audit.reporting.charting import measure_title, model_title
@@ -13,8 +14,9 @@ from unlearn_audit.reporting.sections._section import Section, ShownAudit
 from unlearn_audit.reporting.tables import whole
 
 if TYPE_CHECKING:
+    from unlearn_audit.auditing.judgement import Share
+    from unlearn_audit.auditing.questions import Answer
     from unlearn_audit.auditing.report import AuditReport, ModelRecord
-    from unlearn_audit.auditing.verdict import Policy
 
 __all__ = ["verdicts"]
 
@@ -31,7 +33,18 @@ TEMPLATE = """
   {% for verdict in verdicts %}
   <li>
     <span class="badge {{ verdict.kind }}">{{ verdict.word }}</span>
-    <p><strong>{{ verdict.candidate }}</strong>: {{ verdict.sentence }}</p>
+    <div>
+      <p><strong>{{ verdict.candidate }}</strong>{% if not verdict.answers %}: {{ verdict.sentence }}{% endif %}</p>
+      {% if verdict.answers %}
+      <dl class="answers">
+        {% for answer in verdict.answers %}
+        <dt>{{ answer.title }} <span class="word {{ answer.kind }}">{{ answer.word }}</span></dt>
+        <dd>{{ answer.sentence }}</dd>
+        {% endfor %}
+      </dl>
+      {% endif %}
+      {% if verdict.beside %}<p class="soft">{{ verdict.beside }}</p>{% endif %}
+    </div>
   </li>
   {% endfor %}
 </ul>
@@ -41,6 +54,17 @@ TEMPLATE = """
 <p class="policy">{{ policy }}</p>
 """
 WORDS = {"pass": "Pass", "fail": "Fail", "inconclusive": "Inconclusive"}
+ANSWERS = {"pass": "yes", "fail": "no", "inconclusive": "not settled"}
+
+
+@dataclass(frozen=True)
+class ShownAnswer:
+    """The answer to one question as a person reads it; `kind` is "pass", "fail" or "inconclusive"."""
+
+    title: str
+    kind: str
+    word: str
+    sentence: str
 
 
 @dataclass(frozen=True)
@@ -51,6 +75,8 @@ class ShownVerdict:
     word: str
     candidate: str
     sentence: str
+    answers: tuple[ShownAnswer, ...] = ()
+    beside: str = ""
 
 
 def _values(shown: ShownAudit) -> dict[str, Any]:
@@ -101,7 +127,55 @@ def shown_verdict(report: AuditReport, model: ModelRecord) -> ShownVerdict:
         word=WORDS[verdict.outcome] if given else "No verdict",
         candidate=model_title(model),
         sentence=verdict.reason,
+        answers=shown_answers(report, model.name),
+        beside=share_of_the_way(report, model.name),
     )
+
+
+def shown_answers(report: AuditReport, name: str) -> tuple[ShownAnswer, ...]:
+    """Return the answers to the three questions on a model; none in reports of the first version, or for few models."""
+    judgement = report.judgements.get(name)
+    if judgement is None:
+        return ()
+    return tuple(
+        ShownAnswer(TITLES[answer.question], answer.outcome, answer_word(answer), told)
+        for answer, told in zip(judgement.answers, judgement.sentences, strict=True)
+    )
+
+
+def answer_word(answer: Answer) -> str:
+    """Return "yes", "not settled", or "no" with how it fails."""
+    return f"{ANSWERS[answer.outcome]}: {answer.how}" if answer.how else ANSWERS[answer.outcome]
+
+
+def share_of_the_way(report: AuditReport, name: str) -> str:
+    """Say how much of the original's distance from retraining is gone, and how many deleted examples are recognised."""
+    judgement = report.judgements.get(name)
+    told = []
+    if judgement is not None and judgement.level_gone is not None:
+        told.append(f"by confidence {_share(judgement.level_gone)}")
+    if judgement is not None and judgement.pattern_gone is not None:
+        told.append(f"by pattern {_share(judgement.pattern_gone)}")
+    way = f"Of the way from the original to retraining: {', '.join(told)}. " if told else ""
+    return way + recognised(report, name)
+
+
+def recognised(report: AuditReport, name: str) -> str:
+    """Say which share of the deleted examples a model recognises, beside the retrained models."""
+    accuracy = {model: figures.forget_accuracy for model, figures in report.aggregate.items()}
+    retrained = [accuracy.get(model.name) for model in report.by_role("reference")]
+    known = [share for share in retrained if share is not None]
+    mine = accuracy.get(name)
+    if mine is None or not known:
+        return ""
+    original = accuracy.get("original")
+    before = "" if original is None or name == "original" else f", the original {100 * original:.0f} %"
+    between = f"{100 * min(known):.0f} to {100 * max(known):.0f} %"
+    return f"Recognised deleted examples: {100 * mine:.0f} %{before}, retrained models {between}."
+
+
+def _share(share: Share) -> str:
+    return f"{100 * share.value:.0f} % ({100 * share.lower:.0f} to {100 * share.upper:.0f})"
 
 
 def has_verdict(report: AuditReport, candidate: str) -> bool:
@@ -113,24 +187,16 @@ def has_verdict(report: AuditReport, candidate: str) -> bool:
 def policy_sentence(report: AuditReport) -> str:
     """State the policy under which the verdicts were given."""
     policy = report.policy
-    near = "every stratum" if policy.strata == "all" else f"the {_nearest(policy.strata)} taken together"
+    where = f"Neighbourhoods: {report.neighbourhood.description.rstrip('.')}."
+    if isinstance(policy, FirstPolicy):
+        return (
+            f"Judged by the first version's policy: {measure_title(report, policy.measure)} on "
+            f"{' and '.join(policy.populations)} examples, tolerated excess {policy.absolute:g} or "
+            f"{100 * policy.relative:g} % of the noise floor, whichever is larger, alpha {policy.alpha:g}. {where}"
+        )
+    unit = next(measure.unit for measure in report.measures if measure.name == policy.measure)
     return (
-        f"Policy: {measure_title(report, policy.measure)} on {_listed(policy.populations)} examples, {near}, and each "
-        f"whole population; {_tolerance(policy)}; one-sided tests, corrected for their number. "
-        f"Neighbourhoods: {report.neighbourhood.description.rstrip('.')}."
+        f"Policy: tolerated are {100 * policy.level:g} points of mean confidence in the label, and an excess of "
+        f"{policy.pattern:g} {unit} of {measure_title(report, policy.measure)}, in every group of examples; "
+        f"alpha {policy.alpha:g}, corrected over all groups. {where}"
     )
-
-
-def _tolerance(policy: Policy) -> str:
-    return (
-        f"tolerated excess {policy.absolute:g} or {100 * policy.relative:g} % of the noise floor, whichever is larger, "
-        f"alpha {policy.alpha:g}"
-    )
-
-
-def _nearest(count: int) -> str:
-    return "nearest stratum" if count == 1 else f"{count} nearest strata"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,101 @@
+"""The groups of examples that the three questions are asked of: the forget set, its neighbours, and everything else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from unlearn_audit.populations import FORGET, RETAIN, TEST
+
+Question = Literal["forgotten", "neighbours", "rest"]
+QUESTIONS: tuple[Question, ...] = ("forgotten", "neighbours", "rest")
+
+NEAREST_SHARE, NEAREST_LEAST = 0.01, 50
+NEAR_SHARE = 0.10
+SAME_CLASS_MOST = 0.5  # beyond this share of a population, examples of the same classes are no neighbours
+
+# In the words of a sentence, nearest first within each question.
+GROUP_TITLES: dict[str, str] = {
+    "forget": "the forget set",
+    "nearest_retain": "the retained examples nearest to the forget set",
+    "near_retain": "the nearest tenth of the retained examples",
+    "same_class_retain": "the retained examples of the same classes",
+    "near_test": "the test examples nearest to the forget set",
+    "same_class_test": "the test examples of the same classes",
+    "other_retain": "the other retained examples",
+    "other_test": "the other test examples",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class QuestionGroup:
+    """A group of examples and the question that it belongs to.
+
+    Attributes:
+        name: a key of `GROUP_TITLES`.
+        question: "forgotten", "neighbours" or "rest".
+        members: (n,) bool.
+    """
+
+    name: str
+    question: Question
+    members: np.ndarray
+
+    @property
+    def count(self) -> int:
+        """How many examples it holds."""
+        return int(self.members.sum())
+
+
+def question_groups(population: np.ndarray, proximity: np.ndarray, labels: np.ndarray) -> tuple[QuestionGroup, ...]:
+    """Return the groups of n examples, those that hold any and are not the same as one before.
+
+    Neighbours are the nearest 1 % (at least 50) and the nearest 10 % of the retained examples, the nearest 10 % (at
+    least 50) of the test examples, and the examples of the classes that lost examples, where those are at most half of
+    their population. Everything else is what is left of the retained and of the test examples.
+
+    Args:
+        population: (n,) int, index into `POPULATIONS`.
+        proximity: (n,) larger is nearer to the forget set.
+        labels: (n,) classes.
+    """
+    lost = np.isin(labels, np.unique(labels[population == FORGET]))
+    found = [QuestionGroup("forget", "forgotten", population == FORGET)]
+    for index, name in ((RETAIN, "retain"), (TEST, "test")):
+        here = population == index
+        neighbours = _neighbours(here, proximity, lost, name)
+        rest = here & ~np.logical_or.reduce([group.members for group in neighbours] or [np.zeros_like(here)])
+        found += [*neighbours, QuestionGroup(f"other_{name}", "rest", rest)]
+    return _distinct(found)
+
+
+def _neighbours(here: np.ndarray, proximity: np.ndarray, lost: np.ndarray, name: str) -> list[QuestionGroup]:
+    total = int(here.sum())
+    near = _nearest(here, proximity, max(NEAREST_LEAST, round(NEAR_SHARE * total)))
+    found = [QuestionGroup(f"near_{name}", "neighbours", near)]
+    if name == "retain":
+        nearest = _nearest(here, proximity, max(NEAREST_LEAST, round(NEAREST_SHARE * total)))
+        found.insert(0, QuestionGroup("nearest_retain", "neighbours", nearest))
+    same = here & lost
+    if same.sum() <= SAME_CLASS_MOST * total:
+        found.append(QuestionGroup(f"same_class_{name}", "neighbours", same))
+    return found
+
+
+def _nearest(here: np.ndarray, proximity: np.ndarray, count: int) -> np.ndarray:
+    """Return the `count` nearest examples of a population (n,) bool; of equal ones, the first."""
+    rows = np.flatnonzero(here)
+    chosen = rows[np.argsort(-proximity[rows], kind="stable")[:count]]
+    members = np.zeros(len(here), dtype=bool)
+    members[chosen] = True
+    return members
+
+
+def _distinct(groups: list[QuestionGroup]) -> tuple[QuestionGroup, ...]:
+    kept: list[QuestionGroup] = []
+    for group in groups:
+        if group.count and not any(np.array_equal(group.members, other.members) for other in kept):
+            kept.append(group)
+    return tuple(kept)
