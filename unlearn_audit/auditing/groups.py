@@ -13,7 +13,7 @@ Question = Literal["forgotten", "neighbours", "rest"]
 QUESTIONS: tuple[Question, ...] = ("forgotten", "neighbours", "rest")
 
 NEAREST_SHARE, NEAREST_LEAST = 0.01, 50
-NEAR_SHARE = 0.10
+NEAR_SHARE = {"retain": 0.10, "test": 0.20}  # test sets are smaller, and what is asked of them is no finer
 SAME_CLASS_MOST = 0.5  # beyond this share of a population, examples of the same classes are no neighbours
 
 # In the words of a sentence, nearest first within each question.
@@ -23,7 +23,6 @@ GROUP_TITLES: dict[str, str] = {
     "near_retain": "the nearest tenth of the retained examples",
     "same_class_retain": "the retained examples of the same classes",
     "near_test": "the test examples nearest to the forget set",
-    "same_class_test": "the test examples of the same classes",
     "other_retain": "the other retained examples",
     "other_test": "the other test examples",
 }
@@ -52,9 +51,9 @@ class QuestionGroup:
 def question_groups(population: np.ndarray, proximity: np.ndarray, labels: np.ndarray) -> tuple[QuestionGroup, ...]:
     """Return the groups of n examples, those that hold any and are not the same as one before.
 
-    Neighbours are the nearest 1 % (at least 50) and the nearest 10 % of the retained examples, the nearest 10 % (at
-    least 50) of the test examples, and the examples of the classes that lost examples, where those are at most half of
-    their population. Everything else is what is left of the retained and of the test examples.
+    Neighbours are the nearest 1 % (at least 50) and the nearest 10 % of the retained examples, the retained examples of
+    the classes that lost examples, where those are at most half of them, and the nearest 20 % (at least 50) of the test
+    examples. Everything else is what is left of the retained and of the test examples.
 
     Args:
         population: (n,) int, index into `POPULATIONS`.
@@ -73,14 +72,14 @@ def question_groups(population: np.ndarray, proximity: np.ndarray, labels: np.nd
 
 def _neighbours(here: np.ndarray, proximity: np.ndarray, lost: np.ndarray, name: str) -> list[QuestionGroup]:
     total = int(here.sum())
-    near = _nearest(here, proximity, max(NEAREST_LEAST, round(NEAR_SHARE * total)))
+    near = _nearest(here, proximity, max(NEAREST_LEAST, round(NEAR_SHARE[name] * total)))
     found = [QuestionGroup(f"near_{name}", "neighbours", near)]
     if name == "retain":
         nearest = _nearest(here, proximity, max(NEAREST_LEAST, round(NEAREST_SHARE * total)))
         found.insert(0, QuestionGroup("nearest_retain", "neighbours", nearest))
-    same = here & lost
-    if same.sum() <= SAME_CLASS_MOST * total:
-        found.append(QuestionGroup(f"same_class_{name}", "neighbours", same))
+        same = here & lost
+        if same.sum() <= SAME_CLASS_MOST * total:
+            found.append(QuestionGroup("same_class_retain", "neighbours", same))
     return found
 
 

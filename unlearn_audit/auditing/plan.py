@@ -23,7 +23,7 @@ Prospect = Literal["would fail", "might pass", "cannot be told"]
 # greatest. It is what can be said of K references before there are two of them.
 USUAL_SPREAD = (0.006, 0.028)
 NUM_REFERENCES = (3, 4, 5, 8)
-FINDINGS = 16  # that an audit corrects for
+FINDINGS = 14  # that an audit corrects for
 MATCHED = 10  # held-out examples of its class, the nearest in proximity, that a deleted example is compared with
 
 
@@ -172,7 +172,7 @@ def _neighbours(
     labels: np.ndarray, population: np.ndarray, proximity: np.ndarray, class_names: Sequence[str]
 ) -> tuple[Neighbours, ...]:
     retained = np.flatnonzero(population == RETAIN)
-    count = max(1, round(NEAR_SHARE * len(retained)))
+    count = max(1, round(NEAR_SHARE["retain"] * len(retained)))
     near = retained[np.argsort(-proximity[retained], kind="stable")[:count]]
     classes, sizes = np.unique(labels[near], return_counts=True)
     order = np.argsort(-sizes, kind="stable")

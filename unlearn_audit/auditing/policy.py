@@ -17,8 +17,8 @@ class Policy:
     Attributes:
         measure: name of the measure of the pattern.
         level: tolerated difference of mean confidence in the label, in [0, 1]: 0.05 is five percentage points.
-        pattern: tolerated excess of the measure, in its unit. For the Jensen-Shannon divergence, 0.03 bits are as if
-            three predictions in a hundred were wholly different.
+        pattern: tolerated excess of the measure, in its unit. For the Jensen-Shannon divergence, 0.05 bits are as if
+            five predictions in a hundred were wholly different.
         alpha: share of retrained models that may fail, over all groups and questions; level of the one-sided bounds.
 
     Raises:
@@ -27,7 +27,7 @@ class Policy:
 
     measure: str = "js"
     level: float = 0.05
-    pattern: float = 0.03
+    pattern: float = 0.05
     alpha: float = 0.05
 
     def __post_init__(self) -> None:

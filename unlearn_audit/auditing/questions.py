@@ -21,6 +21,7 @@ import numpy as np
 
 from unlearn_audit.auditing._scores import (
     MAX_TAIL_DF,
+    MIN_COUNT,
     MIN_REFERENCES,
     Group,
     StandardErrors,
@@ -37,6 +38,8 @@ from unlearn_audit.auditing.statistics import holm
 
 Kind = Literal["level", "pattern"]
 Outcome = Literal["pass", "fail", "inconclusive"]
+PRIOR_DF = 2  # of the variance that groups share: docs/calibration.md shows what it brings
+LEAST_VARIANCE = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,11 +147,11 @@ def answer_questions(figures: Sequence[GroupFigures], policy: Policy) -> tuple[A
         figures: of each group, nearest first; all with the same J and K.
         policy: what is tolerated, and alpha.
     """
-    tests = 2 * len(figures)
+    tests, prior = 2 * len(figures), prior_variance(figures)
     found = [
         (group.question, finding)
         for group in figures
-        for finding in (_level(group, policy, tests), _pattern(group, policy, tests))
+        for finding in (_level(group, policy, tests, prior), _pattern(group, policy, tests))
     ]
     return answers_of(found, policy)
 
@@ -193,7 +196,22 @@ def _corrected(findings: list[Finding]) -> list[Finding]:
     return [dataclasses.replace(f, p_holm=float(p)) for f, p in zip(findings, adjusted, strict=True)]
 
 
-def _level(group: GroupFigures, policy: Policy, tests: int) -> Finding:
+def prior_variance(figures: Sequence[GroupFigures]) -> float | None:
+    """Return the geometric mean of the groups' variances of level between references; None without large groups.
+
+    Three references tell their spread badly, and the groups of one audit have spreads of one size: each group's
+    variance is moderated towards this one, as one more estimate with `PRIOR_DF` degrees of freedom (Smyth 2004). Groups
+    of few examples spread more, and neither take part nor are moderated.
+    """
+    variances = [group.reference_levels.var(ddof=1) for group in figures if _is_moderated(group)]
+    return float(np.exp(np.mean(np.log(np.maximum(variances, LEAST_VARIANCE))))) if variances else None
+
+
+def _is_moderated(group: GroupFigures) -> bool:
+    return group.count >= MIN_COUNT and len(group.reference_levels) >= MIN_REFERENCES
+
+
+def _level(group: GroupFigures, policy: Policy, tests: int, prior: float | None) -> Finding:
     """Judge the mean confidence: Student's t of the candidates' mean against the K references' values."""
     expected = float(group.reference_levels.mean())
     value = float(group.levels.mean())
@@ -210,7 +228,7 @@ def _level(group: GroupFigures, policy: Policy, tests: int) -> Finding:
     k = len(group.reference_levels)
     if k < MIN_REFERENCES:
         return found
-    errors = _errors_of_levels(group.levels, group.reference_levels)
+    errors = _errors_of_levels(group, prior)
     two_sided = group.question == "forgotten"
     width = critical_value(policy.alpha, errors.confidence_df) * errors.confidence
     lost = -found.difference if not two_sided else abs(found.difference)
@@ -227,17 +245,19 @@ def _level(group: GroupFigures, policy: Policy, tests: int) -> Finding:
     )
 
 
-def _errors_of_levels(levels: np.ndarray, reference_levels: np.ndarray) -> StandardErrors:
+def _errors_of_levels(group: GroupFigures, prior: float | None) -> StandardErrors:
     """Return the standard errors of the J candidates' mean level minus the K references' mean."""
-    j, k = len(levels), len(reference_levels)
-    reference = float(reference_levels.var(ddof=1))
-    spread = float(levels.var(ddof=1)) if j > 1 else 0.0
-    prediction, prediction_df = reference * (1 / j + 1 / k), float(k - 1)
+    j, k = len(group.levels), len(group.reference_levels)
+    reference, df = float(group.reference_levels.var(ddof=1)), k - 1
+    if prior is not None and _is_moderated(group):
+        reference, df = (PRIOR_DF * prior + df * reference) / (PRIOR_DF + df), df + PRIOR_DF
+    spread = float(group.levels.var(ddof=1)) if j > 1 else 0.0
+    prediction, prediction_df = reference * (1 / j + 1 / k), float(df)
     if spread > reference:  # J candidates that vary more than retrained models do
-        prediction, prediction_df = welch(spread / j, j - 1, reference / k, k - 1)
-    confidence, confidence_df = reference / k, float(k - 1)
+        prediction, prediction_df = welch(spread / j, j - 1, reference / k, df)
+    confidence, confidence_df = reference / k, float(df)
     if spread > 0:
-        confidence, confidence_df = welch(spread / j, j - 1, reference / k, k - 1)
+        confidence, confidence_df = welch(spread / j, j - 1, reference / k, df)
     return StandardErrors(float(np.sqrt(prediction)), prediction_df, float(np.sqrt(confidence)), confidence_df)
 
 
