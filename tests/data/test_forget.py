@@ -226,3 +226,17 @@ def test_file_names_that_name_two_images_or_none_are_refused():
         ForgetSet.from_ids(with_files(), ["cow/1.png", "11.png"])
     with pytest.raises(ForgetSetError, match="more than once: 'train-0'"):
         ForgetSet.from_ids(with_files(), ["1.png", "train-0"])
+
+
+def test_the_least_typical_examples_are_those_nearest_to_other_classes_for_their_distance_to_their_own():
+    images = load_images("digits").train
+    chosen = ForgetSet.by_class(images, 8, fraction=0.1, atypical=True)
+    pixels = images.pixels.reshape(len(images), -1).astype(np.float64)
+    ratios = {}
+    for row in np.flatnonzero(images.labels == 8):
+        apart = np.sqrt(((pixels - pixels[row]) ** 2).sum(axis=1))
+        apart[row] = np.inf
+        ratios[str(images.ids[row])] = apart[images.labels == 8].min() / apart[images.labels != 8].min()
+    expected = sorted(ratios, key=lambda name: -ratios[name])[: len(chosen)]
+    assert set(chosen.ids) == set(expected)
+    assert chosen == ForgetSet.by_class(images, 8, fraction=0.1, atypical=True, seed=5)

@@ -49,14 +49,25 @@ class ForgetSet:
         return hashlib.sha256("\n".join([self.data_fingerprint, *self.ids]).encode()).hexdigest()
 
     @classmethod
-    def by_class(cls, images: Images, label: int | str, *, fraction: float = 1.0, seed: int = 0) -> ForgetSet:
-        """Choose a random `fraction` in (0, 1] of one class, given by its index or its name."""
+    def by_class(
+        cls, images: Images, label: int | str, *, fraction: float = 1.0, seed: int = 0, atypical: bool = False
+    ) -> ForgetSet:
+        """Choose a random `fraction` in (0, 1] of one class, given by its index or its name.
+
+        With `atypical`, they are not drawn but the least typical of the class: those that lie nearest to another class
+        for their distance to their own, in pixels. Models recognise such examples by memory (Feldman 2020,
+        arXiv 1906.05271), so that forgetting them can be seen.
+        """
         index = _class_index(images, label)
         candidates = np.flatnonzero(np.asarray(images.labels) == index)
         class_name = f"class {images.class_names[index]}"
         if not len(candidates):
             raise ForgetSetError(f"The training images of {images.name} hold no example of {class_name}.")
-        rows = _draw(candidates, fraction, seed=seed, what=f"the {len(candidates)} examples of {class_name}")
+        what = f"the {len(candidates)} examples of {class_name}"
+        if atypical:
+            rows = _least_typical(images, candidates, _size(len(candidates), fraction, what))
+            return cls._of_rows(images, rows, f"the least typical {100 * fraction:g} % of {class_name}")
+        rows = _draw(candidates, fraction, seed=seed, what=what)
         return cls._of_rows(images, rows, _describe(fraction, class_name, seed))
 
     @classmethod
@@ -159,12 +170,33 @@ def _class_index(images: Images, label: int | str) -> int:
 
 
 def _draw(candidates: np.ndarray, fraction: float, *, seed: int, what: str) -> np.ndarray:
+    size = _size(len(candidates), fraction, what)
+    return np.sort(np.random.default_rng(seed).choice(candidates, size, replace=False))
+
+
+def _size(count: int, fraction: float, what: str) -> int:
+    """Return how many of `count` examples a fraction is."""
     if not 0 < fraction <= 1:
         raise ForgetSetError(f"The fraction to forget must be above 0 and at most 1, not {fraction}.")
-    size = int(fraction * len(candidates) + 0.5)
+    size = int(fraction * count + 0.5)
     if size == 0:
         raise ForgetSetError(f"A fraction of {fraction} of {what} is no example; choose a larger fraction.")
-    return np.sort(np.random.default_rng(seed).choice(candidates, size, replace=False))
+    return size
+
+
+def _least_typical(images: Images, rows: np.ndarray, size: int) -> np.ndarray:
+    """Return the `size` rows of one class that are nearest to other classes for their distance to their own."""
+    from sklearn.metrics import pairwise_distances_argmin_min
+    from sklearn.neighbors import NearestNeighbors
+
+    others = np.setdiff1d(np.arange(len(images)), rows)
+    if len(rows) < 2 or not len(others):
+        raise ForgetSetError("Expected a class of at least two examples, and another class, to tell who is atypical.")
+    pixels = np.asarray(images.pixels, np.float32).reshape(len(images), -1)
+    own = NearestNeighbors(n_neighbors=2).fit(pixels[rows]).kneighbors(pixels[rows])[0][:, 1]
+    _, other = pairwise_distances_argmin_min(pixels[rows], pixels[others])
+    ratio = own / np.maximum(other, 1e-12)
+    return np.sort(rows[np.argsort(-ratio, kind="stable")[:size]])
 
 
 def _describe(fraction: float, of: str, seed: int) -> str:

@@ -61,18 +61,22 @@ class ForgetConfig:
         file: of ids: txt, csv, json or parquet.
         fraction: share of the class, or of all training examples, in (0, 1].
         seed: of the choice.
+        atypical: take the least typical examples of the class in place of random ones.
     """
 
     label: int | str | None = None
     file: str | None = None
     fraction: float | None = None
     seed: int = 0
+    atypical: bool = False
 
     def __post_init__(self) -> None:
         if (self.label, self.file, self.fraction) == (None, None, None):
             raise ConfigurationError("Expected label, file or fraction to say what to forget, got none of them.")
         if self.file is not None and (self.label, self.fraction) != (None, None):
             raise ConfigurationError("Expected a file of ids alone, or label and fraction, got both.")
+        if self.atypical and self.label is None:
+            raise ConfigurationError("Expected a label with atypical, to say of which class, got none.")
 
     def choose(self, images: Images) -> ForgetSet:
         """Choose the forget set among the training images."""
@@ -81,7 +85,7 @@ class ForgetConfig:
         if self.label is None:
             return ForgetSet.random(images, fraction=self.fraction, seed=self.seed)
         fraction = 1.0 if self.fraction is None else self.fraction
-        return ForgetSet.by_class(images, self.label, fraction=fraction, seed=self.seed)
+        return ForgetSet.by_class(images, self.label, fraction=fraction, seed=self.seed, atypical=self.atypical)
 
 
 @dataclass(frozen=True, kw_only=True)
