@@ -23,7 +23,7 @@ Prospect = Literal["would fail", "might pass", "cannot be told"]
 # greatest. It is what can be said of K references before there are two of them.
 USUAL_SPREAD = (0.006, 0.028)
 NUM_REFERENCES = (3, 4, 5, 8)
-FINDINGS = 14  # that an audit corrects for
+FINDINGS = 6  # that the level of the forget set counts as in the correction: 18 weights, 3 of them its own
 MATCHED = 10  # held-out examples of its class, the nearest in proximity, that a deleted example is compared with
 
 

@@ -38,6 +38,8 @@ from unlearn_audit.auditing.statistics import holm
 
 Kind = Literal["level", "pattern"]
 Outcome = Literal["pass", "fail", "inconclusive"]
+# Of the questions in the correction over all findings: whether it is forgotten has few groups, and is asked first.
+WEIGHTS: dict[Question, float] = {"forgotten": 3.0, "neighbours": 1.0, "rest": 1.0}
 PRIOR_DF = 2  # of the variance that groups share: docs/calibration.md shows what it brings
 LEAST_VARIANCE = 1e-12
 
@@ -84,7 +86,7 @@ class Finding:
         upper: one-sided upper bound.
         p_value: that one more retrained model would differ as much: two-sided for the level of the forget set,
             one-sided otherwise (towards lost confidence; towards a larger discrepancy).
-        p_holm: corrected over all findings on this model (Holm).
+        p_holm: corrected over all findings on this model (Holm, with the questions' `WEIGHTS`).
         outside: whether the bound that is nearer to retraining is outside the tolerance.
         inside: whether all bounds that matter are inside.
         detectable: the least difference, without sign, that would fail in 80 % of audits like this one.
@@ -147,19 +149,21 @@ def answer_questions(figures: Sequence[GroupFigures], policy: Policy) -> tuple[A
         figures: of each group, nearest first; all with the same J and K.
         policy: what is tolerated, and alpha.
     """
-    tests, prior = 2 * len(figures), prior_variance(figures)
+    total, prior = 2 * sum(WEIGHTS[group.question] for group in figures), prior_variance(figures)
+    shares = [WEIGHTS[group.question] / total for group in figures]
     found = [
         (group.question, finding)
-        for group in figures
-        for finding in (_level(group, policy, tests, prior), _pattern(group, policy, tests))
+        for group, share in zip(figures, shares, strict=True)
+        for finding in (_level(group, policy, share, prior), _pattern(group, policy, share))
     ]
     return answers_of(found, policy)
 
 
 def answers_of(findings: Sequence[tuple[Question, Finding]], policy: Policy) -> tuple[Answer, ...]:
     """Return the answers that follow from all findings on a model, each with the question that it belongs to."""
-    corrected = _corrected([_placed(finding, question, policy) for question, finding in findings])
     asked = [question for question, _ in findings]
+    weights = np.array([WEIGHTS[question] for question in asked])
+    corrected = _corrected([_placed(finding, question, policy) for question, finding in findings], weights)
     return tuple(
         _answer(question, [f for f, q in zip(corrected, asked, strict=True) if q == question], policy)
         for question in QUESTIONS
@@ -189,10 +193,10 @@ def overall(answers: Sequence[Answer]) -> Outcome:
     return "pass" if outcomes == {"pass"} else "inconclusive"
 
 
-def _corrected(findings: list[Finding]) -> list[Finding]:
+def _corrected(findings: list[Finding], weights: np.ndarray) -> list[Finding]:
     if any(finding.p_value is None for finding in findings):
         return findings
-    adjusted = holm(np.array([finding.p_value for finding in findings]))
+    adjusted = holm(np.array([finding.p_value for finding in findings]), weights)
     return [dataclasses.replace(f, p_holm=float(p)) for f, p in zip(findings, adjusted, strict=True)]
 
 
@@ -211,8 +215,11 @@ def _is_moderated(group: GroupFigures) -> bool:
     return group.count >= MIN_COUNT and len(group.reference_levels) >= MIN_REFERENCES
 
 
-def _level(group: GroupFigures, policy: Policy, tests: int, prior: float | None) -> Finding:
-    """Judge the mean confidence: Student's t of the candidates' mean against the K references' values."""
+def _level(group: GroupFigures, policy: Policy, share: float, prior: float | None) -> Finding:
+    """Judge the mean confidence: Student's t of the candidates' mean against the K references' values.
+
+    `share` of alpha is what the test has for itself before others are rejected.
+    """
     expected = float(group.reference_levels.mean())
     value = float(group.levels.mean())
     found = Finding(
@@ -234,7 +241,7 @@ def _level(group: GroupFigures, policy: Policy, tests: int, prior: float | None)
     lost = -found.difference if not two_sided else abs(found.difference)
     p_value = p_value_of(lost, errors.prediction, errors.prediction_df)
     sides = 2 if two_sided else 1
-    single = policy.alpha / (tests * sides)
+    single = policy.alpha * share / sides
     return dataclasses.replace(
         found,
         lower=found.difference - width,
@@ -261,7 +268,7 @@ def _errors_of_levels(group: GroupFigures, prior: float | None) -> StandardError
     return StandardErrors(float(np.sqrt(prediction)), prediction_df, float(np.sqrt(confidence)), confidence_df)
 
 
-def _pattern(group: GroupFigures, policy: Policy, tests: int) -> Finding:
+def _pattern(group: GroupFigures, policy: Policy, share: float) -> Finding:
     """Judge the excess by R = log(D / F) against the references' own, one left out at a time."""
     k = group.discrepancies.shape[1]
     between = np.where(np.eye(k, dtype=bool), 0.0, group.reference_discrepancies)
@@ -284,7 +291,7 @@ def _pattern(group: GroupFigures, policy: Policy, tests: int) -> Finding:
     score = float(scores.candidates.mean())
     limit = float(np.log1p(policy.pattern / floor)) if scores.logarithmic else policy.pattern
     width = critical_value(policy.alpha, errors.confidence_df) * errors.confidence
-    single = policy.alpha / tests
+    single = policy.alpha * share
 
     def excess(bound: float) -> float:
         return float(floor * np.expm1(min(bound, 700.0))) if scores.logarithmic else bound

@@ -268,13 +268,19 @@ def _references_needed(score: float, limit: float, errors: StandardErrors, k: in
     return int(numbers[settled][0]) if settled.any() else None
 
 
-def holm(p_values: np.ndarray) -> np.ndarray:
-    """Return Holm's adjusted p-values (m,), in the order given: each below alpha rejects at family level alpha."""
+def holm(p_values: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Return Holm's adjusted p-values (m,), in the order given: each below alpha rejects at family level alpha.
+
+    Args:
+        p_values: (m,).
+        weights: (m,) positive: a hypothesis with a larger one is rejected more easily, at the others' cost (Holm 1979).
+    """
     p_values = np.asarray(p_values, np.float64)
-    order = np.argsort(p_values, kind="stable")
-    steps = (len(p_values) - np.arange(len(p_values))) * p_values[order]
+    weights = np.ones_like(p_values) if weights is None else np.asarray(weights, np.float64)
+    order = np.argsort(p_values / weights, kind="stable")
+    remaining = np.cumsum(weights[order][::-1])[::-1]
     adjusted = np.empty_like(p_values)
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    adjusted[order] = np.minimum(np.maximum.accumulate(remaining * (p_values / weights)[order]), 1.0)
     return adjusted
 
 
