@@ -142,19 +142,20 @@ class Answer:
         return self.findings[self.decisive]
 
 
-def answer_questions(figures: Sequence[GroupFigures], policy: Policy) -> tuple[Answer, ...]:
+def answer_questions(figures: Sequence[GroupFigures], policy: Policy, *, advise: bool = True) -> tuple[Answer, ...]:
     """Answer the three questions on one model, or on J models of one method; a question without a group is left out.
 
     Args:
         figures: of each group, nearest first; all with the same J and K.
         policy: what is tolerated, and alpha.
+        advise: say what could be detected, and what would settle each finding, too.
     """
     total, prior = 2 * sum(WEIGHTS[group.question] for group in figures), prior_variance(figures)
     shares = [WEIGHTS[group.question] / total for group in figures]
     found = [
         (group.question, finding)
         for group, share in zip(figures, shares, strict=True)
-        for finding in (_level(group, policy, share, prior), _pattern(group, policy, share))
+        for finding in (_level(group, policy, share, prior, advise), _pattern(group, policy, share, advise))
     ]
     return answers_of(found, policy)
 
@@ -215,7 +216,7 @@ def _is_moderated(group: GroupFigures) -> bool:
     return group.count >= MIN_COUNT and len(group.reference_levels) >= MIN_REFERENCES
 
 
-def _level(group: GroupFigures, policy: Policy, share: float, prior: float | None) -> Finding:
+def _level(group: GroupFigures, policy: Policy, share: float, prior: float | None, advise: bool) -> Finding:
     """Judge the mean confidence: Student's t of the candidates' mean against the K references' values.
 
     `share` of alpha is what the test has for itself before others are rejected.
@@ -242,11 +243,16 @@ def _level(group: GroupFigures, policy: Policy, share: float, prior: float | Non
     p_value = p_value_of(lost, errors.prediction, errors.prediction_df)
     sides = 2 if two_sided else 1
     single = policy.alpha * share / sides
-    return dataclasses.replace(
+    tested = dataclasses.replace(
         found,
         lower=found.difference - width,
         upper=found.difference + width,
         p_value=min(1.0, sides * p_value),
+    )
+    if not advise:
+        return tested
+    return dataclasses.replace(
+        tested,
         detectable=detectable_difference(errors, policy.level, policy.alpha, single),
         references_needed=references_to_settle(lost, policy.level, errors, k, policy.alpha, single, None),
     )
@@ -268,7 +274,7 @@ def _errors_of_levels(group: GroupFigures, prior: float | None) -> StandardError
     return StandardErrors(float(np.sqrt(prediction)), prediction_df, float(np.sqrt(confidence)), confidence_df)
 
 
-def _pattern(group: GroupFigures, policy: Policy, share: float) -> Finding:
+def _pattern(group: GroupFigures, policy: Policy, share: float, advise: bool) -> Finding:
     """Judge the excess by R = log(D / F) against the references' own, one left out at a time."""
     k = group.discrepancies.shape[1]
     between = np.where(np.eye(k, dtype=bool), 0.0, group.reference_discrepancies)
@@ -296,11 +302,16 @@ def _pattern(group: GroupFigures, policy: Policy, share: float) -> Finding:
     def excess(bound: float) -> float:
         return float(floor * np.expm1(min(bound, 700.0))) if scores.logarithmic else bound
 
-    return dataclasses.replace(
+    tested = dataclasses.replace(
         found,
         lower=excess(score - width),
         upper=excess(score + width),
         p_value=p_value_of(score, errors.prediction, errors.prediction_df),
+    )
+    if not advise:
+        return tested
+    return dataclasses.replace(
+        tested,
         detectable=excess(detectable_difference(errors, limit, policy.alpha, single)),
         references_needed=references_to_settle(score, limit, errors, k, policy.alpha, single, MAX_TAIL_DF),
     )

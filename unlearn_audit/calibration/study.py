@@ -120,7 +120,7 @@ def _cell(
     models, answers = [], []
     for drawn in random_audits(figures, kind, k, draws, rng):
         models.append(drawn.model)
-        answers.append({answer.question: answer for answer in answer_questions(drawn.figures, policy)})
+        answers.append({answer.question: answer for answer in answer_questions(drawn.figures, policy, advise=False)})
     by_question = {q: [given[q].outcome for given in answers] for q in QUESTIONS if q in answers[0]}
     return Cell(
         kind,
@@ -145,7 +145,7 @@ def _small(pool: Pool, policy: Policy, draws: int, rng: np.random.Generator) -> 
                 for figures in drawn:
                     for audit in random_audits(figures, kind, k, draws // rounds, rng):
                         models.append(audit.model)
-                        outcomes.append(answer_questions(audit.figures, policy)[0].outcome)
+                        outcomes.append(answer_questions(audit.figures, policy, advise=False)[0].outcome)
                 found.append(SmallCell(kind, size, k, _shares(outcomes, models)))
     return found
 

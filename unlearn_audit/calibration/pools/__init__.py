@@ -1,0 +1,1 @@
+"""Pools of predictions that come with the package: `unlearn-audit calibrate --build` makes them again."""
