@@ -24,9 +24,9 @@ def run(
     data: Annotated[str | None, typer.Option(help="Folder or Hub id of CIFAR-100, with --build.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Markdown file for the tables.")] = None,
 ) -> None:
-    """Measure how often the three questions are answered rightly, on pools of models of known nature.
+    """Measure how often the answers are right.
 
-    The pools' predictions come with the package; --build trains the models again, which takes an hour a pool on one
+    Random audits are drawn from pools of models of known nature. The pools' predictions come with the package; --build trains the models again, which takes an hour a pool on one
     core, and writes each pool as one file there. The exit code is 1 where honest candidates fail more often than the
     policy's alpha explains.
     """

@@ -8,7 +8,7 @@ import typer
 
 
 def run(name: Annotated[str | None, typer.Argument(help="Show one of them in full.")] = None) -> None:
-    """List the proximities and kinds of strata with their options."""
+    """List the proximities and kinds of strata."""
     from unlearn_audit.proximities import registry as proximities
     from unlearn_audit.strata import registry as strata
 

@@ -8,9 +8,9 @@ from .options import quiet
 
 
 def run() -> None:
-    """Judge models of known nature, from predictions that come with the package.
+    """Judge models of known nature, in seconds.
 
-    Honest retrained models must not fail, an untouched original must, and no candidate made to deceive may pass. The
+    Their predictions come with the package. Honest retrained models must not fail, an untouched original must, and no candidate made to deceive may pass. The
     exit code is 1 otherwise.
     """
     quiet()

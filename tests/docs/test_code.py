@@ -76,9 +76,9 @@ def test_the_code_of_a_page_runs(page: str, followed) -> None:
 def test_the_plug_ins_of_the_pages_are_what_the_reports_used(followed) -> None:
     from unlearn_audit import AuditReport
 
-    measure = AuditReport.load(followed("docs/write-a-measure.md") / "hellinger-report")
-    assert measure.policy.measure == "hellinger"
-    assert all(0 < s.discrepancy < 1 for s in measure.comparison("unlearned", "retain", "hellinger").strata)
+    measure = AuditReport.load(followed("docs/write-a-measure.md") / "renyi-report")
+    assert measure.policy.measure == "renyi(order=0.5)"
+    assert all(s.discrepancy > 0 for s in measure.comparison("unlearned", "retain", "renyi(order=0.5)").strata)
     near = AuditReport.load(followed("docs/write-a-neighbourhood.md") / "groups-report")
     assert near.neighbourhood.proximity == "groups"
     study = AuditReport.load(followed("docs/write-a-method.md") / "runs/study/report")

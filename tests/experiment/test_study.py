@@ -139,7 +139,7 @@ def test_a_forget_set_that_changed_since_planning_is_refused(plan):
         ("policy.measure=jss", "policy.measure: There is no measure 'jss'. Did you mean 'js'"),
         ("measures=[js, tvv]", r"measures\[1\]: There is no measure 'tvv'. Did you mean 'tv'"),
         ("neighbourhood.proximity=centre", "neighbourhood.proximity: There is no proximity 'centre'"),
-        ("neighbourhood.strata=tops", "neighbourhood.strata: expected one of .*got 'tops'"),
+        ("neighbourhood.strata=tops", "neighbourhood.strata: There is no kind of strata .tops."),
         ("predictions.precision=float16", "predictions.precision: expected 'float32' or 'bfloat16', got 'float16'"),
         ("methods.rl.search.learning_rat=[1, 2]", "methods.rl.search.learning_rat: .*Did you mean 'learning_rate'"),
         ("methods.rl=3", "methods.rl: expected keys and values, got 3"),
