@@ -26,9 +26,9 @@ def run(
 ) -> None:
     """Measure how often the answers are right.
 
-    Random audits are drawn from pools of models of known nature. The pools' predictions come with the package; --build trains the models again, which takes an hour a pool on one
-    core, and writes each pool as one file there. The exit code is 1 where honest candidates fail more often than the
-    policy's alpha explains.
+    Random audits are drawn from pools of models of known nature. The pools' predictions come with the package; --build
+    trains the models again, which takes up to an hour a pool on one core, and writes each pool as one file there. The
+    exit code is 1 where honest candidates fail more often than the policy's alpha explains.
     """
     quiet()
     from unlearn_audit.calibration import calibrate, shipped_pool

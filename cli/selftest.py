@@ -10,8 +10,8 @@ from .options import quiet
 def run() -> None:
     """Judge models of known nature, in seconds.
 
-    Their predictions come with the package. Honest retrained models must not fail, an untouched original must, and no candidate made to deceive may pass. The
-    exit code is 1 otherwise.
+    Their predictions come with the package. Honest retrained models must not fail, an untouched original must, and no
+    candidate made to deceive may pass. The exit code is 1 otherwise.
     """
     quiet()
     from rich.table import Table

@@ -160,5 +160,5 @@ def test_a_recipe_is_of_one_method(recipes, tmp_path):
     content["methods"]["finetune"] = {}
     path = tmp_path / "two.yaml"
     path.write_text(yaml.safe_dump(content))
-    with pytest.raises(ConfigurationError, match="one method in a recipe, .* got 2"):
+    with pytest.raises(ConfigurationError, match=r"one method in a recipe, .* got 2"):
         read_study(path)
