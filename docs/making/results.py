@@ -20,6 +20,8 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import jinja2
+import numpy as np
+from scipy.stats import t as student
 
 from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.auditing.statistics import Comparison
@@ -45,10 +47,17 @@ METHODS = {
 }
 RETRAINED = "retrained, left out"
 ALPHA = 0.05
+TOLERATED = 0.05  # of the recognised share: five points, as the policy tolerates of confidence
 RATIOS = (0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)
 COSTS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200)
 PLACES = {"nearest": ("retain", 0), "forget": ("forget", "overall")}
 DASH = "\N{EN DASH}"
+FORGOTTEN_TITLES = {
+    "cifar100_memorising": "CIFAR-100, memorised, half of \"boy\"",
+    "cifar100_memorising-road": "CIFAR-100, memorised, half of \"road\"",
+    "cifar100_generalising": "CIFAR-100, with augmentation, half of \"boy\"",
+    "digits_tuned": "Digits, half of class 8",
+}
 
 
 @dataclass(frozen=True)
@@ -131,6 +140,38 @@ class Saved:
         write = _range if title == RETRAINED else _mean
         cells = [write(self.ratios(title, population, stratum)) for stratum in range(len(self.report.strata))]
         return [title, *cells, write(self.ratios(title, "forget", "overall")), self.verdict(title)]
+
+    def forgotten(self) -> str:
+        """Return the table of recognised deleted examples: in per cent, beside retrained models, with a p-value."""
+        rows = []
+        for title in self.rows:
+            if title == RETRAINED:
+                continue
+            share, p_value = self.accuracy(title, "forget"), self.recognition_p(title)
+            retrained = self.retrained_recognition()
+            gap = 100 * (share - fmean(retrained))
+            rows.append([title, f"{100 * share:.1f}", f"{gap:+.1f}", _p(p_value), self.memory(title)])
+        low, high = (100 * bound(self.retrained_recognition()) for bound in (min, max))
+        rows.append([RETRAINED, f"{low:.1f} to {high:.1f}", "", "", ""])
+        return markdown_table(["", "recognised, %", "less retrained, points", "p", ""], rows)
+
+    def retrained_recognition(self) -> list[float]:
+        """Return the share of the forget set that each retrained model classifies correctly."""
+        found = [self.report.aggregate[model.name].forget_accuracy for model in self.report.by_role("reference")]
+        return [share for share in found if share is not None]
+
+    def recognition_p(self, title: str) -> float:
+        """Return the two-sided p-value of a row's recognised share against the retrained models' (Student's t)."""
+        retrained = np.array(self.retrained_recognition())
+        error = retrained.std(ddof=1) * np.sqrt(1 + 1 / len(retrained))
+        return float(2 * student.sf(abs(self.accuracy(title, "forget") - retrained.mean()) / error, len(retrained) - 1))
+
+    def memory(self, title: str) -> str:
+        """Say whether a row remembers or over-forgets, where the difference is beyond chance and five points."""
+        gap = self.accuracy(title, "forget") - fmean(self.retrained_recognition())
+        if abs(gap) <= TOLERATED or self.recognition_p(title) > ALPHA:
+            return ""
+        return "remembers" if gap > 0 else "over-forgets"
 
     def usual(self) -> str:
         """Return the table of what is usually reported: accuracy in per cent, average gap, Tug-of-War, cost."""
@@ -245,7 +286,14 @@ def make() -> list[Path]:
     )
     environment.filters |= {"figure": _figure, "percent": _percent}
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    text = template.render(studies=saved, table=markdown_table, retrained=RETRAINED, best=_best, **_comparisons(saved))
+    text = template.render(
+        studies=saved,
+        table=markdown_table,
+        retrained=RETRAINED,
+        best=_best,
+        forgotten_titles=FORGOTTEN_TITLES,
+        **_comparisons(saved),
+    )
     PAGE.write_text(text, encoding="utf-8")
     return [*written, PAGE]
 
