@@ -24,7 +24,7 @@ def run(
     config: Annotated[Path | None, typer.Option(help="YAML with policy and neighbourhood, as in a study's.")] = None,
     settings: Settings = None,
 ) -> None:
-    """Say what an audit could tell, before anything is retrained.
+    """Say before any retraining what an audit could show.
 
     How much of the forget set is memorised, who its neighbours are, what 3, 4, 5 and 8 retrained models could show, and
     whether a model that was not touched would fail. It screens, and passes nothing. --set takes policy.KEY and
