@@ -141,7 +141,7 @@ def test_a_difference_as_large_as_is_called_detectable_fails_in_four_of_five_aud
     references = rng.normal(0, spread, (20_000, k))
     candidates = rng.normal(shift, spread, 20_000)
     errors = references.std(axis=1, ddof=1) * np.sqrt(1 + 1 / k)
-    seen = (candidates - references.mean(axis=1)) / errors > stats.t(k - 1).isf(0.05 / 28)
+    seen = (candidates - references.mean(axis=1)) / errors > stats.t(k - 1).isf(0.05 / 6 / 2)
     assert seen.mean() == pytest.approx(0.8, abs=0.02)
 
 

@@ -48,7 +48,7 @@ def test_references_proximities_and_embeddings_are_used(files):
         files / "space.parquet",
     )
     references = ["--reference", files / "r1.parquet", "--reference", f"second={files / 'r2.parquet'}"]
-    assert "by 2 retrained models" in planned(files, *references).output
+    assert "that of 2 retrained models" in planned(files, *references).output
     assert (
         "nearest tenth of the retained examples: 3 (" in planned(files, "--proximities", files / "near.parquet").output
     )

@@ -23,7 +23,8 @@ from unlearn_audit.populations import FORGET, RETAIN, TEST
 Prospect = Literal["would fail", "might pass", "cannot be told"]
 # Spread between retrained models of mean confidence on the forget set, in the calibration's pools: the least and the
 # greatest. It is what can be said of K references before there are two of them.
-USUAL_SPREAD = (0.006, 0.028)
+USUAL_SPREAD = (0.006, 0.031)
+EXAMPLE_SPREAD = 0.29  # the same of one deleted example: 95 % of those in the pools spread less
 NUM_REFERENCES = (3, 4, 5, 8)
 FINDINGS = 6  # that the level of the forget set counts as in the correction: 18 weights, 3 of them its own
 MATCHED = 10  # held-out examples of its class, the nearest in proximity, that a deleted example is compared with
@@ -58,12 +59,14 @@ class Plan:
     Attributes:
         forget_size: deleted examples.
         confidence: the original's mean confidence in their label.
-        held_out_confidence: its mean confidence on comparable test examples: of the same class, and as near.
-        memorised: the difference: what the model knows of them beyond others like them.
+        held_out_confidence: its mean confidence on comparable test examples, of the same class, and as near; or the
+            retrained models' on the deleted examples.
+        memorised: the difference: what the model knows of them beyond others like them. By test examples it is too
+            small where many examples of a class are deleted, since retrained models then know the whole class less.
         lower: 95 % lower bound of the difference: over retrained models where there are two, else over examples.
         upper: 95 % upper bound.
         tolerance: of such a difference, as the policy states it.
-        expected_from: what the held-out confidence comes from: test examples, or retrained models.
+        known_references: retrained models that the held-out confidence comes from; 0: test examples.
         recognised: deleted examples that the original classifies correctly.
         prospect: what an audit would say of the original itself, which was not touched.
         neighbours: classes of the nearest retained examples, the most frequent first.
@@ -78,7 +81,7 @@ class Plan:
     lower: float
     upper: float
     tolerance: float
-    expected_from: str
+    known_references: int
     recognised: int
     prospect: Prospect
     neighbours: tuple[Neighbours, ...]
@@ -121,10 +124,9 @@ def make_plan(
         raise AuditError("Expected a forget set with at least one example, got none.")
     known = np.empty((0, len(forget))) if reference_confidence is None else reference_confidence[:, forget]
     if len(known):
-        expected, shared, source = known.mean(axis=0), 0.0, _counted(len(known))
+        expected, shared = known.mean(axis=0), 0.0
     else:
         expected, shared = _held_out(confidence, labels, population, proximity)
-        source = "test examples of the same classes, as near"
     gaps = confidence[forget] - expected
     lower, upper = _bounds(gaps, known, shared)
     return Plan(
@@ -135,16 +137,12 @@ def make_plan(
         lower=lower,
         upper=upper,
         tolerance=policy.level,
-        expected_from=source,
+        known_references=len(known),
         recognised=int(correct[forget].sum()),
         prospect=_prospect(lower, upper, policy.level),
         neighbours=_neighbours(labels, population, proximity, class_names),
-        detectable=_detectable(policy, known, expected, seconds),
+        detectable=_detectable(policy, known, len(forget), seconds),
     )
-
-
-def _counted(references: int) -> str:
-    return "one retrained model" if references == 1 else f"{references} retrained models"
 
 
 def _held_out(
@@ -208,31 +206,25 @@ def _neighbours(
     )
 
 
-def _detectable(
-    policy: Policy, known: np.ndarray, expected: np.ndarray, seconds: float | None
-) -> tuple[Detectable, ...]:
-    least, most = _spreads(known, expected)
+def _detectable(policy: Policy, known: np.ndarray, count: int, seconds: float | None) -> tuple[Detectable, ...]:
+    least, most = _spreads(known, count)
     return tuple(
         Detectable(
             num_references=k,
-            least=_least_seen(least, k, len(expected), policy),
-            most=_least_seen(most, k, len(expected), policy),
+            least=_least_seen(least, k, count, policy),
+            most=_least_seen(most, k, count, policy),
             seconds=None if seconds is None else k * seconds,
         )
         for k in NUM_REFERENCES
     )
 
 
-def _spreads(known: np.ndarray, expected: np.ndarray) -> tuple[float, float]:
-    """Return how little and how much retrained models' mean confidence on the f deleted examples may spread.
-
-    A confidence of mean m has at most the variance m (1 - m), which few examples do not average away.
-    """
+def _spreads(known: np.ndarray, count: int) -> tuple[float, float]:
+    """Return how little and how much retrained models' mean confidence on the f deleted examples may spread."""
     if len(known) >= MIN_REFERENCES:
         spread = float(known.mean(axis=1).std(ddof=1))
         return spread, spread
-    of_few = float(np.sqrt((expected * (1 - expected)).mean() / len(expected)))
-    return USUAL_SPREAD[0], max(USUAL_SPREAD[1], of_few)
+    return USUAL_SPREAD[0], max(USUAL_SPREAD[1], EXAMPLE_SPREAD / float(np.sqrt(count)))
 
 
 def _least_seen(spread: float, k: int, count: int, policy: Policy) -> float:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from unlearn_audit.auditing._scores import MIN_REFERENCES
+
 if TYPE_CHECKING:
     from unlearn_audit.auditing.plan import Detectable, Plan
 
 SHOWN_NEIGHBOURS = 5
+NEXT = "Three retrained models, given as references, say more: test examples may be known better than these would be."
 CAVEAT = "This screens the original and passes nothing: only an audit with retrained models can."
 
 
@@ -18,10 +21,19 @@ def plan_sentences(plan: Plan) -> tuple[str, ...]:
 
 def _memorised(plan: Plan) -> str:
     return (
-        f"The original's mean confidence in the label of {_deleted(plan)} is {_percent(plan.confidence)}; by "
-        f"{plan.expected_from}, {_percent(plan.held_out_confidence)} is to be expected of a model that never saw "
-        f"{'it' if plan.forget_size == 1 else 'them'}: {_points(plan.memorised)} points "
+        f"The original's mean confidence in the label of {_deleted(plan)} is {_percent(plan.confidence)}, and "
+        f"{_compared(plan)} {_percent(plan.held_out_confidence)}: {_points(plan.memorised)} points "
         f"({_points(plan.lower)} to {_points(plan.upper)}, 95 %; tolerance {100 * plan.tolerance:g})."
+    )
+
+
+def _compared(plan: Plan) -> str:
+    if not plan.known_references:
+        return "that of test examples of the same classes, as near,"
+    return (
+        "that of one retrained model"
+        if plan.known_references == 1
+        else f"that of {plan.known_references} retrained models"
     )
 
 
@@ -65,15 +77,13 @@ def _cost(found: Detectable) -> str:
 def _prospect(plan: Plan) -> str:
     if plan.prospect == "would fail":
         return f"A model that was not touched would fail: there is something to forget. {_enough(plan)}"
-    if plan.prospect == "might pass":
-        return (
-            "A model that was not touched might pass: nothing measurable seems to be memorised, and a pass would then "
-            "say little of a method."
-        )
-    return (
-        "Whether a model that was not touched would fail cannot be told from these predictions; three or more "
-        "retrained models, given as references, say more."
+    told = (
+        "A model that was not touched might pass: nothing measurable seems to be memorised, and a pass would then say "
+        "little of a method."
+        if plan.prospect == "might pass"
+        else "Whether a model that was not touched would fail cannot be told from these predictions."
     )
+    return f"{told} {NEXT}" if plan.known_references < MIN_REFERENCES else told
 
 
 def _enough(plan: Plan) -> str:
