@@ -18,7 +18,7 @@ from unlearn_audit.errors import ConfigurationError, UnlearnAuditError
 # command that is not named here comes after these.
 ORDER = (
     *("demo", "init", "run"),
-    *("train", "unlearn", "predict", "audit"),
+    *("train", "unlearn", "predict", "plan", "audit"),
     *("verify", "report", "push"),
     *("recipes", "selftest", "calibrate"),
     *("methods", "measures", "neighbourhoods"),

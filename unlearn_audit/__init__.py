@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from unlearn_audit.models import load_model as load_model
     from unlearn_audit.models import predict as predict
     from unlearn_audit.models import save_model as save_model
+    from unlearn_audit.planning import plan as plan
     from unlearn_audit.predictions import Predictions as Predictions
     from unlearn_audit.publishing import push as push
     from unlearn_audit.saved.verify import verify as verify
@@ -39,6 +40,7 @@ _HOMES = {
     "fit": "training",
     "load_images": "data",
     "load_model": "models",
+    "plan": "planning",
     "predict": "models",
     "push": "publishing",
     "save_model": "models",
@@ -56,6 +58,7 @@ __all__ = [
     "fit",
     "load_images",
     "load_model",
+    "plan",
     "predict",
     "push",
     "save_model",

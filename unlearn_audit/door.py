@@ -82,8 +82,8 @@ def audit(
     inputs = Inputs(
         models=given_models(candidates, references, original, untrained, rows),
         forget=given_forget(forget, rows),
-        embeddings=_values("embeddings", embeddings, rows, np.float32),
-        proximities=_values("proximities", proximities, rows, np.float64),
+        embeddings=given_embeddings(embeddings, rows),
+        proximities=given_proximities(proximities, rows),
         settings={
             "policy": policy or Policy(),
             "neighbourhood": neighbourhood or NeighbourhoodConfig(),
@@ -121,6 +121,16 @@ class _Values(NeighbourSource):
         values = list(self.values) if self.values.ndim == 2 else self.values
         with replacing(path) as draft:
             pq.write_table(pa.table({"example_id": self.example_ids.tolist(), self.name: values}), draft)
+
+
+def given_embeddings(given: Any, rows: ArrayRows | None) -> NeighbourSource | None:
+    """Return embeddings as a source: of a file, or of an array (n, d) whose rows are those of all arrays."""
+    return _values("embeddings", given, rows, np.float32)
+
+
+def given_proximities(given: Any, rows: ArrayRows | None) -> NeighbourSource | None:
+    """Return proximities as a source: of a file, or of an array (n,) whose rows are those of all arrays."""
+    return _values("proximities", given, rows, np.float64)
 
 
 def _values(what: str, given: Any, rows: ArrayRows | None, kind: type[np.floating[Any]]) -> NeighbourSource | None:

@@ -120,6 +120,16 @@ def discrepancies(
     return [total.result() for total in sums], scores
 
 
+def example_scores(models: Sequence[PredictionSource]) -> list[ExampleScores]:
+    """Return the scores of each model, in the order of the first one's examples, without comparing any.
+
+    Raises:
+        PredictionsError: where the predictions do not fit together.
+    """
+    no_groups = np.zeros((len(models[0].labels), 0), dtype=bool)
+    return discrepancies([], models, no_groups, [])[1]
+
+
 def members_of(group: np.ndarray, num_groups: int) -> np.ndarray:
     """Return (n, G) bool for groups (n,) in [0, G); -1 is a member of none."""
     return np.asarray(group)[:, None] == np.arange(num_groups)

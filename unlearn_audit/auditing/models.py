@@ -124,8 +124,12 @@ def populations(subject: AuditSubject) -> np.ndarray:
     Raises:
         AuditError: where ids of the forget set are missing, or belong to test examples.
     """
-    first = subject.first
-    wanted = np.unique(np.asarray(list(subject.forget_ids), dtype=str))
+    return populations_in(subject.first, subject.forget_ids)
+
+
+def populations_in(first: PredictionSource, forget_ids: Sequence[str]) -> np.ndarray:
+    """Return for each example of a model's predictions its index in `POPULATIONS` (n,); errors as `populations`."""
+    wanted = np.unique(np.asarray(list(forget_ids), dtype=str))
     is_forget = np.isin(first.example_ids, wanted)
     is_test = first.splits == "test"
     if is_forget.sum() != len(wanted):

@@ -11,7 +11,7 @@ from unlearn_audit.auditing.models import AuditSubject, populations
 from unlearn_audit.errors import AuditError
 from unlearn_audit.neighbourhood import Neighbourhood, NeighbourhoodConfig, find_neighbourhood
 from unlearn_audit.populations import FORGET, RETAIN
-from unlearn_audit.predictions import matching_rows
+from unlearn_audit.predictions import PredictionSource, matching_rows
 from unlearn_audit.predictions.parquet import matrix
 
 
@@ -76,12 +76,35 @@ def neighbourhood_of(
     Raises:
         AuditError: where there is nothing to take proximities from, or the file lacks examples.
     """
-    first, population = subject.first, populations(subject)
+    original = None if subject.original is None else subject.original.predictions[0]
+    return neighbourhood_in(config, subject.first, populations(subject), original=original, source=source)
+
+
+def neighbourhood_in(
+    config: NeighbourhoodConfig,
+    first: PredictionSource,
+    population: np.ndarray,
+    *,
+    original: PredictionSource | None,
+    source: NeighbourSource | None = None,
+) -> Neighbourhood:
+    """Find the neighbourhood of the examples of one model's predictions, in their order.
+
+    Args:
+        config: how.
+        first: the predictions.
+        population: (n,) int, index into `POPULATIONS`.
+        original: predictions whose embeddings give the proximity by default.
+        source: a file with embeddings, proximities or a column for strata, instead.
+
+    Raises:
+        AuditError: as `neighbourhood_of`.
+    """
     proximity = source.numbers("proximity", first.example_ids) if source else None
     column = config.make_strata().column_needed()
     return find_neighbourhood(
         config,
-        None if proximity is not None else _embeddings(subject, source),
+        None if proximity is not None else _embeddings(first, original, source),
         is_forget=population == FORGET,
         is_retain=population == RETAIN,
         labels=first.labels,
@@ -91,15 +114,16 @@ def neighbourhood_of(
     )
 
 
-def _embeddings(subject: AuditSubject, source: NeighbourSource | None) -> np.ndarray:
-    found = source.column("embedding", subject.first.example_ids) if source else None
+def _embeddings(
+    first: PredictionSource, original: PredictionSource | None, source: NeighbourSource | None
+) -> np.ndarray:
+    found = source.column("embedding", first.example_ids) if source else None
     if found is not None:
         return found
-    if subject.original is not None:
-        predictions = subject.original.predictions[0]
-        found = predictions.load_embeddings()
+    if original is not None:
+        found = original.load_embeddings()
         if found is not None:
-            rows = matching_rows(subject.first, predictions)
+            rows = matching_rows(first, original)
             return found if rows is None else found[rows]
     raise AuditError(
         "Expected embeddings to tell who is near the forget set: give the original model's predictions with a column "

@@ -11,17 +11,20 @@ from typing import Literal
 
 import numpy as np
 
-from unlearn_audit.auditing._scores import MIN_REFERENCES, StandardErrors
+from unlearn_audit.auditing._scores import MIN_COUNT, MIN_REFERENCES, StandardErrors, critical_value
 from unlearn_audit.auditing._settling import detectable_difference
 from unlearn_audit.auditing.groups import NEAR_SHARE
+from unlearn_audit.auditing.plan_sentences import plan_sentences
 from unlearn_audit.auditing.policy import Policy
+from unlearn_audit.auditing.questions import PRIOR_DF
 from unlearn_audit.errors import AuditError
 from unlearn_audit.populations import FORGET, RETAIN, TEST
 
 Prospect = Literal["would fail", "might pass", "cannot be told"]
 # Spread between retrained models of mean confidence on the forget set, in the calibration's pools: the least and the
 # greatest. It is what can be said of K references before there are two of them.
-USUAL_SPREAD = (0.006, 0.028)
+USUAL_SPREAD = (0.006, 0.031)
+EXAMPLE_SPREAD = 0.29  # the same of one deleted example: 95 % of those in the pools spread less
 NUM_REFERENCES = (3, 4, 5, 8)
 FINDINGS = 6  # that the level of the forget set counts as in the correction: 18 weights, 3 of them its own
 MATCHED = 10  # held-out examples of its class, the nearest in proximity, that a deleted example is compared with
@@ -38,7 +41,10 @@ class Neighbours:
 
 @dataclass(frozen=True)
 class Detectable:
-    """The least difference of mean confidence on the forget set that K references would show in 80 % of audits."""
+    """The least difference of mean confidence on the forget set that K references would show in 80 % of audits.
+
+    1 stands for none: confidences cannot differ by more. `seconds` is what these references cost.
+    """
 
     num_references: int
     least: float
@@ -46,23 +52,26 @@ class Detectable:
     seconds: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
-    """What can be known before retraining.
+    """What can be known before retraining. It prints as a few sentences.
 
     Attributes:
         forget_size: deleted examples.
         confidence: the original's mean confidence in their label.
-        held_out_confidence: its mean confidence on comparable test examples: of the same class, and as near.
-        memorised: the difference: what the model knows of them beyond others like them.
-        lower: 95 % lower bound of the difference, over examples.
+        held_out_confidence: its mean confidence on comparable test examples, of the same class, and as near; or the
+            retrained models' on the deleted examples.
+        memorised: the difference: what the model knows of them beyond others like them. By test examples it is too
+            small where many examples of a class are deleted, since retrained models then know the whole class less.
+        lower: 95 % lower bound of the difference: over retrained models where there are two, else over examples.
         upper: 95 % upper bound.
-        expected_from: what the held-out confidence comes from: test examples, or retrained models.
+        tolerance: of such a difference, as the policy states it.
+        known_references: retrained models that the held-out confidence comes from; 0: test examples.
         recognised: deleted examples that the original classifies correctly.
         prospect: what an audit would say of the original itself, which was not touched.
         neighbours: classes of the nearest retained examples, the most frequent first.
         detectable: by number of references; `least` and `most` where their spread is as small or as large as in our
-            pools, both the same where it is known from retrained models.
+            pools, or as few examples let it be, both the same where it is known from retrained models.
     """
 
     forget_size: int
@@ -71,11 +80,15 @@ class Plan:
     memorised: float
     lower: float
     upper: float
-    expected_from: str
+    tolerance: float
+    known_references: int
     recognised: int
     prospect: Prospect
     neighbours: tuple[Neighbours, ...]
     detectable: tuple[Detectable, ...]
+
+    def __repr__(self) -> str:
+        return "\n".join(plan_sentences(self))
 
 
 def make_plan(
@@ -109,10 +122,13 @@ def make_plan(
     forget = np.flatnonzero(population == FORGET)
     if not len(forget):
         raise AuditError("Expected a forget set with at least one example, got none.")
-    expected, source = _expected(confidence, labels, population, proximity, forget, reference_confidence)
+    known = np.empty((0, len(forget))) if reference_confidence is None else reference_confidence[:, forget]
+    if len(known):
+        expected, shared = known.mean(axis=0), 0.0
+    else:
+        expected, shared = _held_out(confidence, labels, population, proximity)
     gaps = confidence[forget] - expected
-    error = _error(gaps, reference_confidence, forget)
-    lower, upper = float(gaps.mean() - 1.96 * error), float(gaps.mean() + 1.96 * error)
+    lower, upper = _bounds(gaps, known, shared)
     return Plan(
         forget_size=len(forget),
         confidence=float(confidence[forget].mean()),
@@ -120,52 +136,61 @@ def make_plan(
         memorised=float(gaps.mean()),
         lower=lower,
         upper=upper,
-        expected_from=source,
+        tolerance=policy.level,
+        known_references=len(known),
         recognised=int(correct[forget].sum()),
         prospect=_prospect(lower, upper, policy.level),
         neighbours=_neighbours(labels, population, proximity, class_names),
-        detectable=_detectable(policy, reference_confidence, forget, seconds),
+        detectable=_detectable(policy, known, len(forget), seconds),
     )
 
 
-def _expected(
-    confidence: np.ndarray,
-    labels: np.ndarray,
-    population: np.ndarray,
-    proximity: np.ndarray,
-    forget: np.ndarray,
-    reference_confidence: np.ndarray | None,
-) -> tuple[np.ndarray, str]:
-    """Return for each deleted example (f,) the confidence to expect of a model that never saw it, and from what."""
-    if reference_confidence is not None and len(reference_confidence):
-        return reference_confidence[:, forget].mean(axis=0), f"{len(reference_confidence)} retrained models"
+def _held_out(
+    confidence: np.ndarray, labels: np.ndarray, population: np.ndarray, proximity: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """Return the mean confidence (f,) on the test examples most like each deleted one, and its mean's standard error.
+
+    The same test examples are compared with several deleted ones, so that the error weighs each by how often it is.
+    """
     held_out = np.flatnonzero(population == TEST)
     if not len(held_out):
         raise AuditError(
             "Expected test examples of the original to compare the deleted ones with, or retrained models, got neither."
         )
-    found = np.empty(len(forget))
+    forget = np.flatnonzero(population == FORGET)
+    found, weight = np.empty(len(forget)), np.zeros(len(confidence))
     for place, row in enumerate(forget):
         same = held_out[labels[held_out] == labels[row]]
         pool = same if len(same) else held_out
         nearest = pool[np.argsort(np.abs(proximity[pool] - proximity[row]), kind="stable")[:MATCHED]]
         found[place] = confidence[nearest].mean()
-    return found, "test examples of the same classes, as near"
+        weight[nearest] += 1 / (len(nearest) * len(forget))
+    return found, float(np.sqrt((weight**2 * (confidence - found.mean()) ** 2).sum()))
 
 
-def _error(gaps: np.ndarray, reference_confidence: np.ndarray | None, forget: np.ndarray) -> float:
-    """Return the standard error of the mean gap: over examples, and over retrained models if there are several."""
-    examples = gaps.std(ddof=1) / np.sqrt(len(gaps)) if len(gaps) > 1 else 1.0
-    if reference_confidence is None or len(reference_confidence) < 2:
-        return float(examples)
-    levels = reference_confidence[:, forget].mean(axis=1)
-    return float(levels.std(ddof=1) / np.sqrt(len(levels)))
+def _bounds(gaps: np.ndarray, known: np.ndarray, shared: float) -> tuple[float, float]:
+    """Return 95 % bounds of the mean of the gaps (f,), by Student's t; a gap is never beyond -1 and 1.
+
+    Args:
+        gaps: confidence less what is expected.
+        known: (K, f) confidence of retrained models; with two of them, their spread says what is uncertain.
+        shared: standard error of the mean of what is expected.
+    """
+    if len(known) > 1:
+        levels = known.mean(axis=1)
+        count, error = len(levels), levels.std(ddof=1) / np.sqrt(len(levels))
+    elif len(gaps) > 1:
+        count, error = len(gaps), np.hypot(gaps.std(ddof=1) / np.sqrt(len(gaps)), shared)
+    else:
+        return -1.0, 1.0
+    width = critical_value(0.025, count - 1) * error
+    return max(-1.0, float(gaps.mean() - width)), min(1.0, float(gaps.mean() + width))
 
 
 def _prospect(lower: float, upper: float, tolerance: float) -> Prospect:
     if lower > tolerance:
         return "would fail"
-    return "might pass" if upper <= tolerance else "cannot be told"
+    return "might pass" if max(upper, -lower) <= tolerance else "cannot be told"
 
 
 def _neighbours(
@@ -181,24 +206,29 @@ def _neighbours(
     )
 
 
-def _detectable(
-    policy: Policy, reference_confidence: np.ndarray | None, forget: np.ndarray, seconds: float | None
-) -> tuple[Detectable, ...]:
-    spreads = USUAL_SPREAD
-    if reference_confidence is not None and len(reference_confidence) >= MIN_REFERENCES:
-        known = float(reference_confidence[:, forget].mean(axis=1).std(ddof=1))
-        spreads = (known, known)
+def _detectable(policy: Policy, known: np.ndarray, count: int, seconds: float | None) -> tuple[Detectable, ...]:
+    least, most = _spreads(known, count)
     return tuple(
         Detectable(
             num_references=k,
-            least=_least_seen(spreads[0], k, policy),
-            most=_least_seen(spreads[1], k, policy),
+            least=_least_seen(least, k, count, policy),
+            most=_least_seen(most, k, count, policy),
             seconds=None if seconds is None else k * seconds,
         )
         for k in NUM_REFERENCES
     )
 
 
-def _least_seen(spread: float, k: int, policy: Policy) -> float:
-    errors = StandardErrors(spread * float(np.sqrt(1 + 1 / k)), k - 1, spread / float(np.sqrt(k)), k - 1)
-    return detectable_difference(errors, policy.level, policy.alpha, policy.alpha / (2 * FINDINGS))
+def _spreads(known: np.ndarray, count: int) -> tuple[float, float]:
+    """Return how little and how much retrained models' mean confidence on the f deleted examples may spread."""
+    if len(known) >= MIN_REFERENCES:
+        spread = float(known.mean(axis=1).std(ddof=1))
+        return spread, spread
+    return USUAL_SPREAD[0], max(USUAL_SPREAD[1], EXAMPLE_SPREAD / float(np.sqrt(count)))
+
+
+def _least_seen(spread: float, k: int, count: int, policy: Policy) -> float:
+    """Return what K references see; the spread of many examples is moderated, as an audit does."""
+    df = k - 1 + (PRIOR_DF if count >= MIN_COUNT else 0)
+    errors = StandardErrors(spread * float(np.sqrt(1 + 1 / k)), df, spread / float(np.sqrt(k)), df)
+    return min(1.0, detectable_difference(errors, policy.level, policy.alpha, policy.alpha / (2 * FINDINGS)))

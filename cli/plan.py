@@ -1,0 +1,49 @@
+"""`unlearn-audit plan`: what could an audit tell, before anything is retrained?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import Settings
+
+
+def run(
+    original: Annotated[Path, typer.Option(help="The original model's predictions; its embeddings are the space.")],
+    forget: Annotated[Path, typer.Option(help="Ids of the forget set: txt, csv, json or parquet.")],
+    reference: Annotated[
+        list[str] | None, typer.Option(metavar="[NAME=]FILE", help="A retrained model, if there is one already.")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="That one retraining takes, to say what K of them cost.")
+    ] = None,
+    embeddings: Annotated[Path | None, typer.Option(help="File with example_id and embedding instead.")] = None,
+    proximities: Annotated[Path | None, typer.Option(help="File with example_id and proximity instead.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML with policy and neighbourhood, as in a study's.")] = None,
+    settings: Settings = None,
+) -> None:
+    """Say before any retraining what an audit could show.
+
+    How much of the forget set is memorised, who its neighbours are, what 3, 4, 5 and 8 retrained models could show, and
+    whether a model that was not touched would fail. It screens, and passes nothing. --set takes policy.KEY and
+    neighbourhood.KEY, for example --set policy.level=0.02.
+    """
+    from unlearn_audit import plan
+    from unlearn_audit.experiment.config import read_audit
+
+    from .audit import model_files
+
+    chosen = read_audit(config, settings=settings or ())
+    found = plan(
+        original,
+        forget,
+        references={name: files.predictions for name, files in model_files(reference or ()).items()},
+        embeddings=embeddings,
+        proximities=proximities,
+        policy=chosen.policy,
+        neighbourhood=chosen.neighbourhood,
+        seconds=seconds,
+    )
+    typer.echo(repr(found))
