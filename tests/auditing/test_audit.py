@@ -74,7 +74,7 @@ def test_json_round_trip_is_exact(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ('"schema_version": 1', '"schema_version": 2'),
+        ('"schema_version": 2', '"schema_version": 3'),
         ('"title": "Unlearning audit"', '"title": 3'),
     ],
 )
