@@ -49,8 +49,7 @@ def test_figures_equal_plain_masks(tmp_path) -> None:
 
 
 def test_consensus_flip_counts_only_examples_on_which_references_agree(tmp_path) -> None:
-    request = dataclasses.replace(request_in(tmp_path), policy=Policy(measure="consensus_flip"))
-    found = run_audit(request, base=tmp_path)
+    found = run_audit(request_in(tmp_path), base=tmp_path)
     retain = found.ledger.to_pandas().query("population == 'retain'")
     correct = np.stack([retain[f"retrained-{k}.top1"] == retain["label"] for k in range(4)])
     agree = correct.all(axis=0) | ~correct.any(axis=0)
@@ -148,3 +147,10 @@ def test_names_are_unique_and_measures_known() -> None:
     whole = subject()
     with pytest.raises(ConfigurationError, match="Did you mean 'js'"):
         audit_subject(whole, neighbourhood_of(NeighbourhoodConfig(), whole), measures=["jss"])
+
+
+@pytest.mark.parametrize("measure", ["consensus_flip", "confidence_gap"])
+def test_a_policy_s_measure_needs_a_noise_floor(measure) -> None:
+    whole = subject()
+    with pytest.raises(ConfigurationError, match="noise floor between retrained models, got"):
+        audit_subject(whole, neighbourhood_of(NeighbourhoodConfig(), whole), Policy(measure=measure))
