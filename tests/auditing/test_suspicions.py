@@ -110,7 +110,7 @@ def test_all_that_is_wrong_is_told_copies_first() -> None:
 
 @pytest.mark.parametrize("k", [3, 4, 8])
 def test_honest_references_are_falsely_suspected_in_at_most_alpha_of_audits(k) -> None:
-    """With spreads so wide that no tolerance helps: the tests alone hold the rate, of each kind and in each direction."""
+    """With spreads so wide that no tolerance helps: the tests alone hold the rate."""
     rng = np.random.default_rng(k)
     quiet = figures(probabilities(k, seed=k))
     knowing = unequal = 0
@@ -118,9 +118,8 @@ def test_honest_references_are_falsely_suspected_in_at_most_alpha_of_audits(k) -
         levels, accuracies = 0.3 * rng.normal(size=(2, k))
         knowing += bool(found(dataclasses.replace(quiet, forget_levels=levels)))
         unequal += bool(found(dataclasses.replace(quiet, test_accuracies=accuracies)))
-    # One-sided tests at alpha / k, each in one direction for knowledge, and in two for accuracy.
-    assert stats.binomtest(knowing, 1000, 0.05, alternative="greater").pvalue > 1e-3
-    assert stats.binomtest(unequal, 1000, 0.10, alternative="greater").pvalue > 1e-3
+    for suspected in (knowing, unequal):
+        assert stats.binomtest(suspected, 1000, 0.05, alternative="greater").pvalue > 1e-3
 
 
 @pytest.mark.parametrize("k", [3, 5, 8])
