@@ -99,15 +99,19 @@ def test_identical_models_pass() -> None:
     assert [answer.outcome for answer in answers] == ["pass"] * 3
 
 
-def test_holm_goes_over_all_groups_by_level_and_by_pattern() -> None:
-    figures = honest(4, np.random.default_rng(0))
+@pytest.mark.parametrize("seed", range(5))
+def test_holm_goes_over_all_groups_by_level_and_by_pattern_and_weighs_the_forget_set_threefold(seed) -> None:
+    figures = honest(4, np.random.default_rng(seed))
     found = list(findings(figures).values())
     assert len(found) == 2 * len(ASKED)
-    ordered = sorted(found, key=lambda finding: finding.p_value)
+    remaining = [(finding, 3 if finding.group == "forget" else 1) for finding in found]
     largest = 0.0
-    for place, finding in enumerate(ordered):
-        largest = max(largest, (len(ordered) - place) * finding.p_value)
+    while remaining:  # each step rejects the least p-value for its weight, at its share of what is left
+        total = sum(weight for _, weight in remaining)
+        step, finding = min(((total * f.p_value / w, f) for f, w in remaining), key=lambda pair: pair[0])
+        largest = max(largest, step)
         assert finding.p_holm == pytest.approx(min(1.0, largest))
+        remaining = [pair for pair in remaining if pair[0] is not finding]
 
 
 def made(p_value: float, lower: float, upper: float, *, group: str = "forget", kind: str = "level") -> Finding:

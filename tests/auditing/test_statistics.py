@@ -276,6 +276,17 @@ def test_holm_agrees_with_its_definition():
     assert len(holm(np.array([]))) == 0
 
 
+def test_weighted_holm_agrees_with_its_definition():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        p_values, weights = rng.random(6) ** 2, rng.integers(1, 5, 6)
+        alpha = 0.2
+        rejected, remaining = set(), sorted(range(6), key=lambda i: p_values[i] / weights[i])
+        while remaining and p_values[remaining[0]] <= alpha * weights[remaining[0]] / sum(weights[remaining]):
+            rejected.add(remaining.pop(0))
+        assert {i for i, p in enumerate(holm(p_values, weights)) if p <= alpha} == rejected
+
+
 def test_spearman_agrees_with_scipy():
     rng = np.random.default_rng(0)
     x, y = rng.integers(10, size=100).astype(float), rng.normal(size=100)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 
 import numpy as np
 import pytest
 
+from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.errors import AuditError, VerificationError
 from unlearn_audit.saved.manifest import read_manifest, seal
+from unlearn_audit.saved.published import consequences
 from unlearn_audit.saved.verify import verify
 
 
@@ -103,3 +106,60 @@ def test_no_manifest_no_verification(report_folder) -> None:
 def test_the_manifest_holds_no_absolute_path(report_folder, tmp_path) -> None:
     assert str(tmp_path) not in (report_folder / "manifest.json").read_text()
     assert read_manifest(report_folder).request.forget == "../forget.txt"
+
+
+def edited(folder, change) -> list[str]:
+    """Change the report's JSON by a function, let a forger make the manifest fit, and return what verify says."""
+    path = folder / "report.json"
+    report = json.loads(path.read_text())
+    change(report)
+    path.write_text(json.dumps(report))
+    seal(folder)
+    return list(verify(folder).differences)
+
+
+def test_an_edited_answer_is_named(report_folder) -> None:
+    def change(report) -> None:
+        answer = report["judgements"]["damaged"]["answers"][0]
+        assert answer["outcome"] == "fail"
+        answer["outcome"], answer["how"] = "pass", ""
+
+    differences = edited(report_folder, change)
+    assert len(differences) == 2
+    assert "/judgements/damaged/answers/0/outcome: saved 'pass', computed 'fail'" in differences[0]
+    assert "/judgements/damaged/answers/0/how" in differences[1]
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["judgements/damaged/answers/0/findings/0/p_value", "judgements/honest/level_gone/lower", "groups/0/count"],
+)
+def test_every_figure_of_a_judgement_is_computed_again(report_folder, place) -> None:
+    def change(report) -> None:
+        *way, last = [int(part) if part.isdigit() else part for part in place.split("/")]
+        for part in way:
+            report = report[part]
+        report[last] += 0.01 + report[last]
+
+    assert [place in difference for difference in edited(report_folder, change)] == [True]
+
+
+def test_a_forged_judgement_of_a_published_folder_is_named_by_what_follows_from_its_findings(report_folder) -> None:
+    report = AuditReport.load(report_folder)
+    assert all(saved == computed for _, saved, computed in consequences(report))
+    damaged = report.judgements["damaged"]
+    answers = tuple(dataclasses.replace(answer, outcome="pass", how="") for answer in damaged.answers)
+    forgeries = [
+        dataclasses.replace(damaged, outcome="pass"),
+        dataclasses.replace(damaged, answers=answers),
+        dataclasses.replace(damaged, sentences=("All is well.",) * 3),
+        dataclasses.replace(damaged, withheld=True),
+        dataclasses.replace(damaged, num_references=40),
+    ]
+    for forged in forgeries:
+        changed = dataclasses.replace(report, judgements={**report.judgements, "damaged": forged})
+        different = [place for place, saved, computed in consequences(changed) if saved != computed]
+        assert "/judgements/damaged" in different
+    passed = dataclasses.replace(report.verdicts["damaged"], outcome="pass")
+    changed = dataclasses.replace(report, verdicts={**report.verdicts, "damaged": passed})
+    assert [place for place, saved, computed in consequences(changed) if saved != computed] == ["/verdicts/damaged"]
