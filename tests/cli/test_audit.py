@@ -84,6 +84,15 @@ def test_a_policy_comes_from_yaml_and_from_set(files, tmp_path):
     assert (report.title, report.policy.level, report.policy.alpha) == ("Ours", 0.1, 0.02)
 
 
+def test_a_policy_of_the_first_version_is_refused_by_its_key(files, tmp_path):
+    config = tmp_path / "policy.yaml"
+    config.write_text("policy: {measure: js, relative: 0.25}\n")
+    shown = CliRunner().invoke(app, line(files, ["honest"], tmp_path / "out", "--config", str(config)))
+    assert isinstance(shown.exception, ConfigurationError)
+    assert "policy.relative" in str(shown.exception)
+    assert not (tmp_path / "out" / "report.json").exists()
+
+
 def test_verify_agrees_and_notices_an_edited_figure(audited):
     output, _ = audited
     shown = CliRunner().invoke(app, ["verify", str(output)])
