@@ -110,6 +110,24 @@ def test_scores_equal_slow_formulas() -> None:
     np.testing.assert_allclose(scores[0].margin, np.log(confidence / (1 - confidence)), rtol=1e-4, atol=1e-5)
 
 
+def test_groups_may_overlap_and_are_each_computed_as_if_alone() -> None:
+    rng = np.random.default_rng(0)
+    members = rng.random((N, 3)) < [[0.6, 0.1, 0.0]]
+    measures = [registry.create("js")]
+    (together,), _ = discrepancies(MODELS, REFERENCES, members, measures, chunk=50)
+    for place in range(2):
+        (alone,), _ = discrepancies(MODELS, REFERENCES, members[:, [place]], measures, chunk=50)
+        np.testing.assert_allclose(together.models[:, :, place], alone.models[:, :, 0])
+        np.testing.assert_allclose(together.references[:, :, place], alone.references[:, :, 0])
+    assert together.counts.tolist() == members.sum(axis=0).tolist()
+    assert np.isnan(together.models[:, :, 2]).all()  # an empty group
+
+
+def test_groups_by_number_leave_out_those_of_none() -> None:
+    found = members_of(np.array([0, 2, -1, 2]), 3)
+    assert found.tolist() == [[True, False, False], [False, False, True], [False] * 3, [False, False, True]]
+
+
 def test_one_reference_has_no_floor() -> None:
     (found,), _ = discrepancies(MODELS, REFERENCES[:1], MEMBERS, [registry.create("js")])
     assert np.isnan(found.floor).all()

@@ -240,6 +240,19 @@ def test_so_many_references_as_are_needed_settle_a_level_that_stays_as_it_is() -
     assert found.references_needed == min(n for n, w in widths.items() if abs(found.difference) + w <= POLICY.level)
 
 
+def test_so_many_references_as_are_needed_show_a_level_that_is_beyond_the_tolerance() -> None:
+    references = np.array([0.30, 0.42, 0.36, 0.48])
+    found = findings([group(levels=[0.60], references=references, count=12)])["forget", "level"]
+    assert found.difference > POLICY.level and not found.fails(POLICY.alpha)
+    spread, single = references.std(ddof=1), 0.05 / 2 / 2  # two findings of equal weight, and two sides
+
+    def shown(n: int) -> bool:
+        beyond = found.difference - stats.t.ppf(0.95, n - 1) * spread / np.sqrt(n) > POLICY.level
+        return beyond and found.difference >= stats.t.isf(single, n - 1) * spread * np.sqrt(1 + 1 / n)
+
+    assert found.references_needed == min(n for n in range(3, 201) if shown(n))
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
