@@ -114,6 +114,15 @@ def test_holm_goes_over_all_groups_by_level_and_by_pattern_and_weighs_the_forget
         remaining = [pair for pair in remaining if pair[0] is not finding]
 
 
+def test_without_advice_the_answers_are_the_same() -> None:
+    figures = honest(4, np.random.default_rng(1))
+    silent = answer_questions(figures, POLICY, advise=False)
+    for answer, other in zip(answer_questions(figures, POLICY), silent, strict=True):
+        assert (answer.outcome, answer.how, answer.decisive) == (other.outcome, other.how, other.decisive)
+        for finding, bare in zip(answer.findings, other.findings, strict=True):
+            assert bare == dataclasses.replace(finding, detectable=None, references_needed=None)
+
+
 def made(p_value: float, lower: float, upper: float, *, group: str = "forget", kind: str = "level") -> Finding:
     return Finding(group, kind, 100, 0.5, 0.5, (lower + upper) / 2, lower, upper, p_value)
 
