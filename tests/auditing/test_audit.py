@@ -12,10 +12,11 @@ from unlearn_audit.auditing.audit import audit_subject
 from unlearn_audit.auditing.models import AuditedModel, AuditSubject
 from unlearn_audit.auditing.neighbours import neighbourhood_of
 from unlearn_audit.auditing.policy import Policy
-from unlearn_audit.auditing.report import AuditReport, json_schema
+from unlearn_audit.auditing.report import AuditReport, GroupRecord, json_schema
 from unlearn_audit.errors import AuditError, ConfigurationError
 from unlearn_audit.measures import registry
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
+from unlearn_audit.predictions import Predictions
 from unlearn_audit.saved.running import run_audit
 
 
@@ -49,8 +50,7 @@ def test_figures_equal_plain_masks(tmp_path) -> None:
 
 
 def test_consensus_flip_counts_only_examples_on_which_references_agree(tmp_path) -> None:
-    request = dataclasses.replace(request_in(tmp_path), policy=Policy(measure="consensus_flip"))
-    found = run_audit(request, base=tmp_path)
+    found = run_audit(request_in(tmp_path), base=tmp_path)
     retain = found.ledger.to_pandas().query("population == 'retain'")
     correct = np.stack([retain[f"retrained-{k}.top1"] == retain["label"] for k in range(4)])
     agree = correct.all(axis=0) | ~correct.any(axis=0)
@@ -74,7 +74,7 @@ def test_json_round_trip_is_exact(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ('"schema_version": 1', '"schema_version": 2'),
+        ('"schema_version": 2', '"schema_version": 3'),
         ('"title": "Unlearning audit"', '"title": 3'),
     ],
 )
@@ -148,3 +148,130 @@ def test_names_are_unique_and_measures_known() -> None:
     whole = subject()
     with pytest.raises(ConfigurationError, match="Did you mean 'js'"):
         audit_subject(whole, neighbourhood_of(NeighbourhoodConfig(), whole), measures=["jss"])
+
+
+@pytest.mark.parametrize("measure", ["consensus_flip", "confidence_gap"])
+def test_a_policy_s_measure_needs_a_noise_floor(measure) -> None:
+    whole = subject()
+    with pytest.raises(ConfigurationError, match="noise floor between retrained models, got"):
+        audit_subject(whole, neighbourhood_of(NeighbourhoodConfig(), whole), Policy(measure=measure))
+
+
+def audited(whole: AuditSubject) -> AuditReport:
+    return audit_subject(whole, neighbourhood_of(NeighbourhoodConfig(number=3), whole), measures=["js"]).report
+
+
+def with_hash(predictions: Predictions, weights_hash: str) -> AuditedModel:
+    metadata = {**predictions.metadata, "weights_hash": weights_hash}
+    return AuditedModel((dataclasses.replace(predictions, metadata=metadata),))
+
+
+def test_an_exact_copy_of_a_reference_lowers_k_and_is_told_in_a_note() -> None:
+    references = {f"r{k}": with_hash(made_up(k), f"hash {k}") for k in range(4)}
+    without = audited(subject(references=references))
+    report = audited(subject(references={**references, "again": with_hash(made_up(1), "hash 1")}))
+    assert (without.num_references, report.num_references) == (4, 4)
+    assert "'again' has the same weights as 'r1' and is left out" in report.controls.notes[0]
+    assert not any("left out" in note for note in without.controls.notes)
+    assert not report.controls.withheld
+    assert report.judgements == without.judgements and report.verdicts == without.verdicts
+
+
+def test_copies_alone_are_no_three_retrained_models() -> None:
+    copies = {f"r{k}": with_hash(made_up(1), "hash") for k in range(3)}
+    report = audited(subject(references=copies))
+    assert report.num_references == 1 and len(report.controls.notes) == 2
+    assert report.verdicts["u"].outcome == "inconclusive" and report.verdicts["u"].references_needed == 3
+
+
+def nearly(seed: int, copied: int) -> Predictions:
+    """A copy of a model under another name, with noise on its logits."""
+    model = made_up(copied)
+    noise = 0.01 * np.random.default_rng(seed).normal(size=model.logits.shape).astype(np.float32)
+    return dataclasses.replace(model, logits=model.logits + noise)
+
+
+@pytest.mark.parametrize(("copied", "told"), [(0, "'r0' and 'new' are nearly one"), (52, "'new' is nearly the model")])
+def test_a_reference_that_is_another_model_with_noise_withholds_all_verdicts(copied, told) -> None:
+    references = {f"r{k}": AuditedModel((made_up(k),)) for k in range(3)}
+    report = audited(subject(references={**references, "new": AuditedModel((nearly(7, copied),))}))
+    assert told in report.controls.alarms[0]
+    assert report.verdicts["u"].withheld and report.verdicts["u"].outcome == "inconclusive"
+    assert told in report.verdicts["u"].reason
+    assert all(judgement.withheld for judgement in report.judgements.values())
+    assert report.judgements["u"].answers[0].outcome == "fail"  # what was found stays to be read
+
+
+def test_a_reference_that_saw_the_forget_set_is_found() -> None:
+    knows = made_up(3)
+    logits = knows.logits.copy()
+    whole = subject()
+    forgotten = np.isin(knows.example_ids, list(whole.forget_ids))
+    logits[forgotten, knows.labels[forgotten]] += 6
+    references = {f"r{k}": AuditedModel((made_up(k),)) for k in range(3)}
+    report = audited(
+        subject(references={**references, "knows": AuditedModel((dataclasses.replace(knows, logits=logits),))})
+    )
+    assert any("'knows' recognises the deleted examples better" in alarm for alarm in report.controls.alarms)
+
+
+def test_references_of_unequal_training_withhold_the_verdict() -> None:
+    references = {f"r{k}": AuditedModel((made_up(k),), examples=1000 * (1 + (k == 2))) for k in range(3)}
+    report = audited(subject(references=references))
+    assert "not trained equally long" in report.controls.alarms[0] and report.verdicts["u"].withheld
+
+
+def test_a_model_of_another_temperature_fails_and_is_told_that_its_decisions_agree() -> None:
+    cool = made_up(50)
+    softened = dataclasses.replace(cool, logits=cool.logits / 3)
+    report = audited(subject(candidates={"soft": AuditedModel((softened,)), "same": AuditedModel((cool,))}))
+    soft = report.judgements["soft"]
+    assert soft.outcome == "fail"
+    failing = [told for answer, told in zip(soft.answers, soft.sentences, strict=True) if answer.outcome == "fail"]
+    assert failing and all("Its decisions there agree with theirs" in told for told in failing)
+    assert report.judgements["same"].outcome != "fail"
+
+
+@pytest.mark.parametrize("count", [1, 3, 12])
+def test_a_request_of_few_examples_is_judged(count) -> None:
+    """An original that knows them by heart fails; an honest model does not, and what is open is said with its reach."""
+    references = {f"r{k}": AuditedModel((made_up(k, noise=0.1),)) for k in range(5)}
+    ids = [f"train-{i}" for i in np.flatnonzero(made_up(0).labels[:N_TRAIN] == 0)[:count]]
+    original = made_up(52, noise=0.1)
+    rows = np.flatnonzero(np.isin(original.example_ids, ids))
+    logits = original.logits.copy()
+    logits[rows] = -20
+    logits[rows, original.labels[rows]] = 20
+    whole = subject(
+        candidates={"honest": AuditedModel((made_up(50, noise=0.1),))},
+        references=references,
+        original=AuditedModel((dataclasses.replace(original, logits=logits),)),
+        forget_ids=ids,
+    )
+    report = audited(whole)
+    assert report.groups[0] == GroupRecord("forget", "forgotten", count)
+    answer = report.judgements["original"].answers[0]
+    assert answer.findings[0].value == pytest.approx(1) and answer.findings[0].difference > 0.05
+    assert answer.outcome == "fail" and answer.how == "remembers"
+    honest = report.judgements["honest"].answers[0]
+    assert honest.outcome != "fail"
+    assert all(finding.detectable > 0 for finding in honest.findings)
+    assert report.judgements["honest"].level_gone.value == pytest.approx(1, abs=0.3)
+    assert AuditReport.from_json(report.to_json()) == report
+
+
+def test_the_report_s_judgements_are_those_of_its_groups(tmp_path) -> None:
+    found = run_audit(request_in(tmp_path), base=tmp_path)
+    report, ledger = found.report, found.ledger.to_pandas()
+    assert set(report.judgements) == {"honest", "damaged", "original", "untrained"}
+    forget = ledger[ledger["population"] == "forget"]
+    assert report.groups[0].count == len(forget) == report.forget_set.size
+    for name, judgement in report.judgements.items():
+        level = judgement.answers[0].findings[0]
+        retrained = [forget[f"retrained-{k}.confidence"].mean() for k in range(4)]
+        assert (level.group, level.kind) == ("forget", "level")
+        assert level.value == pytest.approx(forget[f"{name}.confidence"].mean(), rel=1e-5)
+        assert level.expected == pytest.approx(np.mean(retrained), rel=1e-5)
+        assert judgement.answers[0].findings[1].value == pytest.approx(forget[f"{name}.discrepancy"].mean(), rel=1e-4)
+        pairs = [len(answer.findings) for answer in judgement.answers]
+        assert sum(pairs) == 2 * len(report.groups)

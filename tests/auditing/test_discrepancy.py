@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from unlearn_audit.auditing.discrepancy import CHUNK_NUMBERS, CHUNK_PAIRS, _chunk_size, discrepancies
+from unlearn_audit.auditing.discrepancy import CHUNK_NUMBERS, CHUNK_PAIRS, _chunk_size, discrepancies, members_of
 from unlearn_audit.measures import registry
 from unlearn_audit.predictions import Predictions, PredictionsFile
 
@@ -15,6 +15,7 @@ LABELS = RNG.integers(0, C, N)
 IDS = np.array([f"train-{i}" for i in range(N)])
 BASE = RNG.normal(size=(N, C)) * 2
 GROUP = RNG.integers(-1, G, N)
+MEMBERS = members_of(GROUP, G)
 
 
 def predictions(seed: int) -> Predictions:
@@ -35,7 +36,7 @@ def shuffled(source: Predictions, seed: int) -> Predictions:
 
 def test_group_means_equal_plain_loops() -> None:
     names = [n for n in registry.names() if n != "consensus_flip"]
-    found, _ = discrepancies(MODELS, REFERENCES, GROUP, G, [registry.create(n) for n in names], chunk=50)
+    found, _ = discrepancies(MODELS, REFERENCES, MEMBERS, [registry.create(n) for n in names], chunk=50)
     for name, result in zip(names, found, strict=True):
         measure = registry.create(name)
 
@@ -60,7 +61,7 @@ def test_group_means_equal_plain_loops() -> None:
 
 
 def test_consensus_flip_counts_only_where_references_agree() -> None:
-    (found,), _ = discrepancies(MODELS, REFERENCES, GROUP, G, [registry.create("consensus_flip")])
+    (found,), _ = discrepancies(MODELS, REFERENCES, MEMBERS, [registry.create("consensus_flip")])
     correct = np.stack([r.logits.argmax(1) == LABELS for r in REFERENCES])
     agree = (correct.sum(0) == 0) | (correct.sum(0) == 3)
     mine = MODELS[0].logits.argmax(1) == LABELS
@@ -75,16 +76,15 @@ def test_consensus_flip_counts_only_where_references_agree() -> None:
 
 def test_chunks_files_and_order_change_nothing(tmp_path) -> None:
     measures = [registry.create(n) for n in registry.names()]
-    whole, scores = discrepancies(MODELS, REFERENCES, GROUP, G, measures, chunk=64)
+    whole, scores = discrepancies(MODELS, REFERENCES, MEMBERS, measures, chunk=64)
     for index, source in enumerate([*MODELS, *REFERENCES]):
         source.save(tmp_path / f"{index}.parquet")
     files = [PredictionsFile(tmp_path / f"{i}.parquet") for i in range(5)]
-    streamed, _ = discrepancies(files[:2], files[2:], GROUP, G, measures, chunk=64)
+    streamed, _ = discrepancies(files[:2], files[2:], MEMBERS, measures, chunk=64)
     mixed, mixed_scores = discrepancies(
         [shuffled(MODELS[0], 1), MODELS[1]],
         [REFERENCES[0], shuffled(REFERENCES[1], 2), files[4]],
-        GROUP,
-        G,
+        MEMBERS,
         measures,
     )
     for a, b, c in zip(whole, streamed, mixed, strict=True):
@@ -98,7 +98,7 @@ def test_chunks_files_and_order_change_nothing(tmp_path) -> None:
 def test_scores_equal_slow_formulas() -> None:
     from scipy.special import softmax
 
-    _, scores = discrepancies(MODELS[:1], REFERENCES[:1], GROUP, G, [])
+    _, scores = discrepancies(MODELS[:1], REFERENCES[:1], MEMBERS, [])
     p = softmax(MODELS[0].logits.astype(np.float64), axis=1)
     confidence = p[np.arange(N), LABELS]
     rest = np.where(np.arange(C) == LABELS[:, None], 0, p * np.log(1 - p)).sum(1)
@@ -110,15 +110,33 @@ def test_scores_equal_slow_formulas() -> None:
     np.testing.assert_allclose(scores[0].margin, np.log(confidence / (1 - confidence)), rtol=1e-4, atol=1e-5)
 
 
+def test_groups_may_overlap_and_are_each_computed_as_if_alone() -> None:
+    rng = np.random.default_rng(0)
+    members = rng.random((N, 3)) < [[0.6, 0.1, 0.0]]
+    measures = [registry.create("js")]
+    (together,), _ = discrepancies(MODELS, REFERENCES, members, measures, chunk=50)
+    for place in range(2):
+        (alone,), _ = discrepancies(MODELS, REFERENCES, members[:, [place]], measures, chunk=50)
+        np.testing.assert_allclose(together.models[:, :, place], alone.models[:, :, 0])
+        np.testing.assert_allclose(together.references[:, :, place], alone.references[:, :, 0])
+    assert together.counts.tolist() == members.sum(axis=0).tolist()
+    assert np.isnan(together.models[:, :, 2]).all()  # an empty group
+
+
+def test_groups_by_number_leave_out_those_of_none() -> None:
+    found = members_of(np.array([0, 2, -1, 2]), 3)
+    assert found.tolist() == [[True, False, False], [False, False, True], [False] * 3, [False, False, True]]
+
+
 def test_one_reference_has_no_floor() -> None:
-    (found,), _ = discrepancies(MODELS, REFERENCES[:1], GROUP, G, [registry.create("js")])
+    (found,), _ = discrepancies(MODELS, REFERENCES[:1], MEMBERS, [registry.create("js")])
     assert np.isnan(found.floor).all()
     assert np.isfinite(found.models).all()
 
 
 def test_progress_ends_with_all_examples() -> None:
     told: list[tuple[str, int, int]] = []
-    discrepancies(MODELS, REFERENCES, GROUP, G, [], chunk=100, progress=lambda *step: told.append(step))
+    discrepancies(MODELS, REFERENCES, MEMBERS, [], chunk=100, progress=lambda *step: told.append(step))
     assert told == [("examples compared", done, N) for done in (100, 200, N)]
 
 

@@ -3,20 +3,17 @@ import itertools
 import numpy as np
 import pytest
 from scipy import stats
-from unlearn_audit.calibration.rivals import log_ratio_scaled
 
-from unlearn_audit.auditing import many
 from unlearn_audit.auditing.statistics import (
     LocalityContrast,
     StratumStatistics,
-    Tolerance,
     compare,
     holm,
     pose,
     sampling_variance,
     spearman,
 )
-from unlearn_audit.errors import AuditError, ConfigurationError
+from unlearn_audit.errors import AuditError
 
 
 def distances(k, strata, *, seed=0, j=1, spread=0.1, symmetric=True):
@@ -77,27 +74,14 @@ def test_strata_are_taken_together_by_their_counts():
 
 
 @pytest.mark.parametrize("k", [3, 5, 8])
-def test_p_values_agree_with_the_vectorised_test_of_the_calibration_study(k):
-    draws = [distances(k, 4, seed=seed) for seed in range(5)]
-    candidates = np.stack([candidate[0] for candidate, _ in draws])
-    references = np.nan_to_num(np.stack([between for _, between in draws]))
-    expected = many.p_values(candidates, references)
-    bound = many.bounds(candidates, references, 0.05)[0] > np.log(1.1)
-    for (candidate, between), p_values, far in zip(draws, expected, bound, strict=True):
-        found = compare(candidate, between, counts=np.full(4, 99), tolerance=Tolerance(0.0, 0.1))
-        np.testing.assert_allclose([s.p_value for s in found.strata], p_values)
-        assert [s.above_tolerance for s in found.strata] == far.tolist()
-
-
-@pytest.mark.parametrize("k", [3, 5, 8])
 def test_p_values_of_honest_models_are_uniform_where_effects_are_normal(k):
     rng = np.random.default_rng(k)
-    effects = 0.01 * rng.normal(size=(20_000, k + 1))
-    whole = np.exp(effects[:, :, None] + effects[:, None])[..., None]
-    whole *= ~np.eye(k + 1, dtype=bool)[..., None]
-    p_values = log_ratio_scaled(whole[:, k, :k], whole[:, :k, :k])[:, 0]
+    effects = 0.01 * rng.normal(size=(k + 1, 4000))  # one stratum a draw
+    whole = np.exp(effects[:, None] + effects[None])
+    found = compare(whole[None, k, :k], whole[:k, :k], counts=np.full(4000, 99))
+    p_values = np.array([stratum.p_value for stratum in found.strata])
     assert stats.kstest(p_values, "uniform").pvalue > 1e-3
-    assert abs((p_values <= 0.05).mean() - 0.05) < 0.006
+    assert abs((p_values <= 0.05).mean() - 0.05) < 0.014  # four standard errors
 
 
 def test_minimum_detectable_ratio_is_detected_in_four_of_five_audits():
@@ -108,7 +92,7 @@ def test_minimum_detectable_ratio_is_detected_in_four_of_five_audits():
         effects = spread * rng.normal(size=k + 1)
         whole = np.exp(effects[:, None] + effects[None])[..., None]
         candidate = whole[None, k, :k] * np.exp(shift)
-        return compare(candidate, whole[:k, :k], counts=np.array([999]), tolerance=Tolerance(0.0, 0.0)).overall
+        return compare(candidate, whole[:k, :k], counts=np.array([999]), tolerance=0.0).overall
 
     errors = [
         np.log(audit_with(0.0).minimum_detectable_ratio) / np.std(audit_with(0.0).null, ddof=1) for _ in range(500)
@@ -120,8 +104,8 @@ def test_minimum_detectable_ratio_is_detected_in_four_of_five_audits():
 
 def test_references_needed_settle_a_score_that_stays_as_it_is():
     candidate, references = distances(4, 1, seed=3, spread=0.3)
-    tolerance = Tolerance(0.0, 0.3)
-    found = compare(candidate, references, counts=np.array([99]), tolerance=tolerance).overall
+    floor = np.nanmean(references)
+    found = compare(candidate, references, counts=np.array([99]), tolerance=0.3 * floor).overall
     score, k = found.log_ratio, 4
     assert not found.within_tolerance and score < np.log(1.3)
     error = (np.log(found.upper) - score) / stats.t.ppf(0.95, k - 1)
@@ -130,7 +114,7 @@ def test_references_needed_settle_a_score_that_stays_as_it_is():
 
 
 def test_identical_models_are_at_distance_zero_and_within_any_tolerance():
-    found = compare(np.zeros((1, 3, 2)), np.zeros((3, 3, 2)), counts=np.array([100, 50]), tolerance=Tolerance(0.0, 0.0))
+    found = compare(np.zeros((1, 3, 2)), np.zeros((3, 3, 2)), counts=np.array([100, 50]), tolerance=0.0)
     for group in (*found.strata, found.nearest, found.overall):
         assert (group.discrepancy, group.floor, group.excess, group.ratio) == (0.0, 0.0, 0.0, 1.0)
         assert group.p_value == 1.0
@@ -292,6 +276,17 @@ def test_holm_agrees_with_its_definition():
     assert len(holm(np.array([]))) == 0
 
 
+def test_weighted_holm_agrees_with_its_definition():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        p_values, weights = rng.random(6) ** 2, rng.integers(1, 5, 6)
+        alpha = 0.2
+        rejected, remaining = set(), sorted(range(6), key=lambda i: p_values[i] / weights[i])
+        while remaining and p_values[remaining[0]] <= alpha * weights[remaining[0]] / sum(weights[remaining]):
+            rejected.add(remaining.pop(0))
+        assert {i for i, p in enumerate(holm(p_values, weights)) if p <= alpha} == rejected
+
+
 def test_spearman_agrees_with_scipy():
     rng = np.random.default_rng(0)
     x, y = rng.integers(10, size=100).astype(float), rng.normal(size=100)
@@ -302,10 +297,6 @@ def test_spearman_agrees_with_scipy():
     assert spearman(x, y) == pytest.approx(stats.spearmanr(np.delete(x, 3), np.delete(y, 3)).statistic)
 
 
-def test_shapes_and_tolerances_are_checked():
+def test_shapes_are_checked():
     with pytest.raises(AuditError, match=r"Expected candidate \(J, K, S\)"):
         compare(np.zeros((1, 3, 2)), np.zeros((3, 2, 2)), counts=np.ones(2))
-    with pytest.raises(ConfigurationError, match="relative"):
-        Tolerance(0.0, -1.0)
-    assert Tolerance(0.01, 0.5).excess(0.1) == 0.05
-    assert Tolerance(0.01, 0.5).excess(0.001) == 0.01

@@ -24,7 +24,7 @@ from unlearn_audit.predictions import PredictionsFile
 from unlearn_audit.measures import registry
 files = [PredictionsFile(f"{sys.argv[1]}/{name}.parquet") for name in ("candidate", "retrained-0", "retrained-1")]
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-discrepancies(files[:1], files[1:], np.zeros(len(files[0]), dtype=int), 1, [registry.create("js")])
+discrepancies(files[:1], files[1:], np.ones((len(files[0]), 1), dtype=bool), [registry.create("js")])
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 

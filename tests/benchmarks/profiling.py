@@ -12,7 +12,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from tests.benchmarks.growth import GROUPS, _made_up
 from tests.benchmarks.inputs import images, model
-from unlearn_audit.auditing.discrepancy import discrepancies
+from unlearn_audit.auditing.discrepancy import discrepancies, members_of
 from unlearn_audit.data.batches import Augmentation, ExampleDataset
 from unlearn_audit.measures import registry
 from unlearn_audit.models.preprocessing import Preprocessing
@@ -39,7 +39,7 @@ def main() -> None:
     measures = [registry.create(name) for name in registry.names()]
 
     def audit() -> object:
-        return discrepancies(models[:-REFERENCES], models[-REFERENCES:], group, GROUPS, measures)
+        return discrepancies(models[:-REFERENCES], models[-REFERENCES:], members_of(group, GROUPS), measures)
 
     print(f"discrepancies: {least(audit):.3f} s")
     pairs = (MODELS - REFERENCES) * REFERENCES + REFERENCES * (REFERENCES - 1) // 2

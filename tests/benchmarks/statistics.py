@@ -10,7 +10,7 @@ import numpy as np
 
 from tests.benchmarks.made_up import request_for, write_models
 from tests.benchmarks.measuring import Ratio, compare
-from unlearn_audit.auditing.discrepancy import discrepancies
+from unlearn_audit.auditing.discrepancy import discrepancies, members_of
 from unlearn_audit.measures import registry
 from unlearn_audit.predictions import Predictions, PredictionsFile
 from unlearn_audit.saved.running import run_audit
@@ -32,6 +32,7 @@ def _run(folder: Path) -> list[Ratio]:
     files = [PredictionsFile(folder / f"{name}.parquet") for name in names]
     loaded = [Predictions.load(file.path) for file in files]
     group = np.random.default_rng(0).integers(0, GROUPS, EXAMPLES)
+    members = members_of(group, GROUPS)
     measures = [registry.create(name) for name in registry.names()]
     few = [found_of(found, slice(PLAIN_EXAMPLES)) for found in loaded]
     size = f"{EXAMPLES:,} x {CLASSES}, K = {REFERENCES}"
@@ -39,13 +40,13 @@ def _run(folder: Path) -> list[Ratio]:
     return [
         *compare(
             f"all measures, all strata, in memory: {PLAIN_EXAMPLES:,} x {CLASSES}, K = {REFERENCES}",
-            lambda: discrepancies(few[:3], few[3:], group[:PLAIN_EXAMPLES], GROUPS, measures),
+            lambda: discrepancies(few[:3], few[3:], members[:PLAIN_EXAMPLES], measures),
             {"straightforward NumPy": (lambda: plain(few[:3], few[3:], group[:PLAIN_EXAMPLES]), 10)},
             repeats=2,
         ),
         *compare(
             f"all measures, all strata, from files: {size}",
-            lambda: discrepancies(files[:3], files[3:], group, GROUPS, measures),
+            lambda: discrepancies(files[:3], files[3:], members, measures),
             reading,
         ),
         *compare(

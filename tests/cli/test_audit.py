@@ -77,11 +77,20 @@ def test_fail_on_lets_a_candidate_through_that_does_not_fail(files, tmp_path):
 
 def test_a_policy_comes_from_yaml_and_from_set(files, tmp_path):
     config = tmp_path / "policy.yaml"
-    config.write_text("title: Ours\npolicy: {relative: 0.5, alpha: 0.01}\n")
+    config.write_text("title: Ours\npolicy: {level: 0.1, alpha: 0.01}\n")
     more = ["--config", str(config), "--set", "policy.alpha=0.02"]
     CliRunner().invoke(app, line(files, ["honest"], tmp_path / "out", *more))
     report = AuditReport.load(tmp_path / "out")
-    assert (report.title, report.policy.relative, report.policy.alpha) == ("Ours", 0.5, 0.02)
+    assert (report.title, report.policy.level, report.policy.alpha) == ("Ours", 0.1, 0.02)
+
+
+def test_a_policy_of_the_first_version_is_refused_by_its_key(files, tmp_path):
+    config = tmp_path / "policy.yaml"
+    config.write_text("policy: {measure: js, relative: 0.25}\n")
+    shown = CliRunner().invoke(app, line(files, ["honest"], tmp_path / "out", "--config", str(config)))
+    assert isinstance(shown.exception, ConfigurationError)
+    assert "policy.relative" in str(shown.exception)
+    assert not (tmp_path / "out" / "report.json").exists()
 
 
 def test_verify_agrees_and_notices_an_edited_figure(audited):

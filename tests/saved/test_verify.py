@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 
 import numpy as np
 import pytest
 
+from tests.made_up_audit import request_in
+from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.errors import AuditError, VerificationError
+from unlearn_audit.predictions import Predictions
 from unlearn_audit.saved.manifest import read_manifest, seal
+from unlearn_audit.saved.published import consequences, recomputed_test_figures
+from unlearn_audit.saved.request import ModelFiles
+from unlearn_audit.saved.running import run_audit, save_audit
 from unlearn_audit.saved.verify import verify
 
 
@@ -103,3 +110,95 @@ def test_no_manifest_no_verification(report_folder) -> None:
 def test_the_manifest_holds_no_absolute_path(report_folder, tmp_path) -> None:
     assert str(tmp_path) not in (report_folder / "manifest.json").read_text()
     assert read_manifest(report_folder).request.forget == "../forget.txt"
+
+
+def edited(folder, change) -> list[str]:
+    """Change the report's JSON by a function, let a forger make the manifest fit, and return what verify says."""
+    path = folder / "report.json"
+    report = json.loads(path.read_text())
+    change(report)
+    path.write_text(json.dumps(report))
+    seal(folder)
+    return list(verify(folder).differences)
+
+
+def test_an_edited_answer_is_named(report_folder) -> None:
+    def change(report) -> None:
+        answer = report["judgements"]["damaged"]["answers"][0]
+        assert answer["outcome"] == "fail"
+        answer["outcome"], answer["how"] = "pass", ""
+
+    differences = edited(report_folder, change)
+    assert len(differences) == 2
+    assert "/judgements/damaged/answers/0/outcome: saved 'pass', computed 'fail'" in differences[0]
+    assert "/judgements/damaged/answers/0/how" in differences[1]
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["judgements/damaged/answers/0/findings/0/p_value", "judgements/honest/level_gone/lower", "groups/0/count"],
+)
+def test_every_figure_of_a_judgement_is_computed_again(report_folder, place) -> None:
+    def change(report) -> None:
+        *way, last = [int(part) if part.isdigit() else part for part in place.split("/")]
+        for part in way:
+            report = report[part]
+        report[last] += 0.01 + report[last]
+
+    assert [place in difference for difference in edited(report_folder, change)] == [True]
+
+
+def test_a_forged_judgement_of_a_published_folder_is_named_by_what_follows_from_its_findings(report_folder) -> None:
+    report = AuditReport.load(report_folder)
+    assert all(saved == computed for _, saved, computed in consequences(report))
+    damaged = report.judgements["damaged"]
+    answers = tuple(dataclasses.replace(answer, outcome="pass", how="") for answer in damaged.answers)
+    forgeries = [
+        dataclasses.replace(damaged, outcome="pass"),
+        dataclasses.replace(damaged, answers=answers),
+        dataclasses.replace(damaged, sentences=("All is well.",) * 3),
+        dataclasses.replace(damaged, withheld=True),
+        dataclasses.replace(damaged, num_references=40),
+    ]
+    for forged in forgeries:
+        changed = dataclasses.replace(report, judgements={**report.judgements, "damaged": forged})
+        different = [place for place, saved, computed in consequences(changed) if saved != computed]
+        assert "/judgements/damaged" in different
+    passed = dataclasses.replace(report.verdicts["damaged"], outcome="pass")
+    changed = dataclasses.replace(report, verdicts={**report.verdicts, "damaged": passed})
+    assert [place for place, saved, computed in consequences(changed) if saved != computed] == ["/verdicts/damaged"]
+
+
+def test_a_copy_among_the_references_is_left_out_of_a_published_folder_s_figures_too(tmp_path) -> None:
+    """The figures on the test set follow from predictions on test examples and from the ledger's strata alone."""
+    request = request_in(tmp_path)
+    models = [(f"retrained-{k}", f"hash {k}") for k in range(4)]
+    for name, weights_hash in [*models, ("retrained-4", "hash 0")]:
+        copied = Predictions.load(tmp_path / f"{models[int(weights_hash[-1])][0]}.parquet")
+        metadata = {**copied.metadata, "weights_hash": weights_hash}
+        dataclasses.replace(copied, metadata=metadata).save(tmp_path / f"{name}.parquet")
+    references = {**request.references, "retrained-4": ModelFiles(("retrained-4.parquet",))}
+    request = dataclasses.replace(request, references=references)
+    found = run_audit(request, base=tmp_path)
+    assert "retrained-4" not in [model.name for model in found.report.models]
+    published = tmp_path / "published"
+    save_audit(found, request, published, base=tmp_path)
+    for path in request.files().values():
+        if path.endswith(".parquet"):
+            whole = Predictions.load(tmp_path / path)
+            test = whole.splits == "test"
+            dataclasses.replace(
+                whole,
+                example_ids=whole.example_ids[test],
+                splits=whole.splits[test],
+                labels=whole.labels[test],
+                logits=whole.logits[test],
+                embeddings=None,
+            ).save(published / path)
+    pairs = list(recomputed_test_figures(published, found.report, request))
+    compared = {place: (saved, computed) for place, saved, computed in pairs if place.startswith("/results")}
+    assert len(compared) == len([r for r in found.report.results if r.population == "test"])
+    for saved, computed in compared.values():
+        assert saved.num_references == computed.num_references
+        assert computed.overall.discrepancy == pytest.approx(saved.overall.discrepancy)
+        assert computed.overall.p_value == pytest.approx(saved.overall.p_value)

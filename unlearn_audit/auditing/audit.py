@@ -18,7 +18,7 @@ from unlearn_audit.auditing.groups import QuestionGroup, question_groups
 from unlearn_audit.auditing.judgement import Judgement, judge
 from unlearn_audit.auditing.membership import membership_figures
 from unlearn_audit.auditing.models import AuditedModel, AuditSubject, populations
-from unlearn_audit.auditing.policy import Policy
+from unlearn_audit.auditing.policy import Policy, measure_of_pattern
 from unlearn_audit.auditing.report import (
     AuditReport,
     DataRecord,
@@ -99,6 +99,7 @@ def audit_subject(
     Raises:
         PredictionsError: where predictions do not fit together.
         AuditError: where the forget set does not fit them.
+        ConfigurationError: for unknown measures, and a policy's without a noise floor.
     """
     chosen = _measures(measures, policy or Policy())
     policy = dataclasses.replace(policy or Policy(), measure=chosen[0].name)
@@ -129,8 +130,8 @@ def _without_copies(subject: AuditSubject) -> tuple[AuditSubject, tuple[str, ...
 
 def _measures(names: Sequence[str] | None, policy: Policy) -> list[Measure]:
     """Return the measures by name, each once, the policy's first; all where there are no names."""
-    spelled = [policy.measure, *(names or measure_registry.names())]
-    return list(dict.fromkeys(measure_registry.create(name) for name in spelled))
+    others = [measure_registry.create(name) for name in names or measure_registry.names()]
+    return list(dict.fromkeys([measure_of_pattern(policy), *others]))
 
 
 @dataclass(frozen=True, eq=False)

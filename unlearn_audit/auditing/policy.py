@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from unlearn_audit.errors import ConfigurationError
+from unlearn_audit.measures import registry
+
+if TYPE_CHECKING:
+    from unlearn_audit.measures import Measure
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,21 @@ class FirstPolicy:
     absolute: float
     relative: float
     alpha: float
+
+
+def measure_of_pattern(policy: Policy) -> Measure:
+    """Return the policy's measure.
+
+    Raises:
+        ConfigurationError: where there is none of that name, or it has no noise floor to compare with.
+    """
+    measure: Measure = registry.create(policy.measure)
+    if measure.zero_floor:
+        raise ConfigurationError(
+            f"policy.measure: expected a measure with a noise floor between retrained models, got {policy.measure!r}; "
+            "it stays in the report beside another one."
+        )
+    return measure
 
 
 def _check_number(key: str, value: object, holds: Any, expected: str) -> None:

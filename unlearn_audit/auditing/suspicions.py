@@ -124,7 +124,7 @@ def _unequal_accuracy(figures: ReferenceFigures, alpha: float) -> list[Suspicion
     accuracies = figures.test_accuracies
     if accuracies is None:
         return []
-    above, below = _leave_one_out(accuracies, alpha), _leave_one_out(-accuracies, alpha)
+    above, below = _leave_one_out(accuracies, alpha / 2), _leave_one_out(-accuracies, alpha / 2)
     extreme = [high or low for high, low in zip(above, below, strict=True)]
     return [
         Suspicion(

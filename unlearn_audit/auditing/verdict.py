@@ -33,7 +33,7 @@ def verdict_of(judgement: Judgement, alarms: tuple[str, ...] = ()) -> Verdict:
     """Return the verdict that a judgement comes to; `alarms` say why it is withheld, if it is."""
     k = judgement.num_references
     if judgement.withheld:
-        return Verdict("inconclusive", "No verdict is given. " + alarms[0], k, withheld=True)
+        return Verdict("inconclusive", " ".join(["No verdict is given.", *alarms[:1]]), k, withheld=True)
     if not judgement.answers:
         models = "one retrained model" if k == 1 else f"{k} retrained models"
         reason = f"With {models} their own variation cannot be told; a verdict needs at least {MIN_REFERENCES}."

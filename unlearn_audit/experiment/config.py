@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
-from unlearn_audit.auditing.policy import Policy
+from unlearn_audit.auditing.policy import Policy, measure_of_pattern
 from unlearn_audit.data import ForgetSet, ImageData, Images, load_images
 from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.experiment.checking import build, option_fields, validated
@@ -189,7 +189,7 @@ class TuningConfig:
 
 
 def _with_known_measure(policy: Policy) -> Policy:
-    measures.create(policy.measure)
+    measure_of_pattern(policy)
     return policy
 
 

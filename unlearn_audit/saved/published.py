@@ -26,6 +26,8 @@ from unlearn_audit.populations import POPULATIONS, TEST
 from unlearn_audit.predictions import PredictionSource, open_predictions
 from unlearn_audit.saved.request import AuditRequest
 
+FIRST_VERSION = "This report was judged by the first version, whose figures are not computed any more."
+
 
 def recomputed_test_figures(
     folder: str | Path, report: AuditReport, request: AuditRequest
@@ -42,18 +44,21 @@ def recomputed_test_figures(
         AuditError: where the ledger lacks an example of theirs.
     """
     if isinstance(report.policy, FirstPolicy):
-        raise AuditError("This report was judged by the first version, whose figures are not computed any more.")
+        raise AuditError(FIRST_VERSION)
     folder = Path(folder)
     rows_of: dict[str, list[int]] = {}
     sources: list[PredictionSource] = []
     for name, _, files in request.compared():
         rows_of[name] = list(range(len(sources), len(sources) + len(files.predictions)))
         sources += [open_predictions(folder / path) for path in files.predictions]
-    references = [open_predictions(folder / files.predictions[0]) for files in request.references.values()]
+    kept = {model.name for model in report.by_role("reference")}  # without copies, which were left out
+    names = [name for name in request.references if name in kept]
+    if not names:
+        raise AuditError("The report names none of the retrained models whose predictions are here.")
+    references = [open_predictions(folder / request.references[name].predictions[0]) for name in names]
     test = _test_examples(folder, references[0], len(report.strata))
     measures = [registry.create(measure.name) for measure in report.measures]
     found, scores = discrepancies(sources, references, members_of(test.stratum, test.num_strata), measures)
-    names = list(request.references)
     place = {(r.model, r.population, r.measure): index for index, r in enumerate(report.results)}
     for discrepancy in found:
         for name, comparison in comparisons(discrepancy, test, report.policy, models=rows_of, references=names):
@@ -74,9 +79,10 @@ def consequences(report: AuditReport) -> Iterator[tuple[str, Any, Any]]:
     if isinstance(report.policy, FirstPolicy):
         return
     unit = next(m.unit for m in report.measures if m.name == report.policy.measure)
-    for name, judgement in report.judgements.items():
-        yield f"/judgements/{escaped(name)}", judgement, judged_again(judgement, report.policy, unit)
     alarms = report.controls.alarms if report.controls else ()
+    for name, judgement in report.judgements.items():
+        found = dataclasses.replace(judgement, num_references=report.num_references, withheld=bool(alarms))
+        yield f"/judgements/{escaped(name)}", judgement, judged_again(found, report.policy, unit)
     for model in report.by_role("candidate"):
         known = report.judgements.get(model.name)
         verdict = None if known is None else verdict_of(known, alarms)

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from unlearn_audit.auditing.audit import Findings
+from unlearn_audit.auditing.policy import FirstPolicy
 from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.errors import AuditError, UnlearnAuditError, VerificationError
 from unlearn_audit.saved.manifest import Manifest, file_hash, read_manifest
-from unlearn_audit.saved.published import consequences, escaped, recomputed_test_figures
+from unlearn_audit.saved.published import FIRST_VERSION, consequences, escaped, recomputed_test_figures
 from unlearn_audit.saved.running import run_audit
 
 RELATIVE = 1e-4
@@ -70,6 +71,8 @@ def verify(folder: str | Path) -> Verification:
         return _verified_where_published(folder, manifest, files, differences)
     try:
         saved = AuditReport.load(folder)
+        if isinstance(saved.policy, FirstPolicy):
+            raise AuditError(FIRST_VERSION)
         found = run_audit(manifest.request, base=folder)
     except UnlearnAuditError as error:
         return Verification(files, 0, (*differences, f"The audit cannot be run again: {error}"))
