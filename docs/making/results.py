@@ -53,9 +53,9 @@ COSTS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200)
 PLACES = {"nearest": ("retain", 0), "forget": ("forget", "overall")}
 DASH = "\N{EN DASH}"
 FORGOTTEN_TITLES = {
-    "cifar100_memorising": "CIFAR-100, memorised, half of \"boy\"",
-    "cifar100_memorising-road": "CIFAR-100, memorised, half of \"road\"",
-    "cifar100_generalising": "CIFAR-100, with augmentation, half of \"boy\"",
+    "cifar100_memorising": 'CIFAR-100, memorised, half of "boy"',
+    "cifar100_memorising-road": 'CIFAR-100, memorised, half of "road"',
+    "cifar100_generalising": 'CIFAR-100, with augmentation, half of "boy"',
     "digits_tuned": "Digits, half of class 8",
 }
 
