@@ -57,7 +57,6 @@ def test_push_load_back_audit_and_verify(run, audited, tmp_path):
         f"--original={base / 'original.parquet'}",
         f"--forget={base / 'forget.json'}",
         f"--output={folder}",
-        "--set=policy.populations=[retain, test]",
         "--set=neighbourhood.number=3",
     )
     assert same_figures(folder, audited.folder)

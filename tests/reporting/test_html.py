@@ -17,7 +17,18 @@ from unlearn_audit.reporting.choices import LOCAL
 from unlearn_audit.reporting.html import AuditSource, render_html, script_json, write_html
 from unlearn_audit.reporting.pictures import Pictures
 
-SECTIONS = ["neighbourhood", "strata", "examples", "classes", "cost", "controls", "provenance", "limits"]
+SECTIONS = [
+    "neighbourhood",
+    "questions",
+    "strata",
+    "remembered",
+    "examples",
+    "classes",
+    "cost",
+    "controls",
+    "provenance",
+    "limits",
+]
 
 
 class Reader(HTMLParser):
