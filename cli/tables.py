@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from unlearn_audit.auditing.report import ModelRecord
 
 COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
+CAPTION = "1.0 is what another retrained model scores. forget: accuracy on the forget set in %."
+ANSWERS = "\nIs it forgotten, and are its neighbours and the rest unharmed? ?: not settled."
 SHOWN_STRATA = 5
 WIDTH = 100  # columns that everything but names and paths fits in
 
@@ -46,7 +48,12 @@ def show_report(report: AuditReport, folder: Path, console: Console | None = Non
     if report.controls:
         for alarm in report.controls.alarms:
             console.print(alarm, style="bold red", markup=False)
-    console.print(model_table(report))
+    population = POPULATIONS[RETAIN]
+    console.print(
+        f"{title_of(report)} over noise floor, {population} set, by nearness to the forget set", style="italic"
+    )
+    console.print(model_table(report, population))
+    console.print(CAPTION + (ANSWERS if report.judgements else ""), style="dim")
     console.print()
     for line in summary(report):
         console.print(line, soft_wrap=True)
@@ -75,24 +82,13 @@ def summary(report: AuditReport) -> Iterator[str]:
                 yield f"  {answer.question:<10} {brief(answer, policy, unit)}"
 
 
-def model_table(report: AuditReport) -> Table:
-    """Return the table: discrepancy over noise floor by stratum of the retain set, forget accuracy, three answers.
+def model_table(report: AuditReport, population: str) -> Table:
+    """Return the table: discrepancy over noise floor by stratum of a population, forget accuracy, three answers.
 
     Reports of the first version, which answer no questions, have one column for their verdict instead.
     """
-    population = POPULATIONS[RETAIN]
     strata = shown_strata(len(report.strata))
-    table = Table(
-        title=f"{title_of(report)} over noise floor, {population} set, by nearness to the forget set",
-        caption="1.0 is what another retrained model scores. forget: accuracy on it in %. Then, is it forgotten, and\n"
-        "are its neighbours and the rest unharmed? ? is not settled."
-        if report.judgements
-        else "1.0 is what another retrained model scores. forget: accuracy on the forget set in %.",
-        box=None,
-        pad_edge=False,
-        title_justify="left",
-        caption_justify="left",
-    )
+    table = Table(box=None, pad_edge=False)
     table.add_column("model", overflow="fold")
     for index in strata:
         table.add_column(heading(index, len(report.strata)), justify="right", no_wrap=True)

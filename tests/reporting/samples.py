@@ -244,7 +244,7 @@ def make_ledger() -> pa.Table:
     confidences = [columns[f"retrained-{k}.confidence"] for k in range(1, 5)]
     for name in (*CANDIDATES, "original"):
         known = columns[f"{name}.confidence"] - np.mean(confidences, axis=0)
-        columns[f"{name}.remembered"] = np.where(forget, known, np.nan).astype(np.float32)
+        columns[f"{name}.remembered"] = pa.array(known.astype(np.float32), mask=~forget)
     return pa.table(columns)
 
 

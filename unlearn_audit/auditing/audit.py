@@ -390,8 +390,8 @@ def _ledger(work: _Work, policy: Policy) -> pa.Table:
     """Return one row an example, with columns of its own for each model.
 
     They are `.top1`, `.confidence` (in the label), `.discrepancy` and `.excess` (by the policy's measure). Candidates
-    and the original also have `.remembered`: on the forget set, their confidence minus the references' mean, in [-1, 1];
-    NaN elsewhere.
+    and the original also have `.remembered`: on the forget set, their confidence minus the references' mean, from -1 to
+    1; null elsewhere.
     """
     import pyarrow as pa
 
@@ -417,5 +417,5 @@ def _ledger(work: _Work, policy: Policy) -> pa.Table:
     expected = np.mean([work.scores[name].confidence for name in work.subject.references], axis=0, dtype=np.float64)
     for name in (*work.subject.candidates, *(["original"] if work.subject.original is not None else [])):
         remembered = work.scores[name].confidence - expected
-        columns[f"{name}.remembered"] = np.where(work.population == FORGET, remembered, np.nan).astype(np.float32)
+        columns[f"{name}.remembered"] = pa.array(remembered.astype(np.float32), mask=work.population != FORGET)
     return pa.table(columns).replace_schema_metadata({"measure": policy.measure})

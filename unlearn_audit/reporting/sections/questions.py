@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["questions"]
 
 TEMPLATE = """
-<p class="lead">Each question is asked of groups of examples: the deleted ones; their neighbours, which are the nearest,
-and those of the same classes; and all others. By level: does the model know their labels as well as retrained models do?
-By pattern: does it predict as they do? Coloured differences fail, or lie within the tolerance with their bounds.</p>
+<p class="lead">Each question is asked of groups of examples: the deleted ones; their neighbours, which are the
+nearest, and those of the same classes; and all others. By level: does the model know their labels as well as retrained
+models do? By pattern: does it predict as they do? Coloured differences fail, or lie within the tolerance with their
+bounds.</p>
 {% for model in models %}
 <details{% if model.open or not interactive %} open{% endif %}>
   <summary>{{ model.title }}</summary>
@@ -34,8 +35,8 @@ By pattern: does it predict as they do? Coloured differences fail, or lie within
 LEGEND = (
     "The bounds are one-sided, and p is corrected over all rows of a model (Holm). Detectable is the least difference "
     "that would fail in 80 % of audits like this one. K settles: about how many retrained models settle a row that "
-    "neither fails nor lies within, if the model stays as it is. Other class: how often its top class is another than a "
-    "retrained model's, and in brackets how often two of theirs differ."
+    "neither fails nor lies within, if the model stays as it is. Other class: how often its top class is another than "
+    "a retrained model's, and in brackets how often two of theirs differ."
 )
 
 
@@ -94,18 +95,16 @@ def findings_table(report: AuditReport, name: str) -> Table:
         "other class",
     )
     pattern = f"By pattern: {measure_title(report, policy.measure)} to the retrained models, {unit}".rstrip(", ")
+    level = "By level: mean confidence in the label, %; differences in points"
     groups = (
-        Group(
-            "By level: mean confidence in the label, %; differences in points",
-            as_rows(_rows(judgement, "level", policy.alpha)),
-        ),
+        Group(level, as_rows(_rows(judgement, "level", policy.alpha))),
         Group(pattern, as_rows(_rows(judgement, "pattern", policy.alpha))),
     )
     return Table(f"Compared with K = {judgement.num_references} retrained models", columns, groups)
 
 
 def _rows(judgement: Judgement, kind: Kind, alpha: float) -> Iterable[list[Cell | str]]:
-    return (_row(finding) for answer in judgement.answers for finding in answer.findings if finding.kind == kind)
+    return (_row(finding, alpha) for answer in judgement.answers for finding in answer.findings if finding.kind == kind)
 
 
 def _row(finding: Finding, alpha: float) -> list[Cell | str]:
