@@ -6,7 +6,7 @@ from unlearn_audit.auditing.policy import Policy
 from unlearn_audit.auditing.questions import Answer, Finding, Outcome
 from unlearn_audit.auditing.sentences import decisions_agree, signed
 
-LONGEST = 84  # characters of a brief line
+LONGEST = 87  # characters of a brief line, beside the question that it answers
 WORDS: dict[Outcome, str] = {"pass": "yes", "fail": "no", "inconclusive": "not settled"}
 PLACES: dict[str, str] = {
     "forget": "deleted examples",
@@ -32,7 +32,7 @@ def brief(answer: Answer, policy: Policy, unit: str = "bits") -> str:
         return f"?: {place} {_bounds(finding, unit)}; {_settled_by(finding)}"
     if answer.outcome == "pass":
         return f"yes: within the tolerance; farthest {place}, {_difference(finding, unit)}"
-    same = ", by the same decisions" if decisions_agree(finding, policy) else ""
+    same = ", same decisions" if decisions_agree(finding, policy) else ""
     if finding.kind == "pattern":
         return f"no: predicts otherwise on {place}, {_difference(finding, unit)}{same}"
     if answer.question == "forgotten":
@@ -57,7 +57,7 @@ def _bounds(finding: Finding, unit: str) -> str:
 
 def _settled_by(finding: Finding) -> str:
     needed = finding.references_needed
-    return "more references would not settle it" if needed is None else f"K = {needed} would settle it"
+    return "more models would not settle it" if needed is None else f"K = {needed} would settle it"
 
 
 def _percent(share: float) -> str:
