@@ -60,6 +60,7 @@ def test_nothing_tells_who_was_forgotten(hub, audited):
             table = rows(content)
             assert set(table["split"].to_pylist()) == {"test"}, path
             assert "nearest_forget_id" not in table.column_names
+            assert not [name for name in table.column_names if name.endswith(".remembered")]
             assert "embedding" not in table.column_names
         if path.endswith((".json", ".md", ".html")):
             assert "train-" not in content.decode(), path

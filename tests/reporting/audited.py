@@ -8,7 +8,6 @@ from pathlib import Path
 from transformers import PreTrainedModel
 
 from tests.reporting.samples import make_images
-from unlearn_audit.auditing.policy import Policy
 from unlearn_audit.data.forget import ForgetSet
 from unlearn_audit.data.images import ImageData
 from unlearn_audit.models.loading import create_model, save_model
@@ -59,7 +58,6 @@ def audit_candidate(base: Path, candidate: PreTrainedModel, images: ImageData) -
         forget="forget.json",
         neighbourhood=NeighbourhoodConfig(number=3),
         measures=("js", "confidence_gap"),
-        policy=Policy(populations=("retain", "test")),
         title="Audit of half of class 8, seed 0",
         configuration={"forget": {"class": 8, "fraction": 0.5, "seed": 0}},
     )

@@ -7,12 +7,16 @@ import pyarrow as pa
 
 from unlearn_audit.auditing.aggregate import AggregateFigures
 from unlearn_audit.auditing.controls import Controls, check_controls
+from unlearn_audit.auditing.groups import Question
+from unlearn_audit.auditing.judgement import Judgement, judge
 from unlearn_audit.auditing.membership import MembershipFigures, ReferenceGap
-from unlearn_audit.auditing.policy import Policy
+from unlearn_audit.auditing.policy import FirstPolicy, Policy
+from unlearn_audit.auditing.questions import GroupFigures
 from unlearn_audit.auditing.report import (
     AuditReport,
     DataRecord,
     ForgetRecord,
+    GroupRecord,
     MeasureRecord,
     ModelRecord,
     NeighbourhoodRecord,
@@ -21,7 +25,7 @@ from unlearn_audit.auditing.report import (
     StratumRecord,
 )
 from unlearn_audit.auditing.statistics import Comparison, compare, pose
-from unlearn_audit.auditing.verdict import Verdict, decide
+from unlearn_audit.auditing.verdict import Verdict, verdict_of
 from unlearn_audit.data.images import ImageData, Images
 from unlearn_audit.populations import POPULATIONS
 
@@ -40,6 +44,24 @@ DISCREPANCY = {
     "retrained-2": FLOOR,
     "retrained-3": FLOOR,
     "retrained-4": FLOOR,
+}
+# Group: question, examples, level of retrained models, their discrepancy in thousandths of a bit.
+GROUPS: dict[str, tuple[Question, int, float, float]] = {
+    "forget": ("forgotten", NUM_FORGET, 0.60, 90),
+    "nearest_retain": ("neighbours", 50, 0.97, 30),
+    "near_retain": ("neighbours", 76, 0.98, 20),
+    "same_class_retain": ("neighbours", 60, 0.96, 25),
+    "near_test": ("neighbours", 50, 0.85, 60),
+    "other_retain": ("rest", 280, 0.99, 10),
+    "other_test": ("rest", 50, 0.93, 40),
+}
+# By group, in the order of GROUPS: level, and discrepancy in thousandths of a bit.
+JUDGED = {
+    "gradient_ascent": ((0.31, 0.80, 0.84, 0.79, 0.70, 0.96, 0.90), (290, 213, 170, 190, 160, 40, 52)),
+    "random_labels": ((0.61, 0.93, 0.95, 0.92, 0.84, 0.985, 0.93), (230, 140, 80, 95, 66, 14, 41)),
+    "local_teacher_distillation": ((0.648, 0.97, 0.98, 0.96, 0.85, 0.99, 0.93), (112, 33, 21, 26, 63, 10.5, 42)),
+    "original": ((0.98, 0.98, 0.985, 0.97, 0.86, 0.99, 0.93), (240, 31, 21, 26, 64, 10, 41)),
+    "untrained": ((0.1,) * 7, (750,) * 7),
 }
 MEASURES = (
     MeasureRecord("js", "Jensen-Shannon divergence", 0.0, 1.0, "bits", False),
@@ -64,6 +86,8 @@ def make_report(*, class_names: tuple[str, ...] | None = None, **changes: object
         "membership": _membership(),
         "verdicts": _verdicts(),
         "controls": _controls(),
+        "judgements": _judgements(),
+        "groups": tuple(GroupRecord(name, group[0], group[1]) for name, group in GROUPS.items()),
         "provenance": Provenance("2026-01-01T00:00:00Z", {"unlearn-audit": "0.1.0"}, "unlearn-audit demo", {"seed": 0}),
     }
     return AuditReport(**{**fields, **changes})
@@ -115,19 +139,56 @@ def _comparison(model: str, signed: bool) -> Comparison:
     return compare(candidate, references, counts=counts, zero_floor=signed)
 
 
-def _by_population(model: str) -> dict[str, Comparison]:
-    return {population: _comparison(model, False) for population in POPULATIONS}
+def group_figures(model: str) -> list[GroupFigures]:
+    """Return what the questions look at for a model of `JUDGED` or a reference posing, in the groups of `GROUPS`."""
+    generator = np.random.default_rng(5)
+    found = []
+    for place, (name, (question, count, level, floor)) in enumerate(GROUPS.items()):
+        levels = level + 0.004 * generator.normal(size=4)
+        spread = generator.normal(0, 0.04, (4, 1))
+        between = floor / 1000 * np.exp(spread + spread.T)
+        if model in JUDGED:
+            mine, far = JUDGED[model][0][place], JUDGED[model][1][place] / 1000
+            candidate, apart = np.array([mine]), far * np.exp(generator.normal(0, 0.04, (1, 4)))
+        else:
+            k = int(model[-1]) - 1
+            far, candidate, apart = floor / 1000, levels[[k]], np.delete(between[[k]], k, axis=1)
+            levels, between = np.delete(levels, k), np.delete(np.delete(between, k, 0), k, 1)
+        found.append(GroupFigures(name, question, count, candidate, levels, apart, between, far / 2, floor / 2000))
+    return found
+
+
+def _judgements() -> dict[str, Judgement]:
+    original = group_figures("original")
+    return {
+        name: judge(group_figures(name), Policy(), original=original if name in CANDIDATES else ()) for name in JUDGED
+    }
 
 
 def _controls() -> Controls:
-    posing = {f"retrained-{k}": _by_population(f"retrained-{k}") for k in range(1, 5)}
+    strict = Policy(alpha=Policy().alpha / 4)
+    judged = _judgements()
     return check_controls(
-        Policy(), references=posing, original=_by_population("original"), untrained=_by_population("untrained")
+        references={f"retrained-{k}": judge(group_figures(f"retrained-{k}"), strict) for k in range(1, 5)},
+        original=judged["original"],
+        untrained=judged["untrained"],
     )
 
 
 def _verdicts() -> dict[str, Verdict]:
-    return {name: decide(Policy(), _by_population(name), controls=_controls()) for name in CANDIDATES}
+    return {name: verdict_of(judgement) for name, judgement in _judgements().items() if name in CANDIDATES}
+
+
+def make_first_report() -> AuditReport:
+    """Return a report as the first version wrote it: one distance, a verdict a candidate, and no judgements."""
+    told = "On the nearest retain examples it is at 26.6 times the noise floor of 4 retrained models."
+    return make_report(
+        policy=FirstPolicy("js", ("retain", "forget"), "nearest", 0.0005, 0.25, 0.05),
+        verdicts={name: Verdict("fail", told, 4) for name in CANDIDATES},
+        judgements={},
+        groups=(),
+        schema_version=1,
+    )
 
 
 def _aggregate() -> dict[str, AggregateFigures]:
@@ -180,6 +241,10 @@ def make_ledger() -> pa.Table:
         columns[f"{name}.confidence"] = np.clip(1 - found, 0, 1).astype(np.float32)
         columns[f"{name}.discrepancy"] = found
         columns[f"{name}.excess"] = found - floor
+    confidences = [columns[f"retrained-{k}.confidence"] for k in range(1, 5)]
+    for name in (*CANDIDATES, "original"):
+        known = columns[f"{name}.confidence"] - np.mean(confidences, axis=0)
+        columns[f"{name}.remembered"] = pa.array(known.astype(np.float32), mask=~forget)
     return pa.table(columns)
 
 

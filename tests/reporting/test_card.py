@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import ModelCard
 
-from tests.reporting.samples import make_report
+from tests.reporting.samples import make_first_report, make_report
 from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.reporting.card import card_text, write_card
 from unlearn_audit.reporting.choices import PublishChoices
@@ -38,6 +38,33 @@ def test_the_hubs_client_reads_the_metadata(tmp_path):
     nearest = make_report().comparison("gradient_ascent", "retain", "js").strata[0]
     assert results["accuracy"] == pytest.approx(0.933)
     assert results["excess_js"] == pytest.approx(nearest.excess, abs=1e-6)
+
+
+def test_the_metadata_says_the_three_answers_with_k(tmp_path):
+    choices = dataclasses.replace(CHOICES, candidate="gradient_ascent")
+    path = write_card(make_report(), tmp_path / "README.md", repo_id="user/forgetful", choices=choices)
+    found = {result.metric_type: result for result in ModelCard.load(path).data.eval_results}
+    told = [found[kind] for kind in ("forgotten", "neighbours_unharmed", "everything_else_unharmed")]
+    assert [result.metric_value for result in told] == ["no: over-forgets", "no: loses confidence", "yes"]
+    assert all(result.metric_name.endswith("K = 4") for result in told)
+
+
+def test_without_a_verdict_the_card_answers_nothing():
+    report = make_report()
+    name = "gradient_ascent"
+    reason = "No verdict is given. Two references are nearly one model."
+    verdict = dataclasses.replace(report.verdicts[name], outcome="inconclusive", withheld=True, reason=reason)
+    judgement = dataclasses.replace(report.judgements[name], outcome="inconclusive", withheld=True)
+    found = card(dataclasses.replace(report, verdicts={name: verdict}, judgements={name: judgement}))
+    assert f"**No verdict.** {reason}" in found
+    assert "neighbours_unharmed" not in found and "over-forgets" not in found
+
+
+def test_a_report_of_the_first_version_keeps_its_sentence():
+    report = make_first_report()
+    found = card(report)
+    assert f"**Fail.** {report.verdicts['gradient_ascent'].reason}" in found
+    assert "first version of the verdict" in found
 
 
 def test_a_data_set_that_is_not_on_the_hub_is_not_claimed_to_be():

@@ -8,16 +8,31 @@ import re
 import sys
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
-from tests.reporting.samples import make_images, make_ledger, make_report
+from tests.reporting.samples import CANDIDATES, GROUPS, make_first_report, make_images, make_ledger, make_report
+from unlearn_audit.auditing.briefly import PLACES, answer_word
+from unlearn_audit.auditing.sentences import TITLES
+from unlearn_audit.auditing.summary import worst_first
 from unlearn_audit.registry import Registry
 from unlearn_audit.reporting import sections
 from unlearn_audit.reporting.choices import LOCAL
 from unlearn_audit.reporting.html import AuditSource, render_html, script_json, write_html
 from unlearn_audit.reporting.pictures import Pictures
 
-SECTIONS = ["neighbourhood", "strata", "examples", "classes", "cost", "controls", "provenance", "limits"]
+SECTIONS = [
+    "neighbourhood",
+    "questions",
+    "strata",
+    "remembered",
+    "examples",
+    "classes",
+    "cost",
+    "controls",
+    "provenance",
+    "limits",
+]
 
 
 class Reader(HTMLParser):
@@ -97,14 +112,81 @@ def test_a_section_without_anything_to_show_is_left_out_of_page_and_contents():
     assert "audit-0-limits" in page
 
 
-def test_every_verdict_names_its_number_of_references_and_the_policy(page):
-    words = Reader(page).words
+def test_every_candidate_and_the_original_have_three_answers_with_their_sentences(page):
+    words, report = Reader(page).words, make_report()
+    for name in (*CANDIDATES, "original"):
+        for answer, told in zip(report.judgements[name].answers, report.judgements[name].sentences, strict=True):
+            assert f"{TITLES[answer.question]} {answer_word(answer)} {told}" in words
+    assert "Compared with K = 4 retrained models" in words
+    assert "5 points of mean confidence" in words and "0.05 bits" in words and "alpha 0.05" in words
+
+
+def test_the_worst_candidate_stands_first(page):
     report = make_report()
-    for verdict in report.verdicts.values():
-        assert verdict.reason in words
-        assert f"{report.num_references} retrained models" in verdict.reason
-    assert "25 % of the noise floor" in words
-    assert "alpha 0.05" in words
+    order = worst_first(report)
+    places = [re.search(rf"</span>\s+{name.replace('_', ' ')}</h3>", page).start() for name in order]
+    assert places == sorted(places)
+    outcomes = [report.verdicts[name].outcome for name in order]
+    assert outcomes == sorted(outcomes, key=["fail", "inconclusive", "pass"].index)
+
+
+def test_answers_that_are_withheld_are_not_told():
+    report = make_report()
+    judgements = {n: dataclasses.replace(j, withheld=True) for n, j in report.judgements.items()}
+    words = Reader(render(dataclasses.replace(report, judgements=judgements))).words
+    assert words.count("Forgotten? withheld") == len(CANDIDATES) + 1
+    assert "no: remembers" not in words
+
+
+def test_a_report_of_the_first_version_keeps_its_verdict_and_names_its_version():
+    report = make_first_report()
+    words = Reader(render(report)).words
+    assert report.verdicts["gradient_ascent"].reason in words
+    assert "first version of the verdict (unlearn-audit 0.1.0)" in words
+    assert "Neighbours unharmed?" not in words
+
+
+def test_each_finding_has_its_row(page):
+    table = page[page.index('id="audit-0-questions"') : page.index('id="audit-0-strata"')]
+    rows = re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', table)
+    judgements = make_report().judgements
+    expected = [judgements[name] for name in (*worst_first(make_report()), "original")]
+    by_kind = [
+        finding
+        for judgement in expected
+        for kind in ("level", "pattern")
+        for answer in judgement.answers
+        for finding in answer.findings
+        if finding.kind == kind
+    ]
+    assert len(rows) == len(by_kind) == 4 * 2 * len(GROUPS)
+    for (title, cells), finding in zip(rows, by_kind, strict=True):
+        scale = 100 if finding.kind == "level" else 1
+        found = [cell.replace("\N{MINUS SIGN}", "-") for cell in re.findall(r"<td[^>]*>(.*?)</td>", cells)]
+        assert title == PLACES[finding.group]
+        assert int(found[0]) == finding.count
+        figures = (finding.value, finding.expected, finding.difference)
+        assert [float(text) for text in found[1:4]] == pytest.approx([scale * f for f in figures], abs=0.051)
+        low, high = (float(text) for text in found[4].split(" to "))
+        assert [low, high] == pytest.approx([scale * finding.lower, scale * finding.upper], abs=0.051)
+        assert ('class="over"' in cells) == finding.fails(0.05)
+
+
+def test_the_examples_that_are_remembered_most_are_listed_in_order(page):
+    ledger = make_ledger()
+    known = ledger["random_labels.remembered"].to_numpy(zero_copy_only=False)
+    ids = ledger["example_id"].to_pylist()
+    assert [p for p, v in zip(ledger["population"].to_pylist(), known, strict=True) if v == v] == ["forget"] * 20
+    expected = [
+        ids[row] for row in sorted(range(len(ids)), key=lambda row: -np.nan_to_num(known[row])) if known[row] > 0
+    ]
+    section = page[page.index('id="audit-0-remembered"') : page.index('id="audit-0-examples"')]
+    mine = section[section.index("random labels") : section.index("local teacher")]
+    assert expected and re.findall(r'<span class="id">(.*?)</span>', mine) == expected[:10]
+
+
+def test_remembered_examples_are_not_shown_where_ids_may_not_be():
+    assert "audit-0-remembered" not in render(include_forget_ids=False, images=make_images())
 
 
 def test_table_by_stratum_holds_the_reports_figures(page):

@@ -388,7 +388,12 @@ def _share(value: float | None, whole: float | None) -> float | None:
 
 
 def _ledger(work: _Work, policy: Policy) -> pa.Table:
-    """One row an example; per model `.top1`, `.confidence`, `.discrepancy` and `.excess` (by the policy's measure)."""
+    """Return one row an example, with columns of its own for each model.
+
+    They are `.top1`, `.confidence` (in the label), `.discrepancy` and `.excess` (by the policy's measure). Candidates
+    and the original also have `.remembered`: on the forget set, their confidence minus the references' mean, from -1 to
+    1; null elsewhere.
+    """
     import pyarrow as pa
 
     first, found = work.subject.first, work.found[0]
@@ -410,4 +415,8 @@ def _ledger(work: _Work, policy: Policy) -> pa.Table:
         columns[f"{name}.confidence"] = scores.confidence.astype(np.float32)
         columns[f"{name}.discrepancy"] = pointwise[name]
         columns[f"{name}.excess"] = pointwise[name] - found.floor
+    expected = np.mean([work.scores[name].confidence for name in work.subject.references], axis=0, dtype=np.float64)
+    for name in (*work.subject.candidates, *(["original"] if work.subject.original is not None else [])):
+        remembered = work.scores[name].confidence - expected
+        columns[f"{name}.remembered"] = pa.array(remembered.astype(np.float32), mask=work.population != FORGET)
     return pa.table(columns).replace_schema_metadata({"measure": policy.measure})

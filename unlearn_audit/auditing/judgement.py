@@ -112,7 +112,8 @@ def memorised(original: Judgement) -> Memorised:
 def level_gone(model: GroupFigures, original: GroupFigures, alpha: float) -> Share | None:
     """Return (s_o - s_u) / (s_o - mean s_r) with bounds from those of the references' mean; None if it may be 0 / 0."""
     references = model.reference_levels
-    width = critical_value(alpha, len(references) - 1) * references.std(ddof=1) / np.sqrt(len(references))
+    error = float(references.std(ddof=1) / np.sqrt(len(references)))
+    width = critical_value(alpha, len(references) - 1) * error
     moved = float(original.levels.mean() - model.levels.mean())
     way = float(original.levels.mean() - references.mean())
     if abs(way) <= width:

@@ -20,7 +20,7 @@ def sentence(answer: Answer, policy: Policy, unit: str = "bits") -> str:
     opening = {"pass": _passing, "fail": _failing, "inconclusive": _open}[answer.outcome](answer)
     finding = answer.finding
     parts = [f"{opening} {_figures(finding, policy, unit)}"]
-    if answer.outcome == "fail" and _decisions_agree(finding, policy):
+    if answer.outcome == "fail" and decisions_agree(finding, policy):
         parts.append(_agreement(finding))
     if answer.outcome == "inconclusive":
         parts.append(_advice(finding))
@@ -58,9 +58,9 @@ def _figures(finding: Finding, policy: Policy, unit: str) -> str:
     else:
         text = (
             f"Discrepancy {finding.value:.3f} {unit}, between retrained models {finding.expected:.3f}: "
-            f"excess {_signed(finding.difference)}"
+            f"excess {signed(finding.difference)}"
         )
-        bounds = _bounds(finding, _signed)
+        bounds = _bounds(finding, signed)
         tolerance = f"tolerance {policy.pattern:g}"
     p_value = "" if finding.p_holm is None else f", p {_probability(finding.p_holm)}"
     return f"{text} ({bounds}{tolerance}{p_value})."
@@ -72,7 +72,7 @@ def _bounds(finding: Finding, write: Callable[[float], str]) -> str:
     return f"{write(finding.lower)} to {write(finding.upper)}, "
 
 
-def _decisions_agree(finding: Finding, policy: Policy) -> bool:
+def decisions_agree(finding: Finding, policy: Policy) -> bool:
     """Whether the model's top-1 classes differ from the references' hardly more than theirs among themselves."""
     if finding.disagreement is None or finding.reference_disagreement is None:
         return False
@@ -100,8 +100,9 @@ def _points(difference: float) -> str:
     return f"{100 * difference:+.1f} points"
 
 
-def _signed(value: float) -> str:
-    return f"{value:+.3f}"
+def signed(value: float) -> str:
+    """Write a difference in a measure's unit; a bound that is very far away, shortly."""
+    return f"{value:+.3f}" if abs(value) < 10 else f"{value:+.3g}"
 
 
 def _probability(p_value: float) -> str:

@@ -6,7 +6,11 @@ import dataclasses
 from html import escape
 from typing import Any
 
+from unlearn_audit.auditing.briefly import answer_word
+from unlearn_audit.auditing.groups import QUESTIONS
+from unlearn_audit.auditing.questions import Answer
 from unlearn_audit.auditing.report import AuditReport, Result
+from unlearn_audit.auditing.sentences import TITLES
 from unlearn_audit.auditing.statistics import StratumStatistics
 from unlearn_audit.populations import POPULATIONS
 
@@ -28,13 +32,39 @@ def _what(report: AuditReport) -> str:
     )
 
 
+def worst_first(report: AuditReport) -> list[str]:
+    """Return the candidates' names: by verdict, then by how many of its answers fail, then in the report's order."""
+
+    def badness(name: str) -> tuple[int, int]:
+        judgement = report.judgements.get(name)
+        failing = [] if judgement is None else [a for a in judgement.answers if a.outcome == "fail"]
+        return _WORST_FIRST.index(report.verdicts[name].outcome), -len(failing)
+
+    return sorted(report.verdicts, key=badness)
+
+
 def _outcome(report: AuditReport) -> str:
-    by_outcome = sorted(report.verdicts, key=lambda name: _WORST_FIRST.index(report.verdicts[name].outcome))
-    worst = by_outcome[0]
-    if len(by_outcome) == 1:
-        return f"{worst}: {report.verdicts[worst].outcome}. {report.verdicts[worst].reason}"
-    told = ", ".join(f"{name}: {report.verdicts[name].outcome}" for name in by_outcome)
-    return f"{told}. On {worst}: {report.verdicts[worst].reason}"
+    return " ".join(f"{name}: {_judged(report, name)}" for name in worst_first(report))
+
+
+def _judged(report: AuditReport, name: str) -> str:
+    """Say a candidate's verdict and its answers; without answers, the verdict's sentence."""
+    verdict, answers = report.verdicts[name], _answers(report, name)
+    if not answers:
+        return f"{verdict.outcome}. {verdict.reason}"
+    questions = zip(("forgotten", "neighbours unharmed", "everything else unharmed"), answers, strict=True)
+    return f"{verdict.outcome}. {'; '.join(f'{asked} {word}' for asked, word in questions).capitalize()}."
+
+
+def _answers(report: AuditReport, name: str) -> list[str]:
+    """Return the answers in words, one a question; none where they are withheld, or cannot be given."""
+    judgement = report.judgements.get(name)
+    if judgement is None or judgement.withheld:
+        return []
+    found: dict[str, Answer] = {answer.question: answer for answer in judgement.answers}
+    if not found:
+        return []
+    return [answer_word(found[question]) if question in found else "not asked" for question in QUESTIONS]
 
 
 def _controls(report: AuditReport) -> str:
@@ -49,16 +79,26 @@ def _counted(number: int, noun: str) -> str:
 
 
 def html_summary(report: AuditReport) -> str:
-    """Return HTML without scripts, everything escaped: the title, a verdict a row, and what the controls say."""
-    rows = "".join(
-        f"<tr><td>{escape(name)}</td><td><b>{escape(verdict.outcome)}</b></td><td>{escape(verdict.reason)}</td></tr>"
-        for name, verdict in report.verdicts.items()
-    )
-    head = "<tr><th>candidate</th><th>verdict</th><th>reason</th></tr>"
+    """Return HTML without scripts, everything escaped: a row a candidate, worst first, then the original; the controls.
+
+    A row has the verdict and the three answers, or the verdict's sentence where there are none.
+    """
+    anchors = [model.name for model in report.by_role("original") if model.name in report.judgements]
+    rows = "".join(_html_row(report, name) for name in [*worst_first(report), *anchors])
+    titles = "".join(f"<th>{escape(title)}</th>" for title in TITLES.values())
     return (
-        f"<div><p>{escape(_what(report))}</p><table><thead>{head}</thead><tbody>{rows}</tbody></table>"
-        f"<p>{escape(_controls(report))}</p></div>"
+        f"<div><p>{escape(_what(report))}</p><table><thead><tr><th>model</th><th>verdict</th>{titles}</tr></thead>"
+        f"<tbody>{rows}</tbody></table><p>{escape(_controls(report))}</p></div>"
     )
+
+
+def _html_row(report: AuditReport, name: str) -> str:
+    verdict, answers = report.verdicts.get(name), _answers(report, name)
+    outcome = "" if verdict is None else "no verdict" if verdict.withheld else verdict.outcome
+    told = "".join(f"<td>{escape(word)}</td>" for word in answers)
+    if not answers and verdict is not None:
+        told = f'<td colspan="{len(TITLES)}">{escape(verdict.reason)}</td>'
+    return f"<tr><td>{escape(name)}</td><td><b>{escape(outcome)}</b></td>{told}</tr>"
 
 
 def stratum_rows(report: AuditReport) -> list[dict[str, Any]]:

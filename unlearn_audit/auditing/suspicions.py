@@ -16,6 +16,7 @@ from unlearn_audit.auditing._scores import MIN_REFERENCES, p_value_of
 COPY_SHARE = 1 / 3  # two models this much nearer to each other than retrained models are (median) are no two trainings
 UNEQUAL_EXAMPLES = 0.05  # training lengths of references that differ by more than this share are unequal
 UNEQUAL_ACCURACY = 0.05
+LEAST_SPREAD = 0.01  # of test accuracies, which are counts: a few references often have the same one
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def _unequal_accuracy(figures: ReferenceFigures, alpha: float) -> list[Suspicion
     accuracies = figures.test_accuracies
     if accuracies is None:
         return []
-    above, below = _leave_one_out(accuracies, alpha / 2), _leave_one_out(-accuracies, alpha / 2)
+    above, below = (_leave_one_out(sign * accuracies, alpha / 2, LEAST_SPREAD) for sign in (1, -1))
     extreme = [high or low for high, low in zip(above, below, strict=True)]
     return [
         Suspicion(
@@ -151,7 +152,7 @@ def _unequal_training(figures: ReferenceFigures) -> list[Suspicion]:
     ]
 
 
-def _leave_one_out(values: np.ndarray, alpha: float) -> list[bool]:
+def _leave_one_out(values: np.ndarray, alpha: float, least_spread: float = 0.0) -> list[bool]:
     """Tell of each value (K,) whether it is larger than another draw of the others would be, at alpha / K."""
     k = len(values)
     if k < MIN_REFERENCES:
@@ -159,7 +160,7 @@ def _leave_one_out(values: np.ndarray, alpha: float) -> list[bool]:
     found = []
     for place in range(k):
         others = np.delete(values, place)
-        error = float(others.std(ddof=1) * np.sqrt(1 + 1 / (k - 1)))
+        error = max(float(others.std(ddof=1)), least_spread) * np.sqrt(1 + 1 / (k - 1))
         found.append(p_value_of(float(values[place] - others.mean()), error, k - 2) <= alpha / k)
     return found
 

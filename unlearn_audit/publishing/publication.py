@@ -199,7 +199,8 @@ def _test_rows(ledger: pa.Table) -> pa.Table:
     import pyarrow.compute as pc
 
     rows = ledger.filter(pc.equal(ledger["population"], "test"))
-    return rows.drop_columns(["nearest_forget_id"]) if "nearest_forget_id" in rows.column_names else rows
+    told = [name for name in rows.column_names if name == "nearest_forget_id" or name.endswith(".remembered")]
+    return rows.drop_columns(told)
 
 
 def _write_audit(

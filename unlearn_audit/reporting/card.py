@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unlearn_audit.auditing.briefly import answer_word
+from unlearn_audit.auditing.groups import Question
+from unlearn_audit.auditing.sentences import TITLES
 from unlearn_audit.errors import ConfigurationError, did_you_mean
 from unlearn_audit.files import write_text
 from unlearn_audit.reporting.charting import primary_population
@@ -12,7 +15,7 @@ from unlearn_audit.reporting.choices import PublishChoices
 from unlearn_audit.reporting.sections.limits import limits_of
 from unlearn_audit.reporting.sections.provenance import subject_facts
 from unlearn_audit.reporting.sections.strata import strata_table
-from unlearn_audit.reporting.sections.verdicts import alarms, policy_sentence, shown_verdict
+from unlearn_audit.reporting.sections.verdicts import alarms, has_verdict, policy_sentence, shown_verdict
 from unlearn_audit.reporting.tables import Group, Table, escape_markdown, markdown, whole
 from unlearn_audit.reporting.templating import environment
 
@@ -27,6 +30,11 @@ WITHHELD = (
 )
 PUBLISHED_WHOLE = "The ids of the forget set are published too: every figure can be recomputed."
 DEFAULTS = PublishChoices()
+METRICS: dict[Question, str] = {
+    "forgotten": "forgotten",
+    "neighbours": "neighbours_unharmed",
+    "rest": "everything_else_unharmed",
+}
 CARD_COLUMNS = ("stratum", "examples", "discrepancy", "noise floor", "ratio", "excess")
 
 
@@ -127,10 +135,30 @@ def _eval_results(report: AuditReport, model: ModelRecord, dataset: str) -> list
         split = "test" if population == "test" else "train"
         title = f"excess {measure} in the nearest stratum, {population} set, K = {report.num_references}"
         results.append(_eval_result(report, dataset, split, f"excess_{measure}", title, found.strata[0].excess))
-    return results
+    return results + _answers(report, model, dataset)
 
 
-def _eval_result(report: AuditReport, dataset: str, split: str, kind: str, title: str, value: float) -> EvalResult:
+def _answers(report: AuditReport, model: ModelRecord, dataset: str) -> list[EvalResult]:
+    """Return the answers as metrics, each in words with its K; none where the audit gives no verdict."""
+    judgement = report.judgements.get(model.name)
+    if judgement is None or not has_verdict(report, model.name):
+        return []
+    return [
+        _eval_result(
+            report,
+            dataset,
+            "train" if answer.question == "forgotten" else "train+test",
+            METRICS[answer.question],
+            f"{TITLES[answer.question].lower()} K = {judgement.num_references}",
+            answer_word(answer),
+        )
+        for answer in judgement.answers
+    ]
+
+
+def _eval_result(
+    report: AuditReport, dataset: str, split: str, kind: str, title: str, value: float | str
+) -> EvalResult:
     from huggingface_hub import EvalResult
 
     return EvalResult(
@@ -140,7 +168,7 @@ def _eval_result(report: AuditReport, dataset: str, split: str, kind: str, title
         dataset_split=split,
         metric_type=kind,
         metric_name=title,
-        metric_value=round(value, 6),
+        metric_value=value if isinstance(value, str) else round(value, 6),
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearn_audit import __version__
+from unlearn_audit.auditing.sentences import TITLES
 from unlearn_audit.files import write_text
 from unlearn_audit.reporting import sections
 from unlearn_audit.reporting.charting import primary_population
@@ -19,7 +20,7 @@ from unlearn_audit.reporting.choices import LOCAL, PublishChoices
 from unlearn_audit.reporting.ledger import Ledger
 from unlearn_audit.reporting.pictures import Pictures
 from unlearn_audit.reporting.sections.verdicts import shown_verdict
-from unlearn_audit.reporting.tables import Cell, Table, number, table
+from unlearn_audit.reporting.tables import NOTHING, Cell, Table, number, table
 from unlearn_audit.reporting.templating import page_environment, template_text
 
 if TYPE_CHECKING:
@@ -145,9 +146,9 @@ def _rendered(source: AuditSource, place: int, choices: PublishChoices, static: 
 
 
 def comparison_table(reports: Sequence[AuditReport]) -> Table:
-    """Return a row for each candidate of each audit: verdict, ratio and excess in the nearest stratum."""
+    """Return a row for each candidate of each audit: verdict, answers, ratio and excess in the nearest stratum."""
     rows = [row for report in reports for row in _comparison_rows(report)]
-    columns = ("audit", "model", "verdict", "K", "ratio, nearest stratum", "excess, nearest stratum")
+    columns = ("audit", "model", "verdict", *TITLES.values(), "K", "ratio, nearest stratum", "excess, nearest stratum")
     return table("Each unlearned model in its audit", columns, rows)
 
 
@@ -155,6 +156,7 @@ def _comparison_rows(report: AuditReport) -> list[list[Cell | str]]:
     rows: list[list[Cell | str]] = []
     for model in report.by_role("candidate"):
         verdict = shown_verdict(report, model)
+        answers = {answer.title: answer.word for answer in verdict.answers}
         found = report.comparison(model.name, primary_population(report), report.policy.measure)
         nearest = None if found is None else found.strata[0]
         rows.append(
@@ -162,6 +164,7 @@ def _comparison_rows(report: AuditReport) -> list[list[Cell | str]]:
                 Cell(report.title, "text"),
                 Cell(verdict.candidate, "text"),
                 Cell(verdict.word, "text"),
+                *(Cell(answers.get(title, NOTHING), "text") for title in TITLES.values()),
                 str(report.num_references),
                 number(None if nearest is None else nearest.ratio),
                 number(None if nearest is None else nearest.excess),

@@ -36,8 +36,8 @@ def limits_of(report: AuditReport) -> tuple[str, ...]:
         "attacks that look at anything but its outputs on these examples.",
         f"It speaks of this forget set, these data and these {retrained_models(report.num_references)}. Another forget "
         "set, or another way of retraining, may give another answer.",
-        "Not failing is not the same as being indistinguishable: the detectable ratio says how large a difference "
-        "could have stayed unseen.",
+        "Not failing is not the same as being indistinguishable: the tables say how large a difference is detectable, "
+        "and what is smaller could have stayed unseen.",
         "Measure and tolerances were fixed by the policy above; a different policy may give another verdict.",
     ]
     if report.num_references < MIN_REFERENCES:

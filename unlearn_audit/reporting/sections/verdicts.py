@@ -1,26 +1,45 @@
-"""What was audited, and the verdict on each candidate: the top of the report."""
+"""What was audited, the verdict on each candidate with its three answers, and what doing nothing scores: the top."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from unlearn_audit.auditing.briefly import answer_word
 from unlearn_audit.auditing.policy import FirstPolicy
 from unlearn_audit.auditing.sentences import TITLES
 from unlearn_audit.auditing.statistics import MIN_REFERENCES
+from unlearn_audit.auditing.summary import worst_first
 from unlearn_audit.populations import POPULATIONS
 from unlearn_audit.reporting.charting import measure_title, model_title
 from unlearn_audit.reporting.sections._section import Section, ShownAudit
-from unlearn_audit.reporting.tables import whole
+from unlearn_audit.reporting.tables import MINUS, whole
 
 if TYPE_CHECKING:
     from unlearn_audit.auditing.judgement import Share
-    from unlearn_audit.auditing.questions import Answer
     from unlearn_audit.auditing.report import AuditReport, ModelRecord
 
 __all__ = ["verdicts"]
 
 TEMPLATE = """
+{% macro shown(verdict) %}
+  <li class="{{ verdict.kind or 'anchor' }}">
+    <h3>{% if verdict.word %}<span class="badge {{ verdict.kind }}">{{ verdict.word }}</span> {% endif %}
+    {{ verdict.candidate }}</h3>
+    {% if not verdict.answers or verdict.kind == "none" %}<p>{{ verdict.sentence }}</p>{% endif %}
+    {% if verdict.answers %}
+    <dl class="answers">
+      {% for answer in verdict.answers %}
+      <div>
+        <dt>{{ answer.title }} <span class="word {{ answer.kind }}">{{ answer.word }}</span></dt>
+        <dd>{{ answer.sentence }}</dd>
+      </div>
+      {% endfor %}
+    </dl>
+    {% endif %}
+    {% if verdict.beside %}<p class="soft">{{ verdict.beside }}</p>{% endif %}
+  </li>
+{% endmacro %}
 <p class="lead">{{ subject }}</p>
 {% if alarms %}
 <div class="alarm" role="alert">
@@ -30,23 +49,8 @@ TEMPLATE = """
 </div>
 {% endif %}
 <ul class="verdict-list">
-  {% for verdict in verdicts %}
-  <li>
-    <span class="badge {{ verdict.kind }}">{{ verdict.word }}</span>
-    <div>
-      <p><strong>{{ verdict.candidate }}</strong>{% if not verdict.answers %}: {{ verdict.sentence }}{% endif %}</p>
-      {% if verdict.answers %}
-      <dl class="answers">
-        {% for answer in verdict.answers %}
-        <dt>{{ answer.title }} <span class="word {{ answer.kind }}">{{ answer.word }}</span></dt>
-        <dd>{{ answer.sentence }}</dd>
-        {% endfor %}
-      </dl>
-      {% endif %}
-      {% if verdict.beside %}<p class="soft">{{ verdict.beside }}</p>{% endif %}
-    </div>
-  </li>
-  {% endfor %}
+  {% for verdict in verdicts %}{{ shown(verdict) }}{% endfor %}
+  {% for verdict in untouched %}{{ shown(verdict) }}{% endfor %}
 </ul>
 {% for note in notes %}
 <p class="note-line">{{ note }}</p>
@@ -54,12 +58,11 @@ TEMPLATE = """
 <p class="policy">{{ policy }}</p>
 """
 WORDS = {"pass": "Pass", "fail": "Fail", "inconclusive": "Inconclusive"}
-ANSWERS = {"pass": "yes", "fail": "no", "inconclusive": "not settled"}
 
 
 @dataclass(frozen=True)
 class ShownAnswer:
-    """The answer to one question as a person reads it; `kind` is "pass", "fail" or "inconclusive"."""
+    """The answer to one question as a person reads it; `kind` is "pass", "fail", "inconclusive" or "none"."""
 
     title: str
     kind: str
@@ -69,7 +72,7 @@ class ShownAnswer:
 
 @dataclass(frozen=True)
 class ShownVerdict:
-    """A verdict as a person reads it; `kind` is "pass", "fail", "inconclusive" or "none"."""
+    """A verdict as a person reads it; `kind` is "pass", "fail", "inconclusive", "none", or empty where none is due."""
 
     kind: str
     word: str
@@ -85,6 +88,7 @@ def _values(shown: ShownAudit) -> dict[str, Any]:
         "subject": subject(report),
         "alarms": alarms(report),
         "verdicts": shown_verdicts(report),
+        "untouched": doing_nothing(report),
         "notes": () if report.controls is None else report.controls.notes,
         "policy": policy_sentence(report),
     }
@@ -114,8 +118,8 @@ def alarms(report: AuditReport) -> tuple[str, ...]:
 
 
 def shown_verdicts(report: AuditReport) -> tuple[ShownVerdict, ...]:
-    """Return each candidate's verdict with its K; one that was withheld, or that K forbids, is no verdict."""
-    return tuple(shown_verdict(report, model) for model in report.by_role("candidate"))
+    """Return each candidate's verdict, the worst first; one that was withheld, or that K forbids, is no verdict."""
+    return tuple(shown_verdict(report, report.model(name)) for name in worst_first(report))
 
 
 def shown_verdict(report: AuditReport, model: ModelRecord) -> ShownVerdict:
@@ -132,20 +136,36 @@ def shown_verdict(report: AuditReport, model: ModelRecord) -> ShownVerdict:
     )
 
 
+def doing_nothing(report: AuditReport) -> tuple[ShownVerdict, ...]:
+    """Return the original's answers, where it is known: what a model scores that was not touched."""
+    return tuple(
+        ShownVerdict(
+            kind="",
+            word="",
+            candidate="Doing nothing: the original",
+            sentence="",
+            answers=shown_answers(report, model.name),
+            beside=recognised(report, model.name),
+        )
+        for model in report.by_role("original")
+        if shown_answers(report, model.name)
+    )
+
+
 def shown_answers(report: AuditReport, name: str) -> tuple[ShownAnswer, ...]:
     """Return the answers to the three questions on a model; none in reports of the first version, or for few models."""
     judgement = report.judgements.get(name)
     if judgement is None:
         return ()
     return tuple(
-        ShownAnswer(TITLES[answer.question], answer.outcome, answer_word(answer), told)
+        ShownAnswer(
+            TITLES[answer.question],
+            "none" if judgement.withheld else answer.outcome,
+            "withheld" if judgement.withheld else answer_word(answer),
+            told,
+        )
         for answer, told in zip(judgement.answers, judgement.sentences, strict=True)
     )
-
-
-def answer_word(answer: Answer) -> str:
-    """Return "yes", "not settled", or "no" with how it fails."""
-    return f"{ANSWERS[answer.outcome]}: {answer.how}" if answer.how else ANSWERS[answer.outcome]
 
 
 def share_of_the_way(report: AuditReport, name: str) -> str:
@@ -156,7 +176,7 @@ def share_of_the_way(report: AuditReport, name: str) -> str:
         told.append(f"by confidence {_share(judgement.level_gone)}")
     if judgement is not None and judgement.pattern_gone is not None:
         told.append(f"by pattern {_share(judgement.pattern_gone)}")
-    way = f"Of the way from the original to retraining: {', '.join(told)}. " if told else ""
+    way = f"Of the way from the original to retraining on the forget set: {', '.join(told)}. " if told else ""
     return way + recognised(report, name)
 
 
@@ -170,12 +190,14 @@ def recognised(report: AuditReport, name: str) -> str:
         return ""
     original = accuracy.get("original")
     before = "" if original is None or name == "original" else f", the original {100 * original:.0f} %"
-    between = f"{100 * min(known):.0f} to {100 * max(known):.0f} %"
-    return f"Recognised deleted examples: {100 * mine:.0f} %{before}, retrained models {between}."
+    low, high = f"{100 * min(known):.0f}", f"{100 * max(known):.0f}"
+    between = f"{low} %" if low == high else f"{low} to {high} %"
+    return f"Deleted examples recognised: {100 * mine:.0f} %{before}, retrained models {between}."
 
 
 def _share(share: Share) -> str:
-    return f"{100 * share.value:.0f} % ({100 * share.lower:.0f} to {100 * share.upper:.0f})"
+    low, high = f"{100 * share.lower:.0f}", f"{100 * share.upper:.0f}"
+    return f"{100 * share.value:.0f} % ({low} to {high})".replace("-", MINUS)
 
 
 def has_verdict(report: AuditReport, candidate: str) -> bool:
@@ -185,14 +207,17 @@ def has_verdict(report: AuditReport, candidate: str) -> bool:
 
 
 def policy_sentence(report: AuditReport) -> str:
-    """State the policy under which the verdicts were given."""
+    """State the policy under which the verdicts were given, and by which version where that is not the current one."""
     policy = report.policy
     where = f"Neighbourhoods: {report.neighbourhood.description.rstrip('.')}."
     if isinstance(policy, FirstPolicy):
+        made_by = report.provenance.versions.get("unlearn-audit")
+        version = f" (unlearn-audit {made_by})" if made_by else ""
         return (
-            f"Judged by the first version's policy: {measure_title(report, policy.measure)} on "
-            f"{' and '.join(policy.populations)} examples, tolerated excess {policy.absolute:g} or "
-            f"{100 * policy.relative:g} % of the noise floor, whichever is larger, alpha {policy.alpha:g}. {where}"
+            f"Judged by the first version of the verdict{version}, which does not ask the three questions: "
+            f"{measure_title(report, policy.measure)} on {' and '.join(policy.populations)} examples, tolerated excess "
+            f"{policy.absolute:g} or {100 * policy.relative:g} % of the noise floor, whichever is larger, "
+            f"alpha {policy.alpha:g}. {where}"
         )
     unit = next(measure.unit for measure in report.measures if measure.name == policy.measure)
     return (
