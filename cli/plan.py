@@ -30,8 +30,8 @@ def run(
     whether a model that was not touched would fail. It screens, and passes nothing. --set takes policy.KEY and
     neighbourhood.KEY, for example --set policy.level=0.02.
     """
-    from unlearn_audit import plan
     from unlearn_audit.experiment.config import read_audit
+    from unlearn_audit.planning import plan
 
     from .audit import model_files
 

@@ -29,7 +29,7 @@ FLOORS = (
     ("auditing", "training"),
     ("methods", "saved"),
     ("given", "reporting"),
-    ("calibration", "door", "experiment", "publishing"),
+    ("calibration", "door", "experiment", "planning", "publishing"),
     ("cli",),
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

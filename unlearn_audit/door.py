@@ -8,15 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from unlearn_audit.auditing.audit import Findings, audit_subject
 from unlearn_audit.auditing.models import AuditSubject, Models
 from unlearn_audit.auditing.neighbours import NeighbourSource, neighbourhood_of
 from unlearn_audit.auditing.policy import Policy
-from unlearn_audit.errors import AuditError
-from unlearn_audit.files import replacing
-from unlearn_audit.given import ArrayRows, Given, GivenModel, file_name, given_forget, given_models
+from unlearn_audit.given import (
+    ArrayRows,
+    Given,
+    GivenModel,
+    GivenValues,
+    file_name,
+    given_embeddings,
+    given_forget,
+    given_models,
+    given_proximities,
+)
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
 from unlearn_audit.predictions import Predictions
 from unlearn_audit.saved.forgotten import Forgotten
@@ -96,61 +102,6 @@ def audit(
 
 
 @dataclass(frozen=True, eq=False)
-class _Values(NeighbourSource):
-    """Embeddings or proximities in memory, with the ids of their rows."""
-
-    name: str
-    example_ids: np.ndarray
-    values: np.ndarray
-
-    def column(self, name: str, wanted: np.ndarray) -> np.ndarray | None:
-        """Return the values, a row for each of the ids, if they are what `name` asks for."""
-        if name != self.name:
-            return None
-        place = {example: row for row, example in enumerate(self.example_ids.tolist())}
-        missing = [example for example in wanted.tolist() if example not in place]
-        if missing:
-            raise AuditError(f"{self.path}: {len(missing)} examples are missing, the first being {missing[0]!r}.")
-        return self.values[[place[example] for example in wanted.tolist()]]
-
-    def save(self, path: Path) -> None:
-        """Write a Parquet file with `example_id` and the values."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        values = list(self.values) if self.values.ndim == 2 else self.values
-        with replacing(path) as draft:
-            pq.write_table(pa.table({"example_id": self.example_ids.tolist(), self.name: values}), draft)
-
-
-def given_embeddings(given: Any, rows: ArrayRows | None) -> NeighbourSource | None:
-    """Return embeddings as a source: of a file, or of an array (n, d) whose rows are those of all arrays."""
-    return _values("embeddings", given, rows, np.float32)
-
-
-def given_proximities(given: Any, rows: ArrayRows | None) -> NeighbourSource | None:
-    """Return proximities as a source: of a file, or of an array (n,) whose rows are those of all arrays."""
-    return _values("proximities", given, rows, np.float64)
-
-
-def _values(what: str, given: Any, rows: ArrayRows | None, kind: type[np.floating[Any]]) -> NeighbourSource | None:
-    """Return embeddings or proximities as a source: a file, or an array whose rows are those of all arrays."""
-    if given is None:
-        return None
-    if isinstance(given, str | Path):
-        return NeighbourSource(Path(given))
-    if rows is None:
-        raise AuditError(f"Expected `labels` (n,), and `example_ids` unless rows are numbered, with the array {what}.")
-    values = np.asarray(given, kind)
-    dimensions = 2 if what == "embeddings" else 1
-    if values.ndim != dimensions or len(values) != len(rows.labels):
-        shape = f"({len(rows.labels)}, d)" if dimensions == 2 else f"({len(rows.labels)},)"
-        raise AuditError(f"Expected {what} of shape {shape}, got {values.shape}.")
-    column = "embedding" if what == "embeddings" else "proximity"
-    return _Values(Path(what), column, rows.example_ids, values)
-
-
-@dataclass(frozen=True, eq=False)
 class Inputs:
     """All that an audit was made from, as it was given: in memory, or the paths of files."""
 
@@ -214,7 +165,7 @@ class Inputs:
 def _written(source: NeighbourSource | None, folder: Path) -> str | None:
     if source is None:
         return None
-    if not isinstance(source, _Values):
+    if not isinstance(source, GivenValues):
         return str(source.path.resolve())
     name = f"{source.path.name}.parquet"
     source.save(folder / name)

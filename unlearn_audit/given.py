@@ -12,7 +12,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from unlearn_audit.auditing.models import AuditedModel, Models
+from unlearn_audit.auditing.neighbours import NeighbourSource
 from unlearn_audit.errors import AuditError, ConfigurationError, PredictionsError
+from unlearn_audit.files import replacing
 from unlearn_audit.predictions import Predictions, PredictionsFile, PredictionSource, open_predictions
 from unlearn_audit.saved.forgotten import Forgotten
 
@@ -165,3 +167,58 @@ def file_name(name: str, taken: Iterable[str]) -> str:
         place += 1
         found = f"{safe}-{place}.parquet"
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class GivenValues(NeighbourSource):
+    """Embeddings or proximities in memory, with the ids of their rows."""
+
+    name: str
+    example_ids: np.ndarray
+    values: np.ndarray
+
+    def column(self, name: str, wanted: np.ndarray) -> np.ndarray | None:
+        """Return the values, a row for each of the ids, if they are what `name` asks for."""
+        if name != self.name:
+            return None
+        place = {example: row for row, example in enumerate(self.example_ids.tolist())}
+        missing = [example for example in wanted.tolist() if example not in place]
+        if missing:
+            raise AuditError(f"{self.path}: {len(missing)} examples are missing, the first being {missing[0]!r}.")
+        return self.values[[place[example] for example in wanted.tolist()]]
+
+    def save(self, path: Path) -> None:
+        """Write a Parquet file with `example_id` and the values."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        values = list(self.values) if self.values.ndim == 2 else self.values
+        with replacing(path) as draft:
+            pq.write_table(pa.table({"example_id": self.example_ids.tolist(), self.name: values}), draft)
+
+
+def given_embeddings(given: Any, rows: ArrayRows | None) -> NeighbourSource | None:
+    """Return embeddings as a source: of a file, or of an array (n, d) whose rows are those of all arrays."""
+    return _values("embeddings", given, rows, np.float32)
+
+
+def given_proximities(given: Any, rows: ArrayRows | None) -> NeighbourSource | None:
+    """Return proximities as a source: of a file, or of an array (n,) whose rows are those of all arrays."""
+    return _values("proximities", given, rows, np.float64)
+
+
+def _values(what: str, given: Any, rows: ArrayRows | None, kind: type[np.floating[Any]]) -> NeighbourSource | None:
+    """Return embeddings or proximities as a source: a file, or an array whose rows are those of all arrays."""
+    if given is None:
+        return None
+    if isinstance(given, str | Path):
+        return NeighbourSource(Path(given))
+    if rows is None:
+        raise AuditError(f"Expected `labels` (n,), and `example_ids` unless rows are numbered, with the array {what}.")
+    values = np.asarray(given, kind)
+    dimensions = 2 if what == "embeddings" else 1
+    if values.ndim != dimensions or len(values) != len(rows.labels):
+        shape = f"({len(rows.labels)}, d)" if dimensions == 2 else f"({len(rows.labels)},)"
+        raise AuditError(f"Expected {what} of shape {shape}, got {values.shape}.")
+    column = "embedding" if what == "embeddings" else "proximity"
+    return GivenValues(Path(what), column, rows.example_ids, values)

@@ -12,9 +12,8 @@ from unlearn_audit.auditing.models import populations_in
 from unlearn_audit.auditing.neighbours import neighbourhood_in
 from unlearn_audit.auditing.plan import Plan, make_plan
 from unlearn_audit.auditing.policy import Policy
-from unlearn_audit.door import given_embeddings, given_proximities
 from unlearn_audit.errors import AuditError
-from unlearn_audit.given import ArrayRows, Given, given_forget, given_models
+from unlearn_audit.given import ArrayRows, Given, given_embeddings, given_forget, given_models, given_proximities
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
 
 

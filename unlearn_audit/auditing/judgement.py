@@ -72,6 +72,8 @@ def judge(
         return Judgement("inconclusive", (), (), num_references=k, withheld=withheld)
     answers = answer_questions(figures, policy)
     before = next((group for group in original if group.name == figures[0].name), None)
+    if before is not None and abs(before.levels.mean() - before.reference_levels.mean()) <= policy.level:
+        before = None  # no way to go: shares of next to nothing say nothing
     return Judgement(
         "inconclusive" if withheld else overall(answers),
         answers,

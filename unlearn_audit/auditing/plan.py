@@ -14,7 +14,6 @@ import numpy as np
 from unlearn_audit.auditing._scores import MIN_COUNT, MIN_REFERENCES, StandardErrors, critical_value
 from unlearn_audit.auditing._settling import detectable_difference
 from unlearn_audit.auditing.groups import NEAR_SHARE
-from unlearn_audit.auditing.plan_sentences import plan_sentences
 from unlearn_audit.auditing.policy import Policy
 from unlearn_audit.auditing.questions import PRIOR_DF
 from unlearn_audit.errors import AuditError
@@ -29,6 +28,9 @@ NUM_REFERENCES = (3, 4, 5, 8)
 FINDINGS = 6  # that the level of the forget set counts as in the correction: 18 weights, 3 of them its own
 THINNED = 0.1  # share of a class beyond which its deletion changes what models know of the rest of it
 MATCHED = 10  # held-out examples of its class, the nearest in proximity, that a deleted example is compared with
+SHOWN_NEIGHBOURS = 5
+NEXT = "Three retrained models, given as references, say more: test examples may be known better than these would be."
+CAVEAT = "This screens the original and passes nothing: only an audit with retrained models can."
 
 
 @dataclass(frozen=True)
@@ -242,3 +244,107 @@ def _least_seen(spread: float, k: int, count: int, policy: Policy) -> float:
     df = k - 1 + (PRIOR_DF if count >= MIN_COUNT else 0)
     errors = StandardErrors(spread * float(np.sqrt(1 + 1 / k)), df, spread / float(np.sqrt(k)), df)
     return min(1.0, detectable_difference(errors, policy.level, policy.alpha, policy.alpha / (2 * FINDINGS)))
+
+
+def plan_sentences(plan: Plan) -> tuple[str, ...]:
+    """Say a plan in lines of one or two sentences each, in the order in which a reader should know them."""
+    return (
+        _say_memorised(plan),
+        _say_recognised(plan),
+        _say_neighbours(plan),
+        _say_references(plan),
+        _say_prospect(plan),
+        CAVEAT,
+    )
+
+
+def _say_memorised(plan: Plan) -> str:
+    return (
+        f"The original's mean confidence in the label of {_deleted(plan)} is {_percent(plan.confidence)}, and "
+        f"{_compared(plan)} {_percent(plan.held_out_confidence)}: {_points(plan.memorised)} points "
+        f"({_points(plan.lower)} to {_points(plan.upper)}, 95 %; tolerance {100 * plan.tolerance:g})."
+    )
+
+
+def _compared(plan: Plan) -> str:
+    if not plan.known_references:
+        return "that of test examples of the same classes, as near,"
+    return (
+        "that of one retrained model"
+        if plan.known_references == 1
+        else f"that of {plan.known_references} retrained models"
+    )
+
+
+def _say_recognised(plan: Plan) -> str:
+    return f"Deleted examples that it recognises: {plan.recognised} of {plan.forget_size}."
+
+
+def _say_neighbours(plan: Plan) -> str:
+    shown = [f"{found.class_name} ({found.near} of {found.total})" for found in plan.neighbours[:SHOWN_NEIGHBOURS]]
+    more = len(plan.neighbours) - len(shown)
+    rest = f", and {more} more" if more > 0 else ""
+    return f"Near them, by class of the nearest tenth of the retained examples: {', '.join(shown)}{rest}."
+
+
+def _say_references(plan: Plan) -> str:
+    told = ", ".join(f"{_seen(found)} with {found.num_references}{_cost(found)}" for found in plan.detectable)
+    return f"The least difference, in points, that an audit would show in 80 % of cases, by retrained models: {told}."
+
+
+def _seen(found: Detectable) -> str:
+    """Write from what to what the least difference is that is seen, in points of confidence."""
+    least, most = f"{100 * found.least:.0f}", f"{100 * found.most:.0f}"
+    if found.least >= 1:
+        return "none"
+    if found.most >= 1:
+        return f"{least} or more"
+    return least if least == most else f"{least} to {most}"
+
+
+def _time(seconds: float) -> str:
+    """Write a number of seconds in the unit that suits it."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _cost(found: Detectable) -> str:
+    return "" if found.seconds is None else f" ({_time(found.seconds)})"
+
+
+def _say_prospect(plan: Plan) -> str:
+    if plan.prospect == "would fail":
+        return f"A model that was not touched would fail: there is something to forget. {_enough(plan)}"
+    told = (
+        "A model that was not touched might pass: nothing measurable seems to be memorised, and a pass would then say "
+        "little of a method."
+        if plan.prospect == "might pass"
+        else "Whether a model that was not touched would fail cannot be told from these predictions."
+    )
+    return f"{told} {NEXT}" if plan.known_references < MIN_REFERENCES else told
+
+
+def _enough(plan: Plan) -> str:
+    may = [found.num_references for found in plan.detectable if found.least <= plan.memorised]
+    should = [found.num_references for found in plan.detectable if found.most <= plan.memorised]
+    if should and may[0] == should[0]:
+        return f"{should[0]} retrained models should show it."
+    if should:
+        return f"{may[0]} retrained models may show it, {should[0]} should."
+    most = plan.detectable[-1].num_references
+    return (
+        f"{may[0]} retrained models may show it." if may else f"Not even {most} retrained models are sure to show it."
+    )
+
+
+def _deleted(plan: Plan) -> str:
+    return "the deleted example" if plan.forget_size == 1 else f"the {plan.forget_size} deleted examples"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _points(difference: float) -> str:
+    return f"{100 * difference:+.1f}"

@@ -253,7 +253,7 @@ def _level(group: GroupFigures, policy: Policy, share: float, prior: float | Non
         return tested
     return dataclasses.replace(
         tested,
-        detectable=detectable_difference(errors, policy.level, policy.alpha, single),
+        detectable=min(1.0, detectable_difference(errors, policy.level, policy.alpha, single)),
         references_needed=references_to_settle(lost, policy.level, errors, k, policy.alpha, single, None),
     )
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from unlearn_audit.auditing.groups import QUESTIONS
 from unlearn_audit.auditing.sentences import TITLES
-from unlearn_audit.calibration.pool import HONEST
+from unlearn_audit.calibration.deceivers import DECEIVERS
+from unlearn_audit.calibration.pool import HONEST, ORIGINAL
 from unlearn_audit.calibration.study import NUM_REFERENCES, Calibration, Shares
 
 INTRODUCTION = """# How often the answers are right
@@ -16,8 +17,8 @@ that differ only in their seed, and others of known nature. In every one of {dra
 retrained models are the references and another model is the candidate. Shares are in percent of all audits, with 95 %
 intervals for this pool.
 
-Policy: measure `{measure}`, tolerance {level:g} points of confidence and {pattern:g} of the measure's unit, alpha
-{alpha:g}.
+Policy: measure `{measure}`, tolerance {level:g} points of confidence and {pattern:g} of the measure's unit,
+alpha {alpha:g}.
 """
 
 
@@ -28,7 +29,37 @@ def markdown(found: Sequence[Calibration]) -> str:
     introduction = INTRODUCTION.format(
         draws=draws, measure=policy.measure, level=100 * policy.level, pattern=policy.pattern, alpha=policy.alpha
     )
-    return "\n".join([introduction, *(_pool(calibration) for calibration in found)])
+    return "\n".join([introduction, _summary(found), *(_pool(calibration) for calibration in found)])
+
+
+def _summary(found: Sequence[Calibration]) -> str:
+    """Return the figures that a calibration is held to, a row a pool."""
+    rows = []
+    for calibration in found:
+        numbers = _numbers(calibration)
+        deceiving = [cell.overall.passed for cell in calibration.cells if cell.kind in DECEIVERS]
+        rows.append(
+            [
+                calibration.pool,
+                percent(max(calibration.cell(HONEST, k).overall.failed for k in numbers)),
+                *(percent(calibration.cell(HONEST, k).overall.passed) for k in numbers),
+                percent(calibration.cell(ORIGINAL, numbers[0]).overall.failed),
+                percent(max(deceiving)),
+            ]
+        )
+    numbers = _numbers(found[0])
+    head = (
+        "pool",
+        "honest: most that fail",
+        *(f"honest: pass, K = {k}" for k in numbers),
+        f"original: fail, K = {numbers[0]}",
+        "made to deceive: most that pass",
+    )
+    text = (
+        "## In short\n\nHonest candidates are to fail in at most {alpha} %, and candidates made to deceive to pass\n"
+        "in at most {alpha} %. The original is to fail where it knows the deleted examples better than is tolerated.\n\n"
+    )
+    return text.format(alpha=percent(found[0].policy.alpha)) + table(head, rows)
 
 
 def _pool(found: Calibration) -> str:
@@ -68,8 +99,8 @@ def _others(found: Calibration) -> str:
     rows = [[kind, *(_cell(found, kind, k) for k in _numbers(found)), _ways(found, kind)] for kind in kinds]
     head = ("candidate", *(f"K = {k}" for k in _numbers(found)), f"how it fails, K = {_numbers(found)[-1]}")
     return (
-        "### Other candidates\n\nfail / not settled / pass; and how questions fail, as a share of audits.\n\n"
-        + table(head, rows)
+        "### Other candidates\n\nfail / not settled / pass; and how the three questions fail, as shares of audits\n"
+        "(two of them can fail the same way).\n\n" + table(head, rows)
     )
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from unlearn_audit.data._file_names import COLUMN, ids_of_files
+from unlearn_audit.data._file_names import COLUMN
+from unlearn_audit.data._named_files import ids_of_files
 from unlearn_audit.data.images import Images
 from unlearn_audit.errors import ForgetSetError, did_you_mean
 from unlearn_audit.files import write_text
