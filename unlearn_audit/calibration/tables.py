@@ -57,7 +57,7 @@ def _summary(found: Sequence[Calibration]) -> str:
     )
     text = (
         "## In short\n\nHonest candidates are to fail in at most {alpha} %, and candidates made to deceive to pass\n"
-        "in at most {alpha} %. The original is to fail where it knows the deleted examples better than is tolerated.\n\n"
+        "in at most {alpha} %. The original is to fail where it knows the deleted examples better than tolerated.\n\n"
     )
     return text.format(alpha=percent(found[0].policy.alpha)) + table(head, rows)
 
