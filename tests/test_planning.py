@@ -58,9 +58,14 @@ def test_what_was_memorised_is_found_and_would_fail() -> None:
 
 
 def test_where_nothing_is_memorised_it_might_pass_and_never_passes() -> None:
-    found = plan(predictions(0.0), ids())
+    found = plan(predictions(0.0, forget=28), ids(28))
     assert found.prospect == "might pass" and abs(found.memorised) < 0.05
     assert "might pass" in repr(found) and "passes nothing" in repr(found)
+
+
+def test_where_classes_lose_many_examples_it_cannot_be_told() -> None:
+    found = plan(predictions(0.0), ids())  # 10 of 75 of each class
+    assert found.prospect == "cannot be told" and abs(found.memorised) < 0.05
 
 
 def test_one_example_without_retrained_models_cannot_be_told() -> None:

@@ -29,7 +29,7 @@ def test_it_loads_with_its_own_policy_and_without_judgements() -> None:
 
 def test_it_says_that_the_first_version_judged_it() -> None:
     report = AuditReport.from_json(TEXT)
-    assert policy_sentence(report).startswith("Judged by the first version's policy: ")
+    assert policy_sentence(report).startswith("Judged by the first version of the verdict ")
     assert "25 % of the noise floor" in policy_sentence(report)
     assert f"ltd: inconclusive. {first_version.REASON}" in sentences(report)
     (verdict,) = shown_verdicts(report)

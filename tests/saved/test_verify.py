@@ -136,7 +136,11 @@ def test_an_edited_answer_is_named(report_folder) -> None:
 
 @pytest.mark.parametrize(
     "place",
-    ["judgements/damaged/answers/0/findings/0/p_value", "judgements/honest/level_gone/lower", "groups/0/count"],
+    [
+        "judgements/damaged/answers/0/findings/0/p_value",
+        "judgements/damaged/answers/1/findings/0/upper",
+        "groups/0/count",
+    ],
 )
 def test_every_figure_of_a_judgement_is_computed_again(report_folder, place) -> None:
     def change(report) -> None:

@@ -7,11 +7,11 @@ Rows of different files are matched by `example_id`, never by position. Any fram
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,30 +19,36 @@ from unlearn_audit.errors import PredictionsError
 from unlearn_audit.files import replacing
 from unlearn_audit.predictions.checks import check_finite, check_index, log_probabilities
 
-if TYPE_CHECKING:
-    from unlearn_audit.predictions.value import Predictions
-
 ROW_GROUP = 16_384
 # No dictionary of logits: they hardly repeat, and looking for one takes most of the time to write.
 PARQUET: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "use_dictionary": ["split"]}
 _READ_BUFFER = 1 << 20  # bytes read ahead; without it a column's whole row group is read at once
 
 
-def write_parquet(predictions: Predictions, path: str | Path) -> None:
-    """Write a Parquet file; it appears under its name only when it is whole."""
+def write_parquet(
+    path: str | Path,
+    *,
+    example_ids: np.ndarray,
+    splits: np.ndarray,
+    labels: np.ndarray,
+    logits: np.ndarray,
+    embeddings: np.ndarray | None,
+    metadata: Mapping[str, str],
+) -> None:
+    """Write the fields of `Predictions` as a Parquet file; it appears under its name only when it is whole."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     columns = {
-        "example_id": pa.array(predictions.example_ids.tolist(), pa.string()),
-        "split": pa.array(predictions.splits.tolist(), pa.string()).dictionary_encode(),
-        "label": pa.array(predictions.labels, pa.int64()),
-        "logits": _list_array(predictions.logits),
+        "example_id": pa.array(example_ids.tolist(), pa.string()),
+        "split": pa.array(splits.tolist(), pa.string()).dictionary_encode(),
+        "label": pa.array(labels, pa.int64()),
+        "logits": _list_array(logits),
     }
-    if predictions.embeddings is not None:
-        columns["embedding"] = _list_array(predictions.embeddings)
-    metadata = {f"unlearn_audit.{k}": v for k, v in predictions.metadata.items()}
-    table = pa.table(columns).replace_schema_metadata(metadata)
+    if embeddings is not None:
+        columns["embedding"] = _list_array(embeddings)
+    prefixed = {f"unlearn_audit.{k}": v for k, v in metadata.items()}
+    table = pa.table(columns).replace_schema_metadata(prefixed)
     with replacing(path) as draft:
         pq.write_table(table, draft, row_group_size=ROW_GROUP, **PARQUET)
 

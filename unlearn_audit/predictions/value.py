@@ -62,7 +62,15 @@ class Predictions:
         """Write a Parquet file; it appears under its name only when it is whole."""
         from unlearn_audit.predictions.parquet import write_parquet
 
-        write_parquet(self, path)
+        write_parquet(
+            path,
+            example_ids=self.example_ids,
+            splits=self.splits,
+            labels=self.labels,
+            logits=self.logits,
+            embeddings=self.embeddings,
+            metadata=self.metadata,
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> Predictions:
