@@ -108,7 +108,7 @@ def standard_errors(scores: Scores, sampling: float, least: float) -> StandardEr
     """Return standard errors; `least` is a lower limit of the models' spread.
 
     The prediction asks how far one more retrained model would be, and models' effects are skewed: its tail stays that
-    of Student's t with 5 degrees of freedom however many references there are (docs/calibration.md compares). The
+    of Student's t with 5 degrees of freedom however many references there are. The
     bounds are about a mean over references, which grows normal with K, and keep K - 1.
     """
     j, k = len(scores.candidates), len(scores.null)

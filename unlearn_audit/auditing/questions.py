@@ -40,7 +40,7 @@ Kind = Literal["level", "pattern"]
 Outcome = Literal["pass", "fail", "inconclusive"]
 # Of the questions in the correction over all findings: whether it is forgotten has few groups, and is asked first.
 WEIGHTS: dict[Question, float] = {"forgotten": 3.0, "neighbours": 1.0, "rest": 1.0}
-PRIOR_DF = 2  # of the variance that groups share: docs/calibration.md shows what it brings
+PRIOR_DF = 2  # of the variance that groups share
 LEAST_VARIANCE = 1e-12
 
 
