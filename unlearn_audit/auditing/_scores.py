@@ -151,14 +151,6 @@ def detectable_shift(df: float, alpha: float) -> float:
     return float(brentq(lambda shift: nct.sf(critical, df, shift) - POWER, 0.0, 4 * critical + 4))
 
 
-@lru_cache(maxsize=16)
-def critical_values(alpha: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return numbers of references, and for each the critical value of t for predictions, and for bounds."""
-    numbers = np.arange(MIN_REFERENCES, MAX_REFERENCES + 1)
-    prediction = np.array([critical_value(alpha, tail_df(int(number))) for number in numbers])
-    return numbers, prediction, np.array([critical_value(alpha, float(number - 1)) for number in numbers])
-
-
 def critical_value(alpha: float, df: float) -> float:
     """Return the number that Student's t with `df` degrees of freedom exceeds with probability alpha."""
     from scipy.special import stdtrit

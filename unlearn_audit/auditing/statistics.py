@@ -20,21 +20,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unlearn_audit.auditing._scores import MIN_COUNT as MIN_COUNT
 from unlearn_audit.auditing._scores import (
+    MAX_TAIL_DF,
     MIN_REFERENCES,
     POWER,
     Group,
     Scores,
-    StandardErrors,
     StratumMeans,
     critical_value,
-    critical_values,
     detectable_shift,
     p_value_of,
     scores_of,
     standard_errors,
 )
+from unlearn_audit.auditing._scores import MIN_COUNT as MIN_COUNT
+from unlearn_audit.auditing._settling import references_to_settle
 from unlearn_audit.errors import AuditError
 
 
@@ -243,7 +243,7 @@ def _tested(found: StratumStatistics, floor: float, group: Group, settings: _Set
         above_tolerance=bool(score - width > limit),
         within_tolerance=bool(score + width <= limit),
         minimum_detectable_ratio=None if settings.zero_floor else _as_ratio(float(detectable), scores, floor, settings),
-        references_needed=_references_needed(score, limit, errors, len(scores.null), alpha),
+        references_needed=references_to_settle(score, limit, errors, len(scores.null), alpha, alpha, MAX_TAIL_DF),
     )
 
 
@@ -254,18 +254,6 @@ def _as_ratio(value: float, scores: Scores, floor: float, settings: _Settings) -
     if scores.logarithmic:
         return float(np.exp(value)) if value < 700 else None
     return 1 + value / floor if floor > 0 else None
-
-
-def _references_needed(score: float, limit: float, errors: StandardErrors, k: int, alpha: float) -> int | None:
-    """Return the least number of references that settles a score, if it and the models' spread stay as they are."""
-    numbers, prediction, confidence = critical_values(alpha)
-    width = confidence * errors.confidence * np.sqrt(k / numbers)
-    if score <= limit:
-        settled = score + width <= limit
-    else:
-        spread = errors.prediction * np.sqrt((1 + 1 / numbers) / (1 + 1 / k))
-        settled = (score - width > limit) & (score >= prediction * spread)
-    return int(numbers[settled][0]) if settled.any() else None
 
 
 def holm(p_values: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
