@@ -14,6 +14,7 @@ from unlearn_audit.auditing.questions import Answer, Outcome, answer_questions, 
 from unlearn_audit.calibration.draws import PoolFigures, measured, measured_few, random_audits
 from unlearn_audit.calibration.foresight import Foresight, foresights
 from unlearn_audit.calibration.pool import HONEST, ORIGINAL, Pool
+from unlearn_audit.calibration.single_examples import ExampleCell, example_cells
 from unlearn_audit.calibration.withholding import is_withheld
 from unlearn_audit.errors import ConfigurationError
 
@@ -81,6 +82,7 @@ class Calibration:
             the references seem not to be alike, with its 95 % interval.
         methods: of four models of each kind, judged as one method.
         small: of small forget sets.
+        examples: of single deleted examples.
         foresights: of plans.
     """
 
@@ -92,6 +94,7 @@ class Calibration:
     withheld: Mapping[int, tuple[float, tuple[float, float]]]
     methods: tuple[Cell, ...]
     small: tuple[SmallCell, ...]
+    examples: tuple[ExampleCell, ...]
     foresights: tuple[Foresight, ...]
 
     @property
@@ -133,6 +136,7 @@ def calibrate(
         {k: study.withheld(k) for k in study.numbers},
         tuple(study.cell(kind, k, together=TOGETHER) for kind, k in study.asked_together),
         tuple(cell for size in FORGET_SIZES for cell in study.small(size)),
+        example_cells(pool, study.numbers, study.rng),
         foresights(pool, study.policy, study.rng),
     )
 

@@ -78,6 +78,7 @@ def _pool(found: Calibration) -> str:
             _others(found),
             _methods(found),
             _small(found),
+            _examples(found),
             _plans(found),
         ]
     )
@@ -130,6 +131,19 @@ def _methods(found: Calibration) -> str:
     return (
         f"### Verdicts on a method\n\n{TOGETHER} candidates of one kind, made from as many originals, judged as one\n"
         "method. fail / not settled / pass.\n\n" + table(head, rows)
+    )
+
+
+def _examples(found: Calibration) -> str:
+    told = {
+        (cell.kind, cell.num_references): f"{percent(cell.seen)} / {percent(cell.not_seen)}" for cell in found.examples
+    }
+    kinds = dict.fromkeys(kind for kind, _ in told)
+    rows = [[kind, *(told[kind, k] for k in _numbers(found))] for kind in kinds]
+    return (
+        "### Single examples\n\nThe likelihood ratio of each deleted example, by another original and K retrained models:\n"
+        "the share of them that are at least ten times likelier seen than not / at least ten times likelier not seen.\n\n"
+        + table(("candidate", *(f"K = {k}" for k in _numbers(found))), rows)
     )
 
 
