@@ -141,8 +141,9 @@ def _examples(found: Calibration) -> str:
     kinds = dict.fromkeys(kind for kind, _ in told)
     rows = [[kind, *(told[kind, k] for k in _numbers(found))] for kind in kinds]
     return (
-        "### Single examples\n\nThe likelihood ratio of each deleted example, by another original and K retrained models:\n"
-        "the share of them that are at least ten times likelier seen than not / at least ten times likelier not seen.\n\n"
+        "### Single examples\n\nThe likelihood ratio of each deleted example, by another original and K retrained\n"
+        "models: the share of them that are at least ten times likelier seen than not / at least ten times likelier\n"
+        "not seen.\n\n"
         + table(("candidate", *(f"K = {k}" for k in _numbers(found))), rows)
     )
 
