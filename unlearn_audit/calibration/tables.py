@@ -12,8 +12,8 @@ from unlearn_audit.calibration.study import NUM_REFERENCES, TOGETHER, Calibratio
 
 INTRODUCTION = """# How often the answers are right
 
-Made by `unlearn-audit calibrate --output docs/calibration.md`; do not edit by hand. Each pool holds retrained models
-that differ only in their seed, and others of known nature. In every one of {draws:,} random audits a cell, K of the
+Made by `unlearn-audit calibrate --output calibration.md`; do not edit by hand. Each pool holds retrained models that
+differ only in their seed, and others of known nature. In every one of {draws:,} random audits a cell, K of the
 retrained models are the references and another model is the candidate. Shares are in percent of all audits, with 95 %
 intervals for this pool.
 
@@ -143,8 +143,7 @@ def _examples(found: Calibration) -> str:
     return (
         "### Single examples\n\nThe likelihood ratio of each deleted example, by another original and K retrained\n"
         "models: the share of them that are at least ten times likelier seen than not / at least ten times likelier\n"
-        "not seen.\n\n"
-        + table(("candidate", *(f"K = {k}" for k in _numbers(found))), rows)
+        "not seen.\n\n" + table(("candidate", *(f"K = {k}" for k in _numbers(found))), rows)
     )
 
 
