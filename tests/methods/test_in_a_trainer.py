@@ -17,6 +17,7 @@ from unlearn_audit.methods import registry
 from unlearn_audit.training import TrainingConfig, training_examples, unlearn
 
 IMAGES = tiny_images()
+EDITS = ("ssd",)  # methods that change weights without training
 TEACHER = {
     "anchored_local_distillation": {"n_support": 16, "teacher_epochs": 1, "retain_share": 0.5},
     "local_teacher_distillation": {"n_support": 16, "teacher_epochs": 1},
@@ -77,7 +78,7 @@ def test_every_method_moves_the_model_and_says_where_it_comes_from(name: str, tm
     assert "Reference:" in type(method).__doc__
     state = json.loads(json.dumps(method.state()))
     assert type(method)(**state["args"]).state() == method.state()
-    assert TrainingConfig(**method.training_defaults).epochs > 0
+    assert (TrainingConfig(**method.training_defaults).epochs > 0) is (name not in EDITS)
 
 
 @pytest.mark.parametrize("name", ["random_labels", "local_teacher_distillation"])

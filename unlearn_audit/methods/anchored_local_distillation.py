@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import torch
@@ -12,11 +11,11 @@ from unlearn_audit.data.batches import ExampleDataset
 from unlearn_audit.data.randomness import draw_rows
 from unlearn_audit.errors import MethodError
 from unlearn_audit.methods import support
+from unlearn_audit.methods._copies import frozen
 from unlearn_audit.methods._distillation import LocalDistillation
 from unlearn_audit.methods._targets import soft_cross_entropy
 from unlearn_audit.methods._teachers import HEADS, train_teacher
 from unlearn_audit.methods.base import _check
-from unlearn_audit.models.prediction import evaluation_mode
 from unlearn_audit.training import TrainingConfig
 
 __all__ = ["AnchoredLocalDistillation"]
@@ -68,8 +67,7 @@ class AnchoredLocalDistillation(LocalDistillation):
 
     def learn_from(self, model: nn.Module, examples: ExampleDataset, embeddings: Tensor, support_rows: Tensor) -> None:
         """Keep a frozen copy of the original, and train the teachers on the support."""
-        with evaluation_mode(model):
-            self._original = copy.deepcopy(model).to(examples.device).requires_grad_(False)
+        self._original = frozen(model, examples)
         config = TrainingConfig(
             epochs=self.teacher_epochs,
             learning_rate=self.teacher_learning_rate,

@@ -94,6 +94,19 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
     def learn(self, model: nn.Module, examples: ExampleDataset) -> None:
         """Learn what the method needs of the original model, before training; nothing by default."""
 
+    def edit(self, model: nn.Module) -> None:
+        """Change weights of the original in place before the first step, without gradients; nothing by default.
+
+        Every process must make the same change; those of process 0 are sent to the others afterwards.
+        """
+
+    def change_gradients(self, model: nn.Module, epochs: float) -> None:
+        """Change the gradients of a step, accumulated, reduced and clipped, of a run of so many epochs; by default not.
+
+        A penalty belongs here rather than into the loss, where it would be scaled by accumulation, counted once a
+        process, clipped and logged.
+        """
+
     # Set-up
 
     def prepare(self, model: nn.Module, examples: ExampleDataset) -> ExampleDataset:
@@ -137,6 +150,8 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
         LossHook.on(model).claim(self)
         self._first_step = state.global_step
         self._before = {name: p.detach().clone() for name, p in model.named_parameters()}
+        if not state.global_step:
+            self._edit(model)
         if self._mask is not None:
             self._mask.attach(model)
 
@@ -148,7 +163,8 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
             set_epoch(self.epoch)
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
-        """Remember the weights that the mask freezes."""
+        """Let the method change the gradients, and remember the weights that the mask freezes."""
+        self.change_gradients(model, args.num_train_epochs)
         if self._mask is not None:
             self._mask.before_step()
 
@@ -169,11 +185,19 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
             self._mask.detach()
         before, self._before = self._before, {}
         moved = any(not torch.equal(p.detach(), before[name]) for name, p in model.named_parameters())
-        if state.global_step > self._first_step and not moved:
+        steps = state.global_step - self._first_step
+        if (steps or not state.global_step) and not moved:
             raise MethodError(
-                f"{type(self).__name__} took {state.global_step - self._first_step} steps and moved no parameter. "
-                f"Expected a change: look at the learning rate ({args.learning_rate}), at requires_grad and the loss."
+                f"{type(self).__name__} took {steps} steps and moved no parameter. Expected a change: look at the "
+                f"learning rate ({args.learning_rate}), the method's own options, requires_grad and the loss."
             )
+
+    @torch.no_grad()
+    def _edit(self, model: nn.Module) -> None:
+        self.edit(model)
+        if torch.distributed.is_initialized():
+            for parameter in model.parameters():
+                torch.distributed.broadcast(parameter, src=0)
 
     def state(self) -> dict[str, dict[str, Any]]:
         """Return the hyperparameters, for Trainer's checkpoints."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unlearn_audit.data.batches import ExampleDataset
-from unlearn_audit.models.prediction import evaluation_mode
+from unlearn_audit.methods._importance import gradients, mean_over_groups, summed_cross_entropy
 
 BATCH = 256
 
@@ -26,20 +25,8 @@ def saliency_mask(model: nn.Module, examples: ExampleDataset, share: float) -> d
 
 
 def _forget_gradient(model: nn.Module, examples: ExampleDataset) -> dict[str, Tensor]:
-    plain = examples.subset(examples.forget_rows).without_augmentation()
-    parameters = dict(model.named_parameters())
-    total = {name: torch.zeros_like(p) for name, p in parameters.items()}
-    model.to(examples.device)
-    with evaluation_mode(model):
-        for rows in plain.rows.split(BATCH):
-            batch = plain.batch(rows)
-            logits = model(pixel_values=batch["pixel_values"]).logits.float()
-            loss = F.cross_entropy(logits, batch["labels"], reduction="sum")
-            gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
-            for name, gradient in zip(parameters, gradients, strict=True):
-                if gradient is not None:
-                    total[name] += gradient
-    return total
+    groups = gradients(model, examples, examples.forget_rows, summed_cross_entropy, group=BATCH)
+    return mean_over_groups(groups, lambda gradient: gradient)
 
 
 class WeightMask:

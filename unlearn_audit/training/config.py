@@ -21,7 +21,7 @@ class TrainingConfig:
     """How to train; the defaults are the paper's for original and retrained models, but for the number of epochs.
 
     Attributes:
-        epochs: passes over the examples.
+        epochs: passes over the examples; 0 for methods that only edit weights.
         learning_rate: the largest, after warm-up.
         batch_size: examples an optimizer step, over all processes and accumulation steps together. Where the examples
             of an epoch do not fill the last batch of every process, Accelerate repeats examples to fill it.
@@ -59,7 +59,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         checks = {
-            "epochs": (self.epochs > 0, "positive"),
+            "epochs": (self.epochs >= 0, "at least 0"),
             "learning_rate": (self.learning_rate >= 0, "at least 0"),
             "batch_size": (self.batch_size >= 1, "at least 1"),
             "accumulation_steps": (self.accumulation_steps >= 1, "at least 1"),
