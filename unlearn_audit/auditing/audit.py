@@ -14,7 +14,7 @@ from unlearn_audit.auditing.comparing import Examples, comparisons
 from unlearn_audit.auditing.controls import Controls, check_controls
 from unlearn_audit.auditing.discrepancy import Discrepancies, ExampleScores, discrepancies, members_of
 from unlearn_audit.auditing.figures import AllFigures
-from unlearn_audit.auditing.groups import QuestionGroup, question_groups
+from unlearn_audit.auditing.groups import NEAR_GROUPS, QuestionGroup, question_groups
 from unlearn_audit.auditing.judgement import Judgement, judge
 from unlearn_audit.auditing.membership import membership_figures
 from unlearn_audit.auditing.models import AuditedModel, AuditSubject, populations
@@ -390,13 +390,15 @@ def _share(value: float | None, whole: float | None) -> float | None:
 def _ledger(work: _Work, policy: Policy) -> pa.Table:
     """Return one row an example, with columns of its own for each model.
 
-    They are `.top1`, `.confidence` (in the label), `.discrepancy` and `.excess` (by the policy's measure). Candidates
-    and the original also have `.remembered`: on the forget set, their confidence minus the references' mean, from -1 to
-    1; null elsewhere.
+    `near` marks the nearest tenth of the retained and the nearest fifth of the test examples. A model's columns are
+    `.top1`, `.confidence` (in the label), `.discrepancy` and `.excess` (by the policy's measure). Candidates and the
+    original also have `.remembered`: on the forget set, their confidence minus the references' mean, from -1 to 1; null
+    elsewhere.
     """
     import pyarrow as pa
 
     first, found = work.subject.first, work.found[0]
+    near = [group.members for group in work.figures.groups if group.name in NEAR_GROUPS]
     columns: dict[str, Any] = {
         "example_id": first.example_ids.tolist(),
         "split": first.splits.tolist(),
@@ -404,6 +406,7 @@ def _ledger(work: _Work, policy: Policy) -> pa.Table:
         "label": first.labels,
         "proximity": np.asarray(work.neighbourhood.proximity, dtype=np.float32),
         "stratum": np.asarray(work.neighbourhood.stratum, dtype=np.int16),
+        "near": np.logical_or.reduce([np.zeros(len(first.labels), dtype=bool), *near]),
         "floor": found.floor,
     }
     nearest = work.neighbourhood.nearest_forget_ids
