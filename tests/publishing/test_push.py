@@ -299,7 +299,7 @@ def test_an_edited_verdict_in_a_published_report_is_named(fetched):
 @pytest.mark.parametrize("group", ["near_test", "other_test"])
 def test_edited_findings_on_test_examples_are_named(fetched, group):
     """They are computed again from the published predictions, and not only judged again from what the report says."""
-    edited = {"level": ("value", "expected", "disagreement"), "pattern": ("value", "upper", "p_value")}
+    edited = {"level": ("value", "expected", "disagreement"), "pattern": ("value", "expected", "difference")}
 
     def change(report):
         answers = report["judgements"]["candidate"]["answers"]

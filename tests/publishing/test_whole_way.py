@@ -111,7 +111,7 @@ def test_a_study_s_own_report_is_pushed_and_its_publisher_proves_the_forget_set(
     claim = ("unlearn-audit", "verify", f"hub:{REPO}", "--forget", report.resolve() / forget, "--salt")
     assert "The audit was of the forget set in forget.json." in run(*claim, salt)
     assert "another forget set" in " ".join(run(*claim, "0" * 64, code=1).split())
-    assert "--salt together" in " ".join(run(*claim[:-1], code=1).split())
+    assert "--salt together" in " ".join(run(*claim[:-1], code=2).split())
 
     repository = run.hub.repositories["models", REPO]
     repository.head().files["README.md"] += b"Best of all models.\n"
@@ -119,6 +119,6 @@ def test_a_study_s_own_report_is_pushed_and_its_publisher_proves_the_forget_set(
     assert "README.md has the hash" in " ".join(run("unlearn-audit", "verify", f"hub:{REPO}", code=1).split())
 
     path = report / "report.json"
-    path.write_text(path.read_text().replace('"forget_accuracy": 0.', '"forget_accuracy": 0.1'))
+    path.write_text(path.read_text().replace('"test_accuracy": 0.', '"test_accuracy": 0.1'))
     refused = run("unlearn-audit", "push", "runs/tiny/report", "--repo-id", REPO, "--force", code=1, cwd=tmp_path)
     assert "this one was changed" in " ".join(refused.split()) and "Traceback" not in refused

@@ -155,9 +155,8 @@ def _by_group(answers: Sequence[Answer]) -> dict[tuple[str, str], Finding]:
 
 
 def _on_its_own(finding: Finding) -> dict[str, Any]:
-    """Return what of a finding rests on its own group: the bounds of a level rest on the spread in all groups."""
-    names = ["count", "value", "expected", "difference", "disagreement", "reference_disagreement"]
-    names += ["lower", "upper", "p_value"] if finding.kind == "pattern" else []
+    """Return what of a finding rests on its own group: its bounds rest on the spread in all groups."""
+    names = ("count", "value", "expected", "difference", "disagreement", "reference_disagreement")
     return {name: getattr(finding, name) for name in names}
 
 
