@@ -331,7 +331,9 @@ def test_a_change_to_the_model_or_its_card_is_named(fetched, name):
     assert any(f"the file {name} is missing" in d for d in verify_published(fetched / "audit").differences)
 
 
-@pytest.mark.parametrize("name", ["audit/extra.json", "audit/predictions/more.parquet", "other.safetensors"])
+@pytest.mark.parametrize(
+    "name", ["audit/extra.json", "audit/predictions/more.parquet", "other.safetensors", "adapter_config.json"]
+)
 def test_a_file_that_the_manifest_does_not_name_is_named(fetched, name):
     (fetched / name).write_bytes(b"new")
     assert f"{name}: the manifest does not name this file" in verify_published(fetched / "audit").differences
@@ -602,6 +604,9 @@ def test_a_push_takes_away_what_an_earlier_one_left_and_nothing_else(hub, audite
     send(hub, audited, include_forget_ids=True)
     HfApi(endpoint=hub.url, token=hub.token).upload_file(
         path_or_fileobj=b"mine", path_in_repo="notes.txt", repo_id=REPO
+    )
+    HfApi(endpoint=hub.url, token=hub.token).upload_file(
+        path_or_fileobj=b"{}", path_in_repo="adapter_config.json", repo_id=REPO
     )
     assert any(path.startswith("audit/inputs/") for path in hub.files(REPO))
     result = send(hub, audited)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeVar
@@ -219,12 +220,9 @@ def _outdated(path: str, files: dict[str, Path]) -> bool:
     """Tell whether a file on the Hub belongs to an earlier push: another audit, or other weights."""
     if path in files:
         return False
-    return path.startswith(f"{AUDIT_FOLDER}/") or PurePosixPath(path).suffix in {
-        ".safetensors",
-        ".bin",
-        ".pt",
-        ".pth",
-    }
+    if path.startswith(f"{AUDIT_FOLDER}/") or PurePosixPath(path).suffix in {".safetensors", ".bin", ".pt", ".pth"}:
+        return True
+    return any(fnmatch(path, pattern) for pattern in MODEL_FILES)
 
 
 def _landed(api: HfApi, to: Destination, publication: Publication, head: str | None) -> str | None:

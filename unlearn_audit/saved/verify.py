@@ -24,7 +24,14 @@ from unlearn_audit.saved.manifest import MANIFEST, Manifest, file_hash, read_man
 from unlearn_audit.saved.published import FIRST_VERSION, consequences, escaped, recomputed_test_figures
 from unlearn_audit.saved.running import run_audit
 
-MODEL_FILES = ("*config.json", "*.safetensors", "*.safetensors.index.json")  # all by which a model is loaded
+MODEL_FILES = (  # all by which a model is loaded
+    "config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "adapter_config.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
+)
 RELATIVE = 1e-4
 ABSOLUTE = 1e-6
 _SHOWN = 20
