@@ -132,10 +132,11 @@ def _predicted(repo_id: str, path: Path, data: str, data_settings: list[str] | N
     quiet()
     from unlearn_audit.models import load_model, predict
     from unlearn_audit.publishing.hub import pull
+    from unlearn_audit.saved.verify import MODEL_FILES
 
     images = load_data(data, data_settings)
     path.parent.mkdir(parents=True, exist_ok=True)
-    predict(load_model(pull(repo_id)), images, model_id=repo_id).save(path)
+    predict(load_model(pull(repo_id, only=MODEL_FILES)), images, model_id=repo_id).save(path)
     return path
 
 

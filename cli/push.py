@@ -34,12 +34,15 @@ def run(
 ) -> None:
     """Publish a candidate with its audit on the Hub.
 
-    Weights, configuration, card and report go into one commit. Who was forgotten stays here.
+    Weights, configuration, card and report go into one commit. Who was forgotten stays here. Every figure is computed
+    again first: a report that was edited is not published, whatever is forced.
     """
     quiet()
     from unlearn_audit.experiment.study import model_folder_of
     from unlearn_audit.publishing.hub import Destination, push
     from unlearn_audit.reporting.choices import PublishChoices
+
+    from .progress import TaskProgress
 
     choices = PublishChoices(
         candidate=candidate,
@@ -49,14 +52,16 @@ def run(
         license=license,
         base_model=base_model,
     )
-    pushed = push(
-        folder,
-        Destination(repo_id, private=private, revision=revision),
-        model_folder=model or model_folder_of(folder, candidate),
-        choices=choices,
-        images=load_data(data, data_settings) if include_forget_images else None,
-        dry_run=dry_run,
-    )
+    with TaskProgress() as progress:
+        pushed = push(
+            folder,
+            Destination(repo_id, private=private, revision=revision),
+            model_folder=model or model_folder_of(folder, candidate),
+            choices=choices,
+            images=load_data(data, data_settings) if include_forget_images else None,
+            dry_run=dry_run,
+            progress=progress,
+        )
     for path, size in pushed.files.items():
         typer.echo(f"{size:>12,} bytes  {path}")
     for sentence in pushed.withheld:

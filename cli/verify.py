@@ -7,27 +7,47 @@ from typing import Annotated
 
 import typer
 
+from unlearn_audit.errors import ConfigurationError, VerificationError
+
 from .options import quiet
 
 
-def run(folder: Annotated[str, typer.Argument(help="A report's folder, or hub:user/name.")]) -> None:
+def run(
+    folder: Annotated[str, typer.Argument(help="A report's folder, or hub:user/name.")],
+    forget: Annotated[
+        Path | None, typer.Option(help="File of ids: was the published audit of these? Takes --salt.")
+    ] = None,
+    salt: Annotated[str | None, typer.Option(help="From the publisher's own manifest.json; proves --forget.")] = None,
+) -> None:
     """Check a report against its inputs.
 
-    Every hash is checked and every figure computed again; a difference is named, and the exit code is 1.
+    Every hash is checked and every figure computed again; a difference is named, and the exit code is 1. Of a published
+    one, card, configuration and weights are fetched and checked too.
     """
+    if (forget is None) != (salt is None):
+        raise ConfigurationError("Expected --forget and --salt together, got one of them.")
     quiet()
-    from unlearn_audit.saved.verify import verify
+    from unlearn_audit.publishing.checking import check_claim, verify_published
 
-    found = verify(_local(folder))
+    from .progress import TaskProgress
+
+    local = _local(folder)
+    with TaskProgress() as progress:
+        found = verify_published(local, progress=progress)
     for sentence in found.not_checked:
         typer.echo(sentence)
     found.raise_if_different()
     typer.echo(f"{found.files} files and {found.figures} figures agree.")
+    if forget is not None and salt is not None:
+        refuted = check_claim(local, forget, salt)
+        if refuted:
+            raise VerificationError(refuted)
+        typer.echo(f"The audit was of the forget set in {forget.name}.")
 
 
 def _local(folder: str) -> Path:
     if not folder.startswith("hub:"):
         return Path(folder)
-    from unlearn_audit.publishing.hub import AUDIT_FOLDER, pull
+    from unlearn_audit.publishing.hub import AUDIT_FOLDER, AUDITED_FILES, pull
 
-    return pull(folder) / AUDIT_FOLDER
+    return pull(folder, only=AUDITED_FILES) / AUDIT_FOLDER

@@ -15,7 +15,9 @@ def test_a_hub_candidate_is_fetched_and_predicted(tmp_path, monkeypatch) -> None
     model = create_model("resnet8", data.train, seed=0, width=4)
     save_model(model, tmp_path / "model")
     asked = []
-    monkeypatch.setattr("unlearn_audit.publishing.hub.pull", lambda repo: asked.append(repo) or tmp_path / "model")
+    monkeypatch.setattr(
+        "unlearn_audit.publishing.hub.pull", lambda repo, only: asked.append(repo) or tmp_path / "model"
+    )
     items = _fetched(["mine=other.parquet", "u=hub:ann/net", "hub:bob/ltd"], tmp_path / "report", "digits", None)
     assert asked == ["hub:ann/net", "hub:bob/ltd"]
     folder = tmp_path / "report" / "predictions"

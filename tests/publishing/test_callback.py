@@ -8,6 +8,8 @@ import textwrap
 import pytest
 
 from tests.publishing.loopback import LoopbackHub
+from unlearn_audit.publishing.checking import verify_published
+from unlearn_audit.saved.manifest import read_manifest
 
 # Trainer takes the Hub's address when it is imported, so this runs in a process of its own.
 SCRIPT = """
@@ -46,6 +48,14 @@ def test_trainers_push_carries_the_audits_card(tmp_path):
         )
         assert done.returncode == 0, done.stderr
         files = hub.files("tester/trained")
+    for path, content in files.items():
+        (tmp_path / "pulled" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "pulled" / path).write_bytes(content)
+    found = verify_published(tmp_path / "pulled" / "audit")
+    assert found.differences == ()
+    assert {"README.md", "config.json", "model.safetensors"} == set(
+        read_manifest(tmp_path / "pulled" / "audit").model.files
+    )
     card = files["README.md"].decode()
     assert "unlearn-audit verify hub:tester/trained" in card
     assert "generated_from_trainer" not in card

@@ -5,16 +5,29 @@ import io
 import json
 import shutil
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as csv
 import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import HfApi, ModelCard
 
 from tests.publishing.loopback import Fault
+from tests.reporting.samples import make_images
 from unlearn_audit.auditing.report import AuditReport
+from unlearn_audit.data.forget import ForgetSet
 from unlearn_audit.errors import AuditError, HubError
 from unlearn_audit.files import sha256
-from unlearn_audit.publishing.hub import Destination, pull, push
+from unlearn_audit.predictions import Predictions
+from unlearn_audit.publishing.checking import check_claim, verify_published
+from unlearn_audit.publishing.hub import AUDITED_FILES, Destination, pull, push
+from unlearn_audit.publishing.public import OF_MODELS
+from unlearn_audit.publishing.publication import prepare_publication
 from unlearn_audit.reporting.choices import PublishChoices
+from unlearn_audit.saved.forgotten import Forgotten, commitment
+from unlearn_audit.saved.manifest import read_manifest, seal
+from unlearn_audit.saved.request import ModelFiles
+from unlearn_audit.saved.running import run_audit, save_audit
 from unlearn_audit.saved.verify import verify
 
 REPO = "tester/forgetful"
@@ -52,25 +65,167 @@ def rows(content):
     return pq.read_table(io.BytesIO(content))
 
 
-def test_nothing_tells_who_was_forgotten(hub, audited):
-    result = send(hub, audited)
+def everything(content, path):
+    """Return all that a published file says, as text: of Parquet files the metadata too, which is encoded in them."""
+    if not path.endswith(".parquet"):
+        return content.decode("latin-1")
+    table = rows(content)
+    kept = pq.ParquetFile(io.BytesIO(content)).metadata.metadata or {}
+    return f"{table.schema.metadata} {table.schema} {kept.keys()} {table.to_pydict()}"
+
+
+def audit_again(audited, folder, **changes):
+    """Audit the same predictions with some of the request changed, and return the new report's folder."""
+    request = dataclasses.replace(read_manifest(audited.folder).request, **changes)
+    found = run_audit(request, base=audited.folder, command="unlearn-audit audit --forget Jane_Doe_1985-04-01_GDPR.txt")
+    save_audit(found, request, folder, base=audited.folder)
+    return folder
+
+
+@pytest.fixture
+def requested(audited, tmp_path):
+    """The report of an audit whose forget set came in a file that names a person."""
+    request = tmp_path / "Jane_Doe" / "Jane_Doe_1985-04-01_GDPR.txt"
+    request.parent.mkdir()
+    request.write_text("\n".join(audited.forget.ids))
+    forget = ForgetSet.from_file(make_images().train, request)
+    assert request.name in forget.description
+    saved = request.with_suffix(".json")
+    forget.save(saved)
+    return audit_again(
+        audited,
+        tmp_path / "report",
+        forget=str(saved),
+        title="Deletion for Jane_Doe, seed 12345",
+        configuration={"forget": {"file": str(request), "seed": 12345}},
+    )
+
+
+def test_nothing_tells_who_was_forgotten(hub, audited, requested):
+    result = send(hub, audited, folder=requested)
     assert any("forget set" in reason for reason in result.withheld)
+    whole = AuditReport.load(requested)
+    secrets = ("train-", "Jane_Doe", "1985-04-01", "GDPR", "seed 12345", str(audited.folder.parent))
     for path, content in hub.files(REPO).items():
+        said = everything(content, path)
+        assert [secret for secret in (*secrets, whole.forget_set.hash) if secret in said] == [], path
         if path.endswith(".parquet"):
-            table = rows(content)
-            assert set(table["split"].to_pylist()) == {"test"}, path
-            assert "nearest_forget_id" not in table.column_names
-            assert not [name for name in table.column_names if name.endswith(".remembered")]
-            assert "embedding" not in table.column_names
-        if path.endswith((".json", ".md", ".html")):
-            assert "train-" not in content.decode(), path
-            assert "seed 0" not in content.decode(), path
-            assert str(audited.folder.parent) not in content.decode(), path
-    report = AuditReport.from_json(hub.files(REPO)["audit/report.json"].decode())
-    assert report.forget_set.hash == audited.forget.hash
+            assert set(rows(content)["split"].to_pylist()) == {"test"}, path
+    report = published_report(hub)
     assert report.forget_set.size == len(audited.forget)
+    assert report.forget_set.description == "training examples of class 8"
+    assert report.title == "Unlearning audit of forgetful"
     assert report.provenance.configuration == {}
-    assert report.results == AuditReport.load(audited.folder).results
+    assert {model.model_id for model in report.models} == {model.name for model in report.models}
+
+
+def test_no_seed_is_published(hub, audited):
+    send(hub, audited)
+    assert {model.seed for model in AuditReport.load(audited.folder).models} == {0, 1, 2, 3, None}
+    assert {model.seed for model in published_report(hub).models} == {None}
+    assert {files.seed for _, _, files in read_manifest(fetch(hub) / "audit").request.items()} == {None}
+    for path, content in hub.files(REPO).items():
+        assert "seed 0" not in everything(content, path), path
+
+
+def published_report(hub):
+    return AuditReport.from_json(hub.files(REPO)["audit/report.json"].decode())
+
+
+def numbers(value):
+    """Yield every fractional number in a value of JSON."""
+    if isinstance(value, float):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from numbers(item)
+
+
+def test_proximities_stay_here(hub, audited):
+    """From those of the test examples and the original's embeddings, the forget set can be solved for exactly."""
+    ledger = pq.read_table(audited.folder / "examples.parquet")
+    proximities = {float(value) for value in np.round(ledger["proximity"].to_numpy(), 5)}
+    send(hub, audited)
+    published = rows(hub.files(REPO)["audit/examples.parquet"])
+    assert set(published.column_names) == {
+        *("example_id", "split", "population", "label", "stratum", "near", "floor"),
+        *(f"{m.name}.{what}" for m in published_report(hub).models for what in OF_MODELS),
+    }
+    said = {path: everything(content, path) for path, content in hub.files(REPO).items()}
+    assert not any("nearest_forget_id" in text or ".remembered" in text for text in said.values())
+    in_report = {round(number, 5) for number in numbers(json.loads(said["audit/report.json"]))}
+    in_ledger = {round(float(value), 5) for name in published.column_names for value in fractions(published[name])}
+    assert len(proximities - {0.0, 1.0}) > 100 and len(in_report) > 100 and len(in_ledger) > 100
+    # A figure may be any number below 1, so a few of thousands agree by chance; the proximities are not among them.
+    for found in (in_report, in_ledger):
+        assert len(found & proximities) < 0.2 * len(proximities)
+    assert "proximity 0" not in said["audit/report.html"]
+    assert all(stratum.lower is None and stratum.upper is None for stratum in published_report(hub).strata)
+
+
+def fractions(column):
+    return column.to_numpy() if column.type in (pa.float32(), pa.float64()) else []
+
+
+def significant(value):
+    """Return how many significant digits a number has."""
+    return len(f"{value:e}".split("e")[0].rstrip("0").replace("-", "").replace(".", "")) if value else 0
+
+
+def test_figures_on_training_examples_have_three_digits_and_those_on_few_of_them_none(hub, audited):
+    send(hub, audited)
+    report, whole = json.loads(hub.files(REPO)["audit/report.json"]), AuditReport.load(audited.folder)
+    few = 0
+    for result in report["results"]:
+        if result["population"] == "test":
+            continue
+        assert all(significant(f) <= 3 for f in numbers(result)), result["model"]
+        for stratum in result["comparison"]["strata"] if result["population"] == "forget" else []:
+            few += stratum["count"] < 30
+            assert (stratum["discrepancy"] is None) == (stratum["count"] < 30)
+    assert few
+    for name, judgement in report["judgements"].items():
+        for answer in judgement["answers"]:
+            for finding in answer["findings"]:
+                if "test" not in finding["group"]:
+                    corrected = {**finding, "p_holm": None}  # follows from all p-values
+                    assert all(significant(f) <= 3 for f in numbers(corrected)), (name, finding["group"])
+    assert all(significant(f) <= 3 for f in numbers(report["membership"]))
+    for name, verdict in published_report(hub).verdicts.items():
+        assert verdict.outcome == whole.verdicts[name].outcome
+    tests = [r for r in whole.results if r.population == "test"]
+    assert [r.comparison.strata for r in published_report(hub).results if r.population == "test"] == [
+        r.comparison.strata for r in tests
+    ]
+
+
+def test_the_published_hash_is_salted_and_the_publisher_can_prove_the_set(hub, audited, tmp_path):
+    send(hub, audited)
+    salt, published = read_manifest(audited.folder).salt, published_report(hub).forget_set
+    assert len(salt) == 64 and published.salted
+    assert not any(salt in everything(content, path) for path, content in hub.files(REPO).items())
+    guesses = {audited.forget.hash, sha256(audited.folder.parent / "forget.json"), commitment(audited.forget.ids, "")}
+    guesses.add(Forgotten.of(audited.forget.ids).hash)
+    for path, content in hub.files(REPO).items():
+        assert not any(guess in everything(content, path) for guess in guesses), path
+    audit, ids = fetch(hub) / "audit", tmp_path / "ids.txt"
+    ids.write_text("\n".join(reversed(audited.forget.ids)))
+    assert check_claim(audit, ids, salt) is None
+    assert check_claim(audit, audited.folder.parent / "forget.json", salt) is None
+    assert "another forget set" in check_claim(audit, ids, "0" * 64)
+    ids.write_text("\n".join([*audited.forget.ids[1:], "train-0"]))
+    assert "another forget set" in check_claim(audit, ids, salt)
+
+
+def test_a_forget_set_of_few_examples_is_not_published(hub, audited, tmp_path):
+    (tmp_path / "few.txt").write_text("\n".join(audited.forget.ids[:29]))
+    folder = audit_again(audited, tmp_path / "report", forget=str(tmp_path / "few.txt"))
+    for force in (False, True):
+        with pytest.raises(AuditError, match=r"at least 30 examples .* got 29"):
+            send(hub, audited, folder=folder, force=force)
+    assert hub.repositories == {}
+    send(hub, audited, folder=folder, include_forget_ids=True, force=True)
+    assert verify(fetch(hub) / "audit").differences == ()
 
 
 def test_with_the_ids_everything_is_published_and_can_be_computed_again(hub, audited):
@@ -85,36 +240,123 @@ def test_what_was_pushed_can_be_fetched_and_checked(hub, audited):
     send(hub, audited)
     folder = fetch(hub)
     assert (folder / "model.safetensors").read_bytes() == (audited.model_folder / "model.safetensors").read_bytes()
-    found = verify(folder / "audit")
+    found = verify_published(folder / "audit")
     assert found.differences == ()
     assert "retain" in found.not_checked[0]
+    assert found.files == len(hub.files(REPO)) - 2  # all but the manifest and .gitattributes
     assert found.figures > 500  # all comparisons on the test set, computed again from what was published
 
 
-def test_an_edited_figure_in_a_published_report_is_named(hub, audited, tmp_path):
-    send(hub, audited)
-    folder = tmp_path / "audit"
-    shutil.copytree(fetch(hub) / "audit", folder)
-    report = json.loads((folder / "report.json").read_text())
-    place = next(i for i, r in enumerate(report["results"]) if (r["model"], r["population"]) == ("candidate", "test"))
-    report["results"][place]["comparison"]["strata"][0]["discrepancy"] *= 0.5
-    (folder / "report.json").write_text(json.dumps(report))
-    seal_outputs(folder)
-    (difference, *_) = verify(folder).differences
+@pytest.fixture(scope="module")
+def laid_out(audited, tmp_path_factory):
+    """What is pushed, laid out as it lies on the Hub."""
+    staging, root = tmp_path_factory.mktemp("staging"), tmp_path_factory.mktemp("hub")
+    found = prepare_publication(audited.folder, audited.model_folder, staging, repo_id=REPO, choices=PublishChoices())
+    for path, source in found.files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, root / path)
+    assert verify_published(root / "audit").differences == ()
+    return root
+
+
+@pytest.fixture
+def fetched(laid_out, tmp_path):
+    """A copy of it, which may be changed."""
+    return shutil.copytree(laid_out, tmp_path / "fetched")
+
+
+def changed(root, change) -> list[str]:
+    """Change a published report's JSON by a function, make the manifest fit as a forger would, and verify."""
+    path = root / "audit" / "report.json"
+    report = json.loads(path.read_text())
+    change(report)
+    path.write_text(json.dumps(report))
+    seal_outputs(root / "audit")
+    return list(verify_published(root / "audit").differences)
+
+
+def test_an_edited_figure_in_a_published_report_is_named(fetched):
+    report = AuditReport.load(fetched / "audit")
+    place = next(i for i, r in enumerate(report.results) if (r.model, r.population) == ("candidate", "test"))
+
+    def change(report):
+        report["results"][place]["comparison"]["strata"][0]["discrepancy"] *= 0.5
+
+    (difference, *_) = changed(fetched, change)
     assert difference.startswith(f"report.json /results/{place}/comparison/strata/0/discrepancy: saved")
 
 
-def test_an_edited_verdict_in_a_published_report_is_named(hub, audited, tmp_path):
-    send(hub, audited)
-    folder = tmp_path / "audit"
-    shutil.copytree(fetch(hub) / "audit", folder)
-    report = json.loads((folder / "report.json").read_text())
-    was = report["verdicts"]["candidate"]["outcome"]
-    report["verdicts"]["candidate"]["outcome"] = "pass" if was == "fail" else "fail"
-    (folder / "report.json").write_text(json.dumps(report))
-    seal_outputs(folder)
-    (difference,) = verify(folder).differences  # though most of what the verdict rests on is withheld
+def test_an_edited_verdict_in_a_published_report_is_named(fetched):
+    was = AuditReport.load(fetched / "audit").verdicts["candidate"].outcome
+
+    def change(report):
+        report["verdicts"]["candidate"]["outcome"] = "pass" if was == "fail" else "fail"
+
+    (difference,) = changed(fetched, change)  # though most of what the verdict rests on is withheld
     assert difference.startswith("report.json /verdicts/candidate/outcome: saved") and repr(was) in difference
+
+
+@pytest.mark.parametrize("group", ["near_test", "other_test"])
+def test_edited_findings_on_test_examples_are_named(fetched, group):
+    """They are computed again from the published predictions, and not only judged again from what the report says."""
+    edited = {"level": ("value", "expected", "disagreement"), "pattern": ("value", "expected", "difference")}
+
+    def change(report):
+        answers = report["judgements"]["candidate"]["answers"]
+        for finding in (f for answer in answers for f in answer["findings"] if f["group"] == group):
+            for figure in edited[finding["kind"]]:
+                finding[figure] += 1e-3
+
+    places = [d.split(": saved")[0] for d in changed(fetched, change) if "/judgements/candidate/answers/" in d]
+    named = {place.rpartition("/")[2] for place in places if "/findings/" in place}
+    assert {figure for figures in edited.values() for figure in figures} <= named
+
+
+def test_an_edited_count_or_weights_hash_is_named(fetched):
+    def change(report):
+        next(group for group in report["groups"] if group["name"] == "near_test")["count"] += 1
+        report["models"][-1]["weights_hash"] = "0" * 64
+
+    differences = " ".join(changed(fetched, change))
+    assert "/groups/" in differences and "/models/4/weights_hash" in differences
+
+
+@pytest.mark.parametrize("name", ["README.md", "config.json", "model.safetensors"])
+def test_a_change_to_the_model_or_its_card_is_named(fetched, name):
+    content = bytearray((fetched / name).read_bytes())
+    content[-2] ^= 1
+    (fetched / name).write_bytes(content)
+    assert any(d.startswith(f"{name}: {name} has the hash") for d in verify_published(fetched / "audit").differences)
+    (fetched / name).unlink()
+    assert any(f"the file {name} is missing" in d for d in verify_published(fetched / "audit").differences)
+
+
+@pytest.mark.parametrize(
+    "name", ["audit/extra.json", "audit/predictions/more.parquet", "other.safetensors", "adapter_config.json"]
+)
+def test_a_file_that_the_manifest_does_not_name_is_named(fetched, name):
+    (fetched / name).write_bytes(b"new")
+    assert f"{name}: the manifest does not name this file" in verify_published(fetched / "audit").differences
+
+
+def test_other_weights_than_the_audited_ones_are_named_under_any_hash_of_files(fetched, audited):
+    shutil.copy(audited.model_folder.parent / "original" / "model.safetensors", fetched / "model.safetensors")
+    manifest = json.loads((fetched / "audit" / "manifest.json").read_text())
+    manifest["model"]["files"]["model.safetensors"] = sha256(fetched / "model.safetensors")
+    (fetched / "audit" / "manifest.json").write_text(json.dumps(manifest))
+    (difference,) = verify_published(fetched / "audit").differences
+    assert difference.startswith("the weights have the hash") and "another model was audited" in difference
+
+
+def test_verifying_fetches_no_more_than_it_looks_at(hub, audited):
+    send(hub, audited)
+    HfApi(endpoint=hub.url, token=hub.token).upload_file(
+        path_or_fileobj=b"large", path_in_repo="optimizer.pt", repo_id=REPO
+    )
+    folder = pull(REPO, only=AUDITED_FILES, endpoint=hub.url, token="hf_loopback")
+    assert verify_published(folder / "audit").differences == ()
+    assert not any("optimizer" in path for _, path in hub.requests if "/resolve/" in path)
+    assert not (folder / "optimizer.pt").exists()
 
 
 def test_a_missing_file_of_a_published_report_is_named(hub, audited, tmp_path):
@@ -124,7 +366,7 @@ def test_a_missing_file_of_a_published_report_is_named(hub, audited, tmp_path):
     (folder / "predictions" / "candidate-0.parquet").unlink()
     found = verify(folder)
     assert any("predictions/candidate-0.parquet" in d and "missing" in d for d in found.differences)
-    assert "withheld, not checked" in found.not_checked[0]
+    assert "is not checked" in found.not_checked[0]
 
 
 def seal_outputs(folder):
@@ -162,14 +404,40 @@ def test_without_a_login_it_says_how(hub, audited, monkeypatch):
 
 @pytest.fixture
 def without_verdict(audited, tmp_path):
-    folder = tmp_path / "report"
+    """The report of an audit with too few retrained models for a verdict."""
+    references = dict(list(read_manifest(audited.folder).request.references.items())[:2])
+    return audit_again(audited, tmp_path / "report", references=references)
+
+
+def edited(audited, folder, name, *, resealed):
+    """Copy a report with a file of it edited by hand; the manifest fits, where it was rendered again afterwards."""
     shutil.copytree(audited.folder, folder)
     for path in audited.folder.parent.glob("*.*"):
-        shutil.copy(path, tmp_path)
-    report = AuditReport.load(folder)
-    verdicts = {n: dataclasses.replace(v, withheld=True) for n, v in report.verdicts.items()}
-    (folder / "report.json").write_text(dataclasses.replace(report, verdicts=verdicts).to_json())
+        shutil.copy(path, folder.parent)
+    path = folder / name
+    if name == "report.json":
+        report = json.loads(path.read_text())
+        verdict = report["verdicts"]["candidate"]
+        verdict["outcome"] = "fail" if verdict["outcome"] == "pass" else "pass"
+        path.write_text(json.dumps(report))
+    else:
+        ledger = pq.read_table(path)
+        turned = ledger["example_id"].take(pa.array(range(len(ledger))[::-1]))
+        pq.write_table(ledger.set_column(0, "example_id", turned), path)
+    if resealed:
+        seal(folder)
     return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "resealed", "force"),
+    [("report.json", False, False), ("report.json", True, True), ("examples.parquet", True, False)],
+)
+def test_an_edited_report_is_never_published(hub, audited, tmp_path, name, resealed, force):
+    folder = edited(audited, tmp_path / "report", name, resealed=resealed)
+    with pytest.raises(AuditError, match=f"this one was changed(.|\n)*{name}(.|\n)*Nothing was published"):
+        send(hub, audited, folder=folder, force=force)
+    assert hub.repositories == {}
 
 
 def test_without_a_verdict_it_refuses_unless_forced(hub, audited, without_verdict):
@@ -180,10 +448,59 @@ def test_without_a_verdict_it_refuses_unless_forced(hub, audited, without_verdic
     assert "No verdict" in hub.files(REPO)["README.md"].decode()
 
 
-def test_other_weights_than_the_audited_ones_are_refused(hub, audited):
+@pytest.mark.parametrize("force", [False, True])
+def test_other_weights_than_the_audited_ones_are_refused(hub, audited, force):
     with pytest.raises(AuditError, match="weights that were audited"):
-        send(hub, audited, model_folder=audited.model_folder.parent / "original")
+        send(hub, audited, model_folder=audited.model_folder.parent / "original", force=force)
     assert hub.repositories == {}
+
+
+def test_files_that_are_links_are_pushed(hub, audited, tmp_path):
+    """As in a folder that a study linked to, or that the Hub's client keeps."""
+    model = tmp_path / "model"
+    model.mkdir()
+    for path in audited.model_folder.iterdir():
+        (model / path.name).symlink_to(path)
+    (tmp_path / "report").symlink_to(audited.folder, target_is_directory=True)
+    send(hub, audited, folder=tmp_path / "report", model_folder=model)
+    pushed = hub.files(REPO)["model.safetensors"]
+    assert pushed == (audited.model_folder / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["npz", "csv"])
+@pytest.mark.parametrize("with_splits", [True, False])
+def test_an_audit_of_other_formats_is_published_as_parquet(hub, audited, tmp_path, kind, with_splits):
+    request = read_manifest(audited.folder).request
+
+    def converted(name, files):
+        whole, target = Predictions.load(audited.folder / files.predictions[0]), tmp_path / f"{name}.{kind}"
+        columns = {"example_id": whole.example_ids, "label": whole.labels}
+        columns |= {"split": whole.splits} if with_splits else {}
+        if kind == "npz":
+            np.savez(target, logits=whole.logits, embedding=whole.embeddings, **columns)
+        else:
+            numbered = [(f"logit_{i}", whole.logits[:, i]) for i in range(whole.num_classes)]
+            numbered += [(f"embedding_{i}", whole.embeddings[:, i]) for i in range(whole.embeddings.shape[1])]
+            csv.write_csv(pa.table({**columns, **dict(numbered)}), target)
+        return ModelFiles((str(target),))
+
+    models = request.map(converted)
+    folder = audit_again(
+        audited,
+        tmp_path / "report",
+        candidates=models.candidates,
+        references=models.references,
+        original=models.original,
+    )
+    with pytest.raises(AuditError, match="does not say which weights"):
+        send(hub, audited, folder=folder)
+    send(hub, audited, folder=folder, force=True)
+    found = verify_published(fetch(hub) / "audit")
+    assert found.differences == ()
+    assert any("does not say which weights" in sentence for sentence in found.not_checked)
+    published = rows(hub.files(REPO)["audit/predictions/candidate-0.parquet"])
+    assert len(published) == (100 if with_splits else 0)
+    assert set(published.column_names) == {"example_id", "split", "label", "logits"}
 
 
 def test_a_model_without_safetensors_is_refused(hub, audited, tmp_path):
@@ -287,6 +604,9 @@ def test_a_push_takes_away_what_an_earlier_one_left_and_nothing_else(hub, audite
     send(hub, audited, include_forget_ids=True)
     HfApi(endpoint=hub.url, token=hub.token).upload_file(
         path_or_fileobj=b"mine", path_in_repo="notes.txt", repo_id=REPO
+    )
+    HfApi(endpoint=hub.url, token=hub.token).upload_file(
+        path_or_fileobj=b"{}", path_in_repo="adapter_config.json", repo_id=REPO
     )
     assert any(path.startswith("audit/inputs/") for path in hub.files(REPO))
     result = send(hub, audited)

@@ -1,5 +1,6 @@
 """The whole way on the command line: push, load back with stock classes, audit what was pushed, verify it."""
 
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -7,6 +8,7 @@ import textwrap
 import pytest
 
 from tests.publishing.loopback import LoopbackHub
+from unlearn_audit.saved.manifest import read_manifest
 
 REPO = "tester/forgetful"
 # As the card tells people to load it, with none of this package's own loading; then its predictions are saved.
@@ -23,17 +25,36 @@ LOAD_BACK = """
 """
 
 
+STUDY = """\
+name: tiny
+data: {source: digits}
+forget: {label: 8, fraction: 0.5}
+model: {name: resnet8}
+training: {epochs: 6, batch_size: 64, precision: float32}
+references: 3
+threads: 1
+methods:
+  gradient_ascent:
+    training: {epochs: 1, learning_rate: 1e-2, precision: float32}
+neighbourhood: {number: 3}
+measures: [js]
+"""
+
+
 @pytest.fixture
 def run(command_server, tmp_path):
     with LoopbackHub() as hub:
         environment = command_server(hub.settings(tmp_path / "home"))
 
-        def run(*arguments):
+        def run(*arguments, code=0, cwd=None):
             command = [str(argument) for argument in arguments]
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
-            assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-            return done.stdout
+            done = subprocess.run(
+                command, env=environment, capture_output=True, text=True, timeout=300, check=False, cwd=cwd
+            )
+            assert done.returncode == code, f"{done.stdout}\n{done.stderr}"
+            return done.stdout if code == 0 else done.stderr
 
+        run.hub = hub
         yield run
         assert hub.unhandled == []
 
@@ -69,3 +90,35 @@ def same_figures(folder, other):
 
     mine, theirs = (AuditReport.load(f).comparison("candidate", "retain", "js") for f in (folder, other))
     return [s.discrepancy for s in mine.strata] == pytest.approx([s.discrepancy for s in theirs.strata], rel=1e-4)
+
+
+@pytest.mark.slow
+def test_a_study_s_own_report_is_pushed_and_its_publisher_proves_the_forget_set(run, tmp_path):
+    """`runs/NAME/report` is a link, and so may be the files of the model."""
+    (tmp_path / "tiny.yaml").write_text(STUDY)
+    run("unlearn-audit", "run", "tiny.yaml", cwd=tmp_path)
+    report = tmp_path / "runs" / "tiny" / "report"
+    assert report.is_symlink()
+    assert "model.safetensors" in run(
+        "unlearn-audit", "push", "runs/tiny/report", "--repo-id", REPO, "--dry-run", cwd=tmp_path
+    )
+    pushed = run("unlearn-audit", "push", "runs/tiny/report", "--repo-id", REPO, cwd=tmp_path)
+    assert "salt" in pushed and REPO in pushed
+
+    checked = run("unlearn-audit", "verify", f"hub:{REPO}")
+    assert "agree" in checked
+    salt, forget = read_manifest(report).salt, read_manifest(report).request.forget
+    claim = ("unlearn-audit", "verify", f"hub:{REPO}", "--forget", report.resolve() / forget, "--salt")
+    assert "The audit was of the forget set in forget.json." in run(*claim, salt)
+    assert "another forget set" in " ".join(run(*claim, "0" * 64, code=1).split())
+    assert "--salt together" in " ".join(run(*claim[:-1], code=2).split())
+
+    repository = run.hub.repositories["models", REPO]
+    repository.head().files["README.md"] += b"Best of all models.\n"
+    shutil.rmtree(tmp_path / "home" / "hub")
+    assert "README.md has the hash" in " ".join(run("unlearn-audit", "verify", f"hub:{REPO}", code=1).split())
+
+    path = report / "report.json"
+    path.write_text(path.read_text().replace('"test_accuracy": 0.', '"test_accuracy": 0.1'))
+    refused = run("unlearn-audit", "push", "runs/tiny/report", "--repo-id", REPO, "--force", code=1, cwd=tmp_path)
+    assert "this one was changed" in " ".join(refused.split()) and "Traceback" not in refused

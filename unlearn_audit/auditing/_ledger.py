@@ -10,6 +10,7 @@ import numpy as np
 from unlearn_audit.auditing._scores import MIN_REFERENCES
 from unlearn_audit.auditing._work import Work
 from unlearn_audit.auditing.discrepancy import ExampleScores
+from unlearn_audit.auditing.groups import NEAR_GROUPS
 from unlearn_audit.auditing.likelihood import likelihood_ratios
 from unlearn_audit.auditing.membership import clipped_margins
 from unlearn_audit.auditing.policy import Policy
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 def ledger_of(work: Work, policy: Policy) -> pa.Table:
     """Return one row an example, with columns of its own for each model.
 
-    They are `.top1`, `.confidence` (in the label), `.discrepancy` and `.excess` (by the policy's measure). On the
+    `near` marks the nearest tenth of the retained and the nearest fifth of the test examples. A model's columns are
+    `.top1`, `.confidence` (in the label), `.discrepancy` and `.excess` (by the policy's measure). On the
     forget set, and null elsewhere, candidates and the original also have `.remembered`: their confidence minus the
     references' mean, from -1 to 1. Beside an original and three references, candidates have
     `.likelihood_ratio`: log10 of how much likelier their margin is around the original's than around the references'
@@ -31,6 +33,7 @@ def ledger_of(work: Work, policy: Policy) -> pa.Table:
     import pyarrow as pa
 
     first, found = work.subject.first, work.found[0]
+    near = [group.members for group in work.figures.groups if group.name in NEAR_GROUPS]
     columns: dict[str, Any] = {
         "example_id": first.example_ids.tolist(),
         "split": first.splits.tolist(),
@@ -38,6 +41,7 @@ def ledger_of(work: Work, policy: Policy) -> pa.Table:
         "label": first.labels,
         "proximity": np.asarray(work.neighbourhood.proximity, dtype=np.float32),
         "stratum": np.asarray(work.neighbourhood.stratum, dtype=np.int16),
+        "near": np.logical_or.reduce([np.zeros(len(first.labels), dtype=bool), *near]),
         "floor": found.floor,
     }
     nearest = work.neighbourhood.nearest_forget_ids

@@ -27,6 +27,10 @@ GROUP_TITLES: dict[str, str] = {
     "other_test": "the other test examples",
 }
 
+# Those that hold an example because of its proximity, whatever its class.
+NEAR_GROUPS = ("nearest_retain", "near_retain", "near_test")
+TEST_GROUPS = ("near_test", "other_test")
+
 
 @dataclass(frozen=True, eq=False)
 class QuestionGroup:

@@ -38,12 +38,16 @@ class DataRecord:
 
 @dataclass(frozen=True)
 class ForgetRecord:
-    """The forget set, without its ids: size, hash over ids and data, how it was chosen, and its size by class."""
+    """The forget set, without its ids: size, hash over ids and data, how it was chosen, and its size by class.
+
+    `salted`, in a published report: the hash is `commitment` of ids and a salt that stays with the publisher.
+    """
 
     size: int
     hash: str
     description: str
     class_counts: dict[str, int]
+    salted: bool = False
 
 
 @dataclass(frozen=True)

@@ -200,7 +200,7 @@ def model_folder_of(report: str | Path, candidate: str | None = None) -> Path:
     Raises:
         ConfigurationError: where there is no such candidate, or the report is not a study's.
     """
-    report = Path(report)
+    report = Path(report).resolve()  # `report` in a study's folder is a link, beyond which `..` leads elsewhere
     candidates = read_manifest(report).request.candidates
     if candidate is None and len(candidates) == 1:
         (candidate,) = candidates

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 from transformers import Trainer, TrainerCallback
 
 from unlearn_audit.auditing.report import AuditReport
-from unlearn_audit.publishing.publication import check_verdict, check_weights, registered_here, stage_audit
+from unlearn_audit.publishing.publication import (
+    CARD,
+    check_verdict,
+    check_weights,
+    cover_model,
+    model_files,
+    registered_here,
+    stage_audit,
+)
 from unlearn_audit.reporting.card import find_candidate
 from unlearn_audit.reporting.choices import PublishChoices
 from unlearn_audit.reporting.folder import render_folder
@@ -44,6 +52,7 @@ class AuditCallback(TrainerCallback):
     choices: PublishChoices = field(default_factory=PublishChoices)
     images: ImageSource | None = None
     folder: Path | None = None
+    _staged: Path | None = field(default=None, init=False)  # where the published audit lies beside the model
 
     def attach(self, trainer: Trainer) -> None:
         """Add this callback to a Trainer, whose own card, empty of the audit, is then not written."""
@@ -65,7 +74,7 @@ class AuditCallback(TrainerCallback):
         record = find_candidate(report, self.choices.candidate)
         if not self.choices.force:
             check_verdict(report, record)
-            check_weights(record, model)
+        check_weights(record, model, unknown_too=self.choices.force)
         stage_audit(
             folder,
             output_dir,
@@ -74,6 +83,12 @@ class AuditCallback(TrainerCallback):
             images=self.images,
             custom_architecture=registered_here(model),
         )
+        self._staged = output_dir
 
     def _keep_card(self, *args: Any, **kwargs: Any) -> None:
-        """Stand in for `Trainer.create_model_card`: the card that is there stays."""
+        """Stand in for `Trainer.create_model_card`: the card that is there stays.
+
+        Trainer has just saved the model, and uploads everything next: the audit's manifest now covers both.
+        """
+        if self._staged is not None:
+            cover_model(self._staged, {**model_files(self._staged), CARD: self._staged / CARD})

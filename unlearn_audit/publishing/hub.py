@@ -10,13 +10,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeVar
 
 from unlearn_audit.errors import HubError
-from unlearn_audit.publishing.publication import AUDIT_FOLDER, Publication, prepare_publication
+from unlearn_audit.publishing.publication import AUDIT_FOLDER, CARD, Publication, prepare_publication
 from unlearn_audit.reporting.choices import PublishChoices
+from unlearn_audit.saved.verify import MODEL_FILES
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -28,6 +30,7 @@ T = TypeVar("T")
 
 # Seconds to wait before each new attempt after a network fault.
 WAITS: Sequence[float] = (1.0, 3.0, 9.0)
+AUDITED_FILES = (f"{AUDIT_FOLDER}/*", CARD, *MODEL_FILES)  # of a repository, what `verify` looks at
 RETRIED_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -64,8 +67,11 @@ def push(
     choices: PublishChoices | None = None,
     images: ImageSource | None = None,
     dry_run: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> PushResult:
     """Publish the model in `model_folder` with the audit in `folder`, as one commit.
+
+    Every figure of the audit is computed again first: what was edited is not published.
 
     Args:
         folder: of the audit's report.
@@ -74,10 +80,12 @@ def push(
         choices: what may be published; by default nothing that tells who was forgotten.
         images: gives the published report its pictures; without it there are none.
         dry_run: say what would be pushed, and touch nothing.
+        progress: of computing the figures: called with what is done, how many examples are, and how many there are.
 
     Raises:
         HubError: without a login, where the Hub refuses or cannot be reached; the repository is then as it was.
-        AuditError: without a verdict (unless forced), or where the weights are not those that were audited.
+        AuditError: where the report is not what its inputs say, without a verdict (unless forced), where the weights
+            are not those that were audited, and for a forget set too small to be kept unknown.
     """
     to = Destination(destination) if isinstance(destination, str) else destination
     with TemporaryDirectory() as staging:
@@ -88,6 +96,7 @@ def push(
             repo_id=to.repo_id,
             choices=choices or PublishChoices(),
             images=images,
+            progress=progress,
         )
         sizes = {path: source.stat().st_size for path, source in sorted(publication.files.items())}
         if dry_run:
@@ -100,11 +109,19 @@ def push(
 def pull(
     repo_id: str,
     *,
+    only: Sequence[str] | None = None,
     revision: str | None = None,
     endpoint: str | None = None,
     token: str | None = None,
 ) -> Path:
     """Fetch a repository and return the folder that holds it; the audit lies in its `audit` folder.
+
+    Args:
+        repo_id: `user/name`.
+        only: patterns of the files to fetch, such as `MODEL_FILES`; all by default.
+        revision: branch, tag or commit.
+        endpoint: another Hub than the default.
+        token: another login than this machine's.
 
     Raises:
         HubError: where there is no such repository or revision, or the Hub cannot be reached.
@@ -113,7 +130,15 @@ def pull(
 
     repo_id = repo_id.removeprefix("hub:")
     with _explained(repo_id):
-        folder = _retried(lambda: snapshot_download(repo_id, revision=revision, endpoint=endpoint, token=token or None))
+        folder = _retried(
+            lambda: snapshot_download(
+                repo_id,
+                revision=revision,
+                endpoint=endpoint,
+                token=token or None,
+                allow_patterns=None if only is None else list(only),
+            )
+        )
     return Path(folder)
 
 
@@ -195,12 +220,9 @@ def _outdated(path: str, files: dict[str, Path]) -> bool:
     """Tell whether a file on the Hub belongs to an earlier push: another audit, or other weights."""
     if path in files:
         return False
-    return path.startswith(f"{AUDIT_FOLDER}/") or PurePosixPath(path).suffix in {
-        ".safetensors",
-        ".bin",
-        ".pt",
-        ".pth",
-    }
+    if path.startswith(f"{AUDIT_FOLDER}/") or PurePosixPath(path).suffix in {".safetensors", ".bin", ".pt", ".pth"}:
+        return True
+    return any(fnmatch(path, pattern) for pattern in MODEL_FILES)
 
 
 def _landed(api: HfApi, to: Destination, publication: Publication, head: str | None) -> str | None:

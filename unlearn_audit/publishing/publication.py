@@ -1,36 +1,39 @@
-"""What of a model and its audit may be published, laid out as it will lie on the Hub.
+"""What of a model and its audit is published, laid out as it will lie on the Hub.
 
 An audit's folder tells in several ways who was forgotten: by the ids of the forget set; by the ledger, which names the
-population of each example; by predictions on training examples, because the rows that are missing are the forgotten
-ones, and because a retrained model is less sure of them; and by the seed of the choice, with which anyone can draw the
-same set again. None of these is published unless it is asked for: by default the ledger and the predictions hold the
-test examples alone, and of the forget set there are a description without its seed, the size and the hash. The hash
-commits to the set; it does not hide a set so small, or drawn in so few ways, that a reader could try them all.
+population of each example, and its proximity; by predictions on training examples, because the rows that are missing
+are the forgotten ones, and because a retrained model is less sure of them; by the seed of the choice, with which anyone
+can draw the same set again; and by words and file names. None of these is published unless it is asked for: `public.py`
+says what is, instead.
 
-On the Hub: the model's own files and README.md at the top, all of the audit in `audit/`.
+On the Hub: the model's own files and README.md at the top, all of the audit in `audit/`. Its manifest holds the hash of
+every file, those at the top too.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from unlearn_audit.auditing.report import AuditReport, ModelRecord, Provenance
-from unlearn_audit.errors import AuditError
+from unlearn_audit.auditing.report import AuditReport, ModelRecord
+from unlearn_audit.errors import AuditError, VerificationError
 from unlearn_audit.files import replacing, sha256, write_text
+from unlearn_audit.given import file_name
+from unlearn_audit.publishing.public import check_size, public_report, public_rows, write_test_predictions
 from unlearn_audit.reporting.card import find_candidate, write_card
 from unlearn_audit.reporting.choices import PublishChoices
 from unlearn_audit.reporting.html import write_html
 from unlearn_audit.reporting.ledger import read_ledger
 from unlearn_audit.reporting.sections.verdicts import has_verdict
-from unlearn_audit.saved.manifest import Manifest, read_manifest
-from unlearn_audit.saved.request import AuditRequest
+from unlearn_audit.saved.forgotten import Forgotten, commitment
+from unlearn_audit.saved.manifest import MANIFEST, Manifest, PublishedModel, read_manifest
+from unlearn_audit.saved.request import AuditRequest, ModelFiles
+from unlearn_audit.saved.verify import MODEL_FILES, verify
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,9 +42,9 @@ if TYPE_CHECKING:
     from unlearn_audit.reporting.pictures import ImageSource
 
 AUDIT_FOLDER = "audit"
+PREDICTIONS_FOLDER = "predictions"  # of the published audit
+CARD = "README.md"
 WITHHELD_POPULATIONS = ("retain", "forget")
-MODEL_FILES = ("config.json", "preprocessor_config.json", "*.safetensors", "model.safetensors.index.json")
-_SEED = re.compile(r",?\s*\bseed \d+")
 
 
 @dataclass(frozen=True)
@@ -61,26 +64,33 @@ def prepare_publication(
     repo_id: str,
     choices: PublishChoices,
     images: ImageSource | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Publication:
     """Lay out in `staging` what is to be published.
 
     Raises:
-        AuditError: without a verdict, for weights that are no safetensors or not those that were audited.
+        AuditError: where the report is not what its inputs say, without a verdict, for weights that are no safetensors
+            or not those that were audited, and for a forget set too small to be kept unknown.
     """
     from unlearn_audit.models.loading import load_model
 
+    folder, model_folder = folder.resolve(), model_folder.resolve()
     report = AuditReport.load(folder)
     model = find_candidate(report, choices.candidate)
-    model_files = _model_files(model_folder)
+    files = model_files(model_folder)
+    _check_model_files(model_folder, files)
     loaded = load_model(model_folder)
     if not choices.force:
         check_verdict(report, model)
-        check_weights(model, loaded)
+    check_weights(model, loaded, unknown_too=choices.force)
     ours = registered_here(loaded)
-    stage_audit(folder, staging, repo_id=repo_id, choices=choices, images=images, custom_architecture=ours)
+    stage_audit(
+        folder, staging, repo_id=repo_id, choices=choices, images=images, custom_architecture=ours, progress=progress
+    )
+    cover_model(staging, {**files, CARD: staging / CARD})
     staged = {p.relative_to(staging).as_posix(): p for p in sorted(staging.rglob("*")) if p.is_file()}
-    digest = sha256(staging / AUDIT_FOLDER / "manifest.json")[:12]
-    return Publication({**model_files, **staged}, _left_out(choices), f"Publish {model.name} with its audit {digest}")
+    digest = sha256(staging / AUDIT_FOLDER / MANIFEST)[:12]
+    return Publication({**files, **staged}, _left_out(choices), f"Publish {model.name} with its audit {digest}")
 
 
 def stage_audit(
@@ -91,8 +101,16 @@ def stage_audit(
     choices: PublishChoices,
     images: ImageSource | None = None,
     custom_architecture: bool,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> None:
-    """Write `README.md` and `audit/` into `staging`, with no more than `choices` allows to publish."""
+    """Write `README.md` and `audit/` into `staging`, with no more than `choices` allows to publish.
+
+    `cover_model` then adds the model's files to the manifest.
+
+    Raises:
+        AuditError: where the report is not what its inputs say, or the forget set too small to be kept unknown.
+    """
+    check_unedited(folder, progress)
     report, manifest = AuditReport.load(folder), read_manifest(folder)
     audit = staging / AUDIT_FOLDER
     shutil.rmtree(audit, ignore_errors=True)
@@ -100,18 +118,53 @@ def stage_audit(
     if choices.include_forget_ids:
         request, shown, ledger = _copy_everything(folder, manifest, audit), report, read_ledger(folder)
     else:
-        request, shown = _copy_test_rows(folder, manifest, audit), public_report(report)
-        ledger = _test_rows(read_ledger(folder))
+        check_size(report.forget_set)
+        title = f"Unlearning audit of {repo_id.split('/')[-1]}"
+        request = _copy_test_rows(folder, manifest, audit, title)
+        shown = public_report(report, title=title, commitment=_commitment(folder, manifest))
+        ledger = public_rows(read_ledger(folder), [model.name for model in report.models])
     _write_audit(shown, ledger, audit, choices, images)
-    _write_manifest(audit, request, manifest, () if choices.include_forget_ids else WITHHELD_POPULATIONS)
-    card = staging / "README.md"
-    write_card(shown, card, repo_id=repo_id, choices=choices, custom_architecture=custom_architecture)
+    candidate = find_candidate(report, choices.candidate).name
+    _write_manifest(audit, request, manifest, candidate, whole=choices.include_forget_ids)
+    write_card(shown, staging / CARD, repo_id=repo_id, choices=choices, custom_architecture=custom_architecture)
+
+
+def cover_model(root: Path, files: Mapping[str, Path]) -> None:
+    """Add the hashes of the model's files and of the card, by their path at the top, to the manifest below `root`."""
+    path = root / AUDIT_FOLDER
+    manifest = read_manifest(path)
+    if manifest.model is None:
+        raise AuditError(f"Expected a published audit in {AUDIT_FOLDER!r}, got another one.")
+    model = dataclasses.replace(manifest.model, files={name: sha256(file) for name, file in sorted(files.items())})
+    write_text(path / MANIFEST, dataclasses.replace(manifest, model=model).to_json())
+
+
+def check_unedited(folder: Path, progress: Callable[[str, int, int], None] | None = None) -> None:
+    """Raise `AuditError` where the report is not what its inputs say: an edited report is never published."""
+    try:
+        verify(folder, progress=progress).raise_if_different()
+    except VerificationError as error:
+        raise AuditError(
+            f"Expected a report as the audit left it, but this one was changed, or its inputs were. {error}\n"
+            "Nothing was published. Run the audit again, and publish what it finds."
+        ) from error
+
+
+def _commitment(folder: Path, manifest: Manifest) -> str:
+    if not manifest.salt:
+        raise AuditError(
+            f"Expected a salt in {MANIFEST}, for the hash of the forget set that is published, found none: an earlier "
+            "version made this report. Write it again with `unlearn-audit report`."
+        )
+    return commitment(Forgotten.read(folder / manifest.request.forget).ids, manifest.salt)
 
 
 def _left_out(choices: PublishChoices) -> tuple[str, ...]:
     left = []
     if not choices.include_forget_ids:
         left.append("ids of the forget set, and the ledger and predictions on training examples, which would tell them")
+        left.append("proximities, seeds, and the words and files that the forget set was given by")
+        left.append(f"the salt of the forget set's hash, in {MANIFEST}: keep it, it proves which set was forgotten")
     if not choices.include_forget_images:
         left.append("images of the forget set")
     return tuple(left)
@@ -120,8 +173,12 @@ def _left_out(choices: PublishChoices) -> tuple[str, ...]:
 # The model
 
 
-def _model_files(folder: Path) -> dict[str, Path]:
-    found = {p.name: p for pattern in MODEL_FILES for p in sorted(folder.glob(pattern))}
+def model_files(folder: Path) -> dict[str, Path]:
+    """Return the files by which a model is loaded, by name: configuration, safetensors weights, image processor."""
+    return {p.name: p.resolve() for pattern in MODEL_FILES for p in sorted(folder.glob(pattern))}
+
+
+def _check_model_files(folder: Path, found: Mapping[str, Path]) -> None:
     if "config.json" not in found:
         raise AuditError(f"Expected a model with its config.json in {folder.name!r}, found none.")
     if "preprocessor_config.json" not in found and _config(folder).get("model_type") != "timm_wrapper":
@@ -130,7 +187,6 @@ def _model_files(folder: Path) -> dict[str, Path]:
         raise AuditError(
             f"Expected weights as *.safetensors in {folder.name!r}, found none. Save the model with save_pretrained."
         )
-    return found
 
 
 def check_verdict(report: AuditReport, model: ModelRecord) -> None:
@@ -143,11 +199,16 @@ def check_verdict(report: AuditReport, model: ModelRecord) -> None:
         )
 
 
-def check_weights(record: ModelRecord, model: PreTrainedModel) -> None:
-    """Raise `AuditError` where the model's weights are not those that were audited."""
+def check_weights(record: ModelRecord, model: PreTrainedModel, *, unknown_too: bool = False) -> None:
+    """Raise `AuditError` where the model's weights are not those that were audited.
+
+    With `unknown_too`, an audit that does not say which weights it saw is no reason.
+    """
     from unlearn_audit.models.loading import weights_hash
 
     if not record.weights_hash:
+        if unknown_too:
+            return
         raise AuditError(
             f"The audit does not say which weights of {record.name!r} it saw, so it cannot be told whether these are "
             "the same. Publish with --force if you know that they are."
@@ -179,30 +240,6 @@ def _config(folder: Path) -> dict[str, object]:
 # The audit
 
 
-def public_report(report: AuditReport) -> AuditReport:
-    """Return the report without what lets anyone draw the forget set again: its seed, the command, the settings."""
-    made = report.provenance
-    return dataclasses.replace(
-        report,
-        title=_SEED.sub("", report.title),
-        forget_set=dataclasses.replace(report.forget_set, description=_SEED.sub("", report.forget_set.description)),
-        models=tuple(dataclasses.replace(m, model_id=_without_folders(m.model_id)) for m in report.models),
-        provenance=Provenance(made.created, made.versions, seconds=made.seconds),
-    )
-
-
-def _without_folders(model_id: str) -> str:
-    return PurePath(model_id).name if PurePath(model_id).is_absolute() else model_id
-
-
-def _test_rows(ledger: pa.Table) -> pa.Table:
-    import pyarrow.compute as pc
-
-    rows = ledger.filter(pc.equal(ledger["population"], "test"))
-    told = [name for name in rows.column_names if name == "nearest_forget_id" or name.endswith(".remembered")]
-    return rows.drop_columns(told)
-
-
 def _write_audit(
     report: AuditReport, ledger: pa.Table, audit: Path, choices: PublishChoices, images: ImageSource | None
 ) -> None:
@@ -218,10 +255,16 @@ def _write_table(rows: pa.Table, path: Path) -> None:
         pq.write_table(rows, draft, compression="zstd")
 
 
-def _write_manifest(audit: Path, request: AuditRequest, private: Manifest, withheld: tuple[str, ...]) -> None:
+def _write_manifest(audit: Path, request: AuditRequest, private: Manifest, candidate: str, *, whole: bool) -> None:
     outputs = {p.relative_to(audit).as_posix(): sha256(p) for p in sorted(audit.rglob("*")) if p.is_file()}
-    manifest = Manifest(request=request, inputs=private.inputs, outputs=outputs, withheld=withheld)
-    write_text(audit / "manifest.json", manifest.to_json())
+    manifest = Manifest(
+        request=request,
+        inputs=private.inputs if whole else {},
+        outputs=outputs,
+        withheld=() if whole else WITHHELD_POPULATIONS,
+        model=PublishedModel(candidate, {}),
+    )
+    write_text(audit / MANIFEST, manifest.to_json())
 
 
 def _copy_everything(folder: Path, manifest: Manifest, audit: Path) -> AuditRequest:
@@ -237,7 +280,7 @@ def _copy_everything(folder: Path, manifest: Manifest, audit: Path) -> AuditRequ
             shutil.copyfile(folder / path, target)
         return taken[path]
 
-    moved = _with_predictions(request, lambda name, place, path: copied(path))
+    moved = request.with_each(lambda _, files: files.with_paths(lambda _, path: copied(path)))
     return dataclasses.replace(
         moved,
         forget=copied(request.forget),
@@ -246,26 +289,25 @@ def _copy_everything(folder: Path, manifest: Manifest, audit: Path) -> AuditRequ
     )
 
 
-def _copy_test_rows(folder: Path, manifest: Manifest, audit: Path) -> AuditRequest:
+def _copy_test_rows(folder: Path, manifest: Manifest, audit: Path, title: str) -> AuditRequest:
     """Write the test rows of every file of predictions, and return a request that names only those."""
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
+    taken: set[str] = set()
+    (audit / PREDICTIONS_FOLDER).mkdir()
 
-    def cut(name: str, place: int, path: str) -> str:
-        target = f"predictions/{name}-{place}.parquet"
-        (audit / target).parent.mkdir(exist_ok=True)
-        rows = pq.read_table(folder / path)
-        rows = rows.filter(pc.equal(rows["split"].cast("string"), "test"))
-        kept = [column for column in rows.column_names if column != "embedding"]
-        _write_table(rows.select(kept), audit / target)
-        return target
+    def cut(name: str, files: ModelFiles) -> ModelFiles:
+        paths = []
+        for place, path in enumerate(files.predictions):
+            file = file_name(f"{name}-{place}", taken)
+            taken.add(file)
+            paths.append(f"{PREDICTIONS_FOLDER}/{file}")
+            write_test_predictions(folder / path, audit / paths[-1])
+        return dataclasses.replace(files, predictions=tuple(paths), seed=None)
 
-    request = _with_predictions(manifest.request, cut)
-    title = _SEED.sub("", request.title)
     return dataclasses.replace(
-        request, title=title, forget="withheld", embeddings=None, proximities=None, configuration={}
+        manifest.request.with_each(cut),
+        title=title,
+        forget="withheld",
+        embeddings=None,
+        proximities=None,
+        configuration={},
     )
-
-
-def _with_predictions(request: AuditRequest, moved: Callable[[str, int, str], str]) -> AuditRequest:
-    return request.with_each(lambda name, files: files.with_paths(lambda place, path: moved(name, place, path)))

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from unlearn_audit.auditing.report import AuditReport, ModelRecord
 
 WITHHELD = (
-    "The forget set itself is not published, only its size and hash, and neither are predictions on training examples, "
-    "from which it could be told. What can be checked: every hash, and all figures on the test set."
+    "The forget set itself is not published, only its size, its classes and a salted hash, and neither are proximities "
+    "and predictions on training examples, from which it could be told. What can be checked: every file's hash, that "
+    "the weights are those that were audited, all figures on the test set, and that the answers follow from findings."
 )
 PUBLISHED_WHOLE = "The ids of the forget set are published too: every figure can be recomputed."
 DEFAULTS = PublishChoices()

@@ -13,7 +13,8 @@ class PublishChoices:
 
     Attributes:
         candidate: which candidate of the audit is published; by default the only one.
-        force: publish without a verdict, or where the weights cannot be compared with the audited ones.
+        force: publish without a verdict, or where the audit does not say which weights it saw. Other weights than it
+            saw, and a report that was edited, are not published in any case.
         include_forget_ids: name the nearest forgotten examples in the report; a push also publishes the ids of the
             forget set, the whole ledger and all predictions.
         include_forget_images: embed pictures of forgotten examples in the report. They may be personal data.

@@ -41,3 +41,13 @@ class Forgotten:
     def save(self, path: Path) -> None:
         """Write it as JSON."""
         write_text(path, json.dumps({"description": self.description, "hash": self.hash, "ids": self.ids}, indent=1))
+
+
+def commitment(ids: Iterable[str], salt: str) -> str:
+    """Return the hash by which a published report commits to a forget set: SHA-256, in hex, of lines of text.
+
+    The lines are the salt and then the sorted ids, each ended by a line feed, so that `sha256sum` gives the same. Who
+    is shown salt and ids can check that these are the ones; who does not know the salt can try no guess.
+    """
+    lines = [salt, *sorted(ids)]
+    return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()

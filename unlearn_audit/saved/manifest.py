@@ -5,6 +5,7 @@ It is written last, so that its existence means that the folder is whole.
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,16 +16,36 @@ from unlearn_audit.files import sha256, write_text
 from unlearn_audit.saved.request import AuditRequest
 
 MANIFEST = "manifest.json"
+SALT_BYTES = 32
+
+
+@dataclass(frozen=True)
+class PublishedModel:
+    """The model that a published audit lies beside: its name in the audit, and SHA-256 of its files and the card."""
+
+    candidate: str
+    files: dict[str, str]
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What went into a report folder and what came out: SHA-256 of each input and output, and the request."""
+    """What went into a report folder and what came out: SHA-256 of each input and output, and the request.
+
+    Attributes:
+        request: the inputs, as files relative to the folder, and all settings.
+        inputs: hashes by what the file is for.
+        outputs: hashes by path in the folder.
+        withheld: populations that are left out of a published folder.
+        salt: of the forget set's published hash, in hex. It is never published: with it, guesses can be tried.
+        model: of a published folder, what lies beside it.
+    """
 
     request: AuditRequest
     inputs: dict[str, str]
     outputs: dict[str, str]
-    withheld: tuple[str, ...] = ()  # populations left out of a published folder
+    withheld: tuple[str, ...] = ()
+    salt: str = ""
+    model: PublishedModel | None = None
     schema_version: int = 1
 
     def to_json(self) -> str:
@@ -48,27 +69,47 @@ def read_manifest(folder: str | Path) -> Manifest:
     return manifest
 
 
-def seal(folder: str | Path, request: AuditRequest | None = None) -> None:
+def former_manifest(folder: str | Path) -> Manifest | None:
+    """Return the manifest of an audit that is about to be written over; None where there is none that can be read."""
+    try:
+        return read_manifest(folder)
+    except AuditError:
+        return None
+
+
+def seal(folder: str | Path, request: AuditRequest | None = None, former: Manifest | None = None) -> None:
     """Write the manifest over all files in `folder`: after a report is rendered again, with the `request` that stands.
 
     Args:
         folder: of the report.
         request: with paths relative to `folder`; None keeps that of the manifest there.
+        former: the manifest that was there before a new audit. Its salt is kept if the forget set is the same, so that
+            what was published of it can still be proven.
 
     Raises:
         AuditError: where an input is missing.
     """
     folder = Path(folder)
-    request = request or read_manifest(folder).request
-    inputs = {what: folder / path for what, path in request.files().items()}
-    kept_here = {path.resolve() for path in inputs.values()} | {(folder / MANIFEST).resolve()}
+    if request is None:
+        former = read_manifest(folder)
+        request = former.request
+    paths = {what: folder / path for what, path in request.files().items()}
+    kept_here = {path.resolve() for path in paths.values()} | {(folder / MANIFEST).resolve()}
     outputs = sorted(p for p in folder.rglob("*") if p.is_file() and p.resolve() not in kept_here)
+    inputs = {what: file_hash(path) for what, path in paths.items()}
     manifest = Manifest(
         request=request,
-        inputs={what: file_hash(path) for what, path in inputs.items()},
+        inputs=inputs,
         outputs={p.relative_to(folder).as_posix(): file_hash(p) for p in outputs},
+        salt=_salt(inputs["forget"], former),
     )
     write_text(folder / MANIFEST, manifest.to_json())
+
+
+def _salt(forget_hash: str, former: Manifest | None) -> str:
+    if former is not None and former.salt and former.inputs.get("forget") == forget_hash:
+        return former.salt
+    return secrets.token_hex(SALT_BYTES)
 
 
 def file_hash(path: str | Path) -> str:

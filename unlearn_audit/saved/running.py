@@ -17,7 +17,7 @@ from unlearn_audit.files import replacing, versions, write_text
 from unlearn_audit.neighbourhood import Neighbourhood
 from unlearn_audit.predictions import open_predictions
 from unlearn_audit.saved.forgotten import Forgotten
-from unlearn_audit.saved.manifest import MANIFEST, seal
+from unlearn_audit.saved.manifest import MANIFEST, former_manifest, seal
 from unlearn_audit.saved.request import AuditRequest, ModelFiles
 
 
@@ -108,8 +108,9 @@ def save_audit(found: Findings, request: AuditRequest, folder: str | Path, *, ba
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    former = former_manifest(folder)
     (folder / MANIFEST).unlink(missing_ok=True)
     write_text(folder / "report.json", found.report.to_json())
     with replacing(folder / "examples.parquet") as draft:
         pq.write_table(found.ledger, draft, compression="zstd")
-    seal(folder, request.seen_from(folder, Path(base)))
+    seal(folder, request.seen_from(folder, Path(base)), former)

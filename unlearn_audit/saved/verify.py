@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,18 @@ from unlearn_audit.auditing.audit import Findings
 from unlearn_audit.auditing.policy import FirstPolicy
 from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.errors import AuditError, UnlearnAuditError, VerificationError
-from unlearn_audit.saved.manifest import Manifest, file_hash, read_manifest
+from unlearn_audit.saved.manifest import MANIFEST, Manifest, file_hash, read_manifest
 from unlearn_audit.saved.published import FIRST_VERSION, consequences, escaped, recomputed_test_figures
 from unlearn_audit.saved.running import run_audit
 
+MODEL_FILES = (  # all by which a model is loaded
+    "config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "adapter_config.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
+)
 RELATIVE = 1e-4
 ABSOLUTE = 1e-6
 _SHOWN = 20
@@ -53,27 +61,31 @@ class Verification:
             raise VerificationError(f"The report does not agree with its inputs:\n{shown}{more}")
 
 
-def verify(folder: str | Path) -> Verification:
+def verify(folder: str | Path, *, progress: Callable[[str, int, int], None] | None = None) -> Verification:
     """Check a report folder against the manifest and the predictions named there.
+
+    Of a published folder, the files of the model and the card beside it are checked too, and no others may be there.
 
     Args:
         folder: with `report.json`, `examples.parquet` and `manifest.json`; the predictions lie where the manifest says,
             relative to it.
+        progress: called with what is done, how many examples are, and how many there are.
 
     Raises:
         AuditError: where there is no manifest, or it cannot be read.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
-    differences = list(_hash_differences(folder, manifest))
+    differences = [*_hash_differences(folder, manifest), *_unknown_files(folder, manifest)]
     files = len(manifest.outputs) + (0 if manifest.withheld else len(manifest.inputs))
+    files += len(manifest.model.files) if manifest.model else 0
     if manifest.withheld:
         return _verified_where_published(folder, manifest, files, differences)
     try:
         saved = AuditReport.load(folder)
         if isinstance(saved.policy, FirstPolicy):
             raise AuditError(FIRST_VERSION)
-        found = run_audit(manifest.request, base=folder)
+        found = run_audit(manifest.request, base=folder, progress=progress)
     except UnlearnAuditError as error:
         return Verification(files, 0, (*differences, f"The audit cannot be run again: {error}"))
     pairs = list(_figure_pairs(saved, found))
@@ -83,7 +95,9 @@ def verify(folder: str | Path) -> Verification:
 
 
 def _verified_where_published(folder: Path, manifest: Manifest, files: int, differences: list[str]) -> Verification:
-    withheld = (f"Predictions on {' and '.join(manifest.withheld)} examples are withheld, not checked.",)
+    withheld = (
+        f"Predictions on {' and '.join(manifest.withheld)} examples are withheld: what rests on them is not checked.",
+    )
     try:
         report = AuditReport.load(folder)
         found = [*recomputed_test_figures(folder, report, manifest.request), *consequences(report)]
@@ -107,6 +121,7 @@ def _hash_differences(folder: Path, manifest: Manifest) -> Iterator[str]:
     paths = [(what, folder / path) for what, path in manifest.request.files().items()]
     expected = [] if manifest.withheld else [(what, path, manifest.inputs.get(what)) for what, path in paths]
     expected += [(name, folder / name, digest) for name, digest in manifest.outputs.items()]
+    expected += [(name, folder.parent / name, digest) for name, digest in _beside(manifest).items()]
     for what, path, digest in expected:
         try:
             found = file_hash(path)
@@ -115,6 +130,23 @@ def _hash_differences(folder: Path, manifest: Manifest) -> Iterator[str]:
             continue
         if found != digest:
             yield f"{what}: {path.name} has the hash {found[:12]}…, the manifest says {str(digest)[:12]}…"
+
+
+def _beside(manifest: Manifest) -> dict[str, str]:
+    """Return the hashes of the files of model and card that lie beside a published folder."""
+    return manifest.model.files if manifest.model else {}
+
+
+def _unknown_files(folder: Path, manifest: Manifest) -> Iterator[str]:
+    """Name the files of a published audit, and those by which a model is loaded, that the manifest does not."""
+    if manifest.model is None:
+        return
+    here = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    beside = {p.name for pattern in MODEL_FILES for p in folder.parent.glob(pattern)}
+    unknown = sorted(here - manifest.outputs.keys() - {MANIFEST})
+    unknown = [f"{folder.name}/{name}" for name in unknown] + sorted(beside - _beside(manifest).keys())
+    for name in unknown:
+        yield f"{name}: the manifest does not name this file"
 
 
 def _figure_pairs(saved: AuditReport, found: Findings) -> Iterator[tuple[str, Any, Any]]:

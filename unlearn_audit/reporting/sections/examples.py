@@ -184,8 +184,10 @@ def _nearest(ledger: Ledger, row: int) -> str:
 
 def _place(report: AuditReport, ledger: Ledger, row: int, stratum: int) -> str:
     title = stratum_title(report.strata[stratum])
-    proximity = number(float(ledger["proximity"][row]))
-    return f"{ledger['population'][row]} set, stratum {title}, proximity {proximity}"
+    place = f"{ledger['population'][row]} set, stratum {title}"
+    if "proximity" not in ledger.columns:  # as in a published ledger
+        return place
+    return f"{place}, proximity {number(float(ledger['proximity'][row]))}"
 
 
 def _predictions(report: AuditReport, ledger: Ledger, row: int, label: int) -> Iterable[Prediction]:

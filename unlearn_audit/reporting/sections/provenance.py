@@ -38,7 +38,7 @@ def subject_facts(report: AuditReport) -> tuple[tuple[str, str], ...]:
         ("Data", report.data.name),
         ("Data fingerprint", report.data.fingerprint),
         ("Forget set", f"{report.forget_set.description}; {whole(report.forget_set.size)} examples"),
-        ("Forget-set hash", report.forget_set.hash),
+        ("Forget-set hash, salted" if report.forget_set.salted else "Forget-set hash", report.forget_set.hash),
         ("Proximity", f"{near.proximity}, in the embedding of {near.embedding}"),
         ("Strata", near.strata),
     )
