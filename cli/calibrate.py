@@ -35,11 +35,16 @@ def run(
     from unlearn_audit.calibration.building import build_pool
     from unlearn_audit.calibration.pool import SHIPPED
     from unlearn_audit.calibration.tables import markdown
+    from unlearn_audit.folders import claim_file, claim_folder, says
 
     from .progress import TaskProgress
 
     if data is not None and build is None:
         raise ConfigurationError("Expected --data only with --build.")
+    if build is not None:
+        claim_folder(build, "pools")
+    if output is not None:
+        claim_file(output, lambda path: says(path, "Made by `unlearn-audit calibrate"))
     found = []
     with TaskProgress() as progress:
         for name in pools or SHIPPED:

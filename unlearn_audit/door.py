@@ -27,7 +27,7 @@ from unlearn_audit.neighbourhood import NeighbourhoodConfig
 from unlearn_audit.predictions import Predictions
 from unlearn_audit.saved.forgotten import Forgotten
 from unlearn_audit.saved.request import AuditRequest, ModelFiles
-from unlearn_audit.saved.running import save_audit, with_provenance
+from unlearn_audit.saved.running import claim_report, save_audit, with_provenance
 
 if TYPE_CHECKING:
     from unlearn_audit.data.images import ImageData
@@ -193,12 +193,15 @@ class Audit(Findings):
         names them. `unlearn_audit.verify` then computes every figure again.
 
         Args:
-            folder: is made.
+            folder: is made, or holds an earlier report, which is replaced.
             images: gives pictures of the examples that are hit worst, forgotten ones too; without it there are none.
+
+        Raises:
+            ConfigurationError: where the folder holds anything else, or a model's name fits no file.
         """
         from unlearn_audit.reporting.folder import render_folder
 
-        folder = Path(folder)
+        folder = claim_report(folder, [name for name, _, _ in self.inputs.models.items()])
         save_audit(self, self.inputs.written_to(folder), folder, base=folder)
         render_folder(folder, images=images)
         return folder

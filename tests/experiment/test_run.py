@@ -143,7 +143,7 @@ def test_a_killed_run_goes_on_inside_training_with_the_same_result(first, config
     killed = Study.plan(read_study(config), tmp_path)
     stage = stage_named(killed.stages, "original")
     checkpoints = killed.store.folder(stage) / "checkpoints"
-    while not list(checkpoints.glob("checkpoint-*/trainer_state.json")):
+    while not list(checkpoints.glob("*/checkpoint-*/trainer_state.json")):
         assert process.poll() is None, "the run ended before it could be killed"
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)

@@ -19,7 +19,7 @@ from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.methods import registry
 from unlearn_audit.models import predict, weights_hash
 from unlearn_audit.training import TrainingConfig, fit, unlearn
-from unlearn_audit.training.running import last_checkpoint
+from unlearn_audit.training.checkpoints import last_checkpoint
 
 IMAGES = tiny_images()
 CONFIG = TrainingConfig(epochs=3, learning_rate=0.02, batch_size=16, precision="float32")
@@ -55,7 +55,8 @@ def test_killed_and_resumed_equals_unbroken(kind: str, tmp_path) -> None:
     command = [sys.executable, "-m", "tests.training.test_training", kind, str(tmp_path)]
     killed = subprocess.run(command, cwd=root, env=environment, timeout=300)
     assert killed.returncode == -signal.SIGKILL
-    assert last_checkpoint(tmp_path) is not None
+    (run,) = tmp_path.iterdir()
+    assert last_checkpoint(run) is not None
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

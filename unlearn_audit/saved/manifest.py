@@ -12,6 +12,7 @@ from typing import Any
 
 from unlearn_audit.errors import AuditError
 from unlearn_audit.files import sha256, write_text
+from unlearn_audit.folders import MARK
 from unlearn_audit.saved.request import AuditRequest
 
 MANIFEST = "manifest.json"
@@ -61,7 +62,7 @@ def seal(folder: str | Path, request: AuditRequest | None = None) -> None:
     folder = Path(folder)
     request = request or read_manifest(folder).request
     inputs = {what: folder / path for what, path in request.files().items()}
-    kept_here = {path.resolve() for path in inputs.values()} | {(folder / MANIFEST).resolve()}
+    kept_here = {path.resolve() for path in (*inputs.values(), folder / MANIFEST, folder / MARK)}
     outputs = sorted(p for p in folder.rglob("*") if p.is_file() and p.resolve() not in kept_here)
     manifest = Manifest(
         request=request,
