@@ -27,7 +27,7 @@ def test_a_folder_with_anything_else_is_refused_and_named(tmp_path) -> None:
 
 def test_a_folder_of_another_kind_is_refused(tmp_path) -> None:
     claim_folder(tmp_path, "model")
-    with pytest.raises(ConfigurationError, match="a folder for a report, but .* is one for a model"):
+    with pytest.raises(ConfigurationError, match=r"a folder for a report, but .* is one for a model"):
         claim_folder(tmp_path, "report")
 
 

@@ -1,12 +1,14 @@
-"""Names that become names of files and folders, checked in one place."""
+"""Names that become names of files and folders: checked where people give them, and made to fit where files are."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from unlearn_audit.errors import ConfigurationError
 
 LONGEST = 200  # bytes of UTF-8; file systems take 255, and endings and numbers are added
+_SHORT = 40  # characters, of 4 bytes at most
 _FORBIDDEN = re.compile(r'[/\\<>:"|?*]')
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # what Windows takes for a device
 
@@ -28,6 +30,16 @@ def checked_name(name: str, of_what: str) -> str:
         'any of / \\ < > : " | ? *, without a dot or space at an end, and no device of Windows such as NUL. '
         f"Got {name!r}; choose another name."
     )
+
+
+def file_name(name: str, suffix: str, taken: Iterable[str] = ()) -> str:
+    """Return a name for a file of the model `name`, whatever that is; on no system the same as one of those `taken`."""
+    stem = name if _is_safe(name) else "model-" + re.sub(r"[^\w-]+", "-", name)[:_SHORT]
+    folded, place, found = {other.casefold() for other in taken}, 1, stem + suffix
+    while found.casefold() in folded:
+        place += 1
+        found = f"{stem}-{place}{suffix}"
+    return found
 
 
 def _is_safe(name: str) -> bool:

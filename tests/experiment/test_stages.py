@@ -17,13 +17,13 @@ import pytest
 from unlearn_audit import files
 from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.experiment.engines.serial import run_serial
-from unlearn_audit.experiment.stages import base
 from unlearn_audit.experiment.stages import (
     INCIDENTAL,
     MANIFEST,
     Progress,
     Stage,
     Store,
+    base,
     run_stage,
     stage_named,
     with_needs,

@@ -40,6 +40,8 @@ ALIASES: dict[str, tuple[str, dict[str, Any]]] = {
 # Tensors that no prediction depends on, which other versions of the libraries save or leave out.
 _COUNTERS = ("num_batches_tracked", "position_ids")
 _SHOWN = 3  # of the tensors that are wrong
+# What the libraries raise for files that are missing, torn or of another kind.
+_UNREADABLE = (OSError, ValueError, RuntimeError, TypeError, AttributeError, LookupError, SafetensorError)
 
 
 def create_model(
@@ -119,7 +121,7 @@ def load_model(source: str | Path, *, revision: str | None = None, trust_remote_
             ignore_mismatched_sizes=True,  # they are told below, by name
             **options,
         )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except _UNREADABLE as error:
         raise ModelError(
             f"Expected a folder or Hub id of an image classifier with safetensors weights, got {str(source)!r}: {error}"
         ) from error
@@ -132,10 +134,10 @@ def load_model(source: str | Path, *, revision: str | None = None, trust_remote_
 def _processor(source: str | Path, options: Mapping[str, Any]) -> Any:
     try:
         return AutoImageProcessor.from_pretrained(source, **options)
-    except (OSError, ValueError) as error:
+    except _UNREADABLE as error:
         raise ModelError(
-            f"Expected an image processor beside the model {str(source)!r}, found none that can be read: {error} "
-            "Save one there with its save_pretrained."
+            f"Expected an image processor beside the model {str(source)!r}, found none that can be read "
+            f"({error}). Save one there with its save_pretrained."
         ) from error
 
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from unlearn_audit.auditing.report import AuditReport, ModelRecord, Provenance
 from unlearn_audit.errors import AuditError
 from unlearn_audit.files import replacing, sha256, write_text
-from unlearn_audit.names import checked_name
+from unlearn_audit.names import file_name
 from unlearn_audit.reporting.card import find_candidate, write_card
 from unlearn_audit.reporting.choices import PublishChoices
 from unlearn_audit.reporting.html import write_html
@@ -252,8 +252,12 @@ def _copy_test_rows(folder: Path, manifest: Manifest, audit: Path) -> AuditReque
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
+    taken: set[str] = set()
+
     def cut(name: str, place: int, path: str) -> str:
-        target = f"predictions/{checked_name(name, 'a model')}-{place}.parquet"
+        file = file_name(f"{name}-{place}", ".parquet", taken)
+        taken.add(file)
+        target = f"predictions/{file}"
         (audit / target).parent.mkdir(exist_ok=True)
         rows = pq.read_table(folder / path)
         rows = rows.filter(pc.equal(rows["split"].cast("string"), "test"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,13 @@ from unlearn_audit.auditing.neighbours import NeighbourSource, neighbourhood_of
 from unlearn_audit.auditing.report import Provenance
 from unlearn_audit.files import replacing, versions, write_text
 from unlearn_audit.folders import claim_folder
-from unlearn_audit.names import checked_name
 from unlearn_audit.neighbourhood import Neighbourhood
 from unlearn_audit.predictions import open_predictions
 from unlearn_audit.saved.forgotten import Forgotten
 from unlearn_audit.saved.manifest import MANIFEST, seal
 from unlearn_audit.saved.request import AuditRequest, ModelFiles
+
+REPORT = "report"  # the kind of folder that an audit is saved in
 
 
 def run_audit(
@@ -104,26 +105,15 @@ def read_neighbourhood(request: AuditRequest, subject: AuditSubject, base: Path)
     return neighbourhood_of(request.neighbourhood, subject, source)
 
 
-def claim_report(folder: str | Path, models: Iterable[str]) -> Path:
-    """Make the folder of a report on `models`, and return it; call it before any computing.
-
-    Raises:
-        ConfigurationError: where the folder holds anything but an earlier report, or a model's name fits no file.
-    """
-    for name in models:
-        checked_name(name, "a model")
-    return claim_folder(folder, "report")
-
-
 def save_audit(found: Findings, request: AuditRequest, folder: str | Path, *, base: str | Path = ".") -> None:
     """Write `report.json` and `examples.parquet` to `folder`, then the manifest; `seal` adds what comes later.
 
     Raises:
-        ConfigurationError: where the folder holds anything but an earlier report, or a model's name fits no file.
+        ConfigurationError: where the folder holds anything but an earlier report.
     """
     import pyarrow.parquet as pq
 
-    folder = claim_report(folder, [name for name, _, _ in request.items()])
+    folder = claim_folder(folder, REPORT)
     (folder / MANIFEST).unlink(missing_ok=True)
     write_text(folder / "report.json", found.report.to_json())
     with replacing(folder / "examples.parquet") as draft:
