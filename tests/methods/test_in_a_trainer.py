@@ -12,7 +12,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments, ViTConfig,
 
 from tests.tiny import CLASSES, tiny_forget, tiny_images, tiny_resnet, tiny_vit
 from unlearn_audit.data.batches import collate
-from unlearn_audit.errors import MethodError
+from unlearn_audit.errors import MethodError, ModelError
 from unlearn_audit.methods import registry
 from unlearn_audit.training import TrainingConfig, training_examples, unlearn
 
@@ -181,6 +181,11 @@ def test_forget_first_goes_through_the_forget_set_before_the_retain_set(tmp_path
 def test_a_method_that_moves_nothing_raises(tmp_path) -> None:
     with pytest.raises(MethodError, match="moved no parameter"):
         run(tmp_path, tiny_resnet(IMAGES), method_named("gradient_ascent"), learning_rate=0.0)
+
+
+def test_weights_that_are_not_finite_end_the_run(tmp_path) -> None:
+    with pytest.raises(ModelError, match=r"finite weights.*after 2 steps\. Lower the learning rate \(1e\+30\)"):
+        run(tmp_path, tiny_resnet(IMAGES), method_named("gradient_ascent"), learning_rate=1e30, max_grad_norm=0.0)
 
 
 def test_two_methods_on_one_model_are_refused(tmp_path) -> None:

@@ -18,7 +18,7 @@ import torch
 from transformers import TrainerCallback
 
 from tests.tiny import tiny_forget, tiny_images, tiny_resnet, tiny_vit
-from unlearn_audit.errors import ConfigurationError
+from unlearn_audit.errors import ConfigurationError, ModelError
 from unlearn_audit.methods import registry
 from unlearn_audit.models import predict, weights_hash
 from unlearn_audit.training import TrainingConfig, fit, unlearn
@@ -223,3 +223,9 @@ def test_a_batch_that_cannot_be_shared_is_refused(tmp_path) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     train(sys.argv[1], Path(sys.argv[2]), [KillAfter(7)])
+
+
+def test_a_training_whose_weights_are_not_finite_ends_with_an_error() -> None:
+    wild = TrainingConfig(epochs=3, learning_rate=1e30, batch_size=16, precision="float32", checkpoints=0)
+    with pytest.raises(ModelError, match="finite weights, got NaN or infinity"):
+        fit(tiny_resnet(IMAGES), IMAGES, wild, seed=0, progress=False)

@@ -32,7 +32,7 @@ from unlearn_audit.data.randomness import draw_rows
 from unlearn_audit.errors import ConfigurationError, MethodError
 from unlearn_audit.methods.hooks import LossHook
 from unlearn_audit.methods.saliency import WeightMask, saliency_mask
-from unlearn_audit.training.callbacks import UnlearningMethod
+from unlearn_audit.training.callbacks import UnlearningMethod, check_finite
 
 ORDERS = {"joint": as_given, "forget_first": forget_first}
 
@@ -157,9 +157,14 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
         if self._mask is not None:
             self._mask.after_step()
 
+    def on_epoch_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        """Stop where a step was too large: what follows could only be worse."""
+        check_finite(model, args, state)
+
     def on_train_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
-        """Give the loss back, and make sure that something happened."""
+        """Give the loss back, and make sure that something happened, and nothing absurd."""
         LossHook.on(model).owner = None
+        check_finite(model, args, state)
         if self._mask is not None:
             self._mask.detach()
         before, self._before = self._before, {}

@@ -12,6 +12,7 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
 from unlearn_audit.data.batches import ExampleDataset
+from unlearn_audit.errors import ModelError
 from unlearn_audit.models.prediction import evaluation_mode
 
 
@@ -29,6 +30,29 @@ class UnlearningMethod(TrainerCallback):
     def prepare(self, model: nn.Module, examples: ExampleDataset) -> ExampleDataset:
         """Learn what the method needs of the original model, and return the examples to train on."""
         raise NotImplementedError(f"{type(self).__name__} must define prepare(model, examples).")
+
+
+class FiniteWeights(TrainerCallback):
+    """Ends a training whose weights are not finite any more: Trainer itself goes on, and logs a loss of 0."""
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        """Look at all weights, before an epoch's checkpoint is written."""
+        check_finite(model, args, state)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        """Look once more, where training ended within an epoch."""
+        check_finite(model, args, state)
+
+
+def check_finite(model: nn.Module, args: Any, state: Any) -> None:
+    """Raise `ModelError` where a parameter or a buffer is not finite; `args` and `state` are a Trainer's."""
+    for name, values in (*model.named_parameters(), *model.named_buffers()):
+        if values.is_floating_point() and not torch.isfinite(values).all():
+            clipped = f"max_grad_norm is {args.max_grad_norm:g}" if args.max_grad_norm else "gradients are not clipped"
+            raise ModelError(
+                f"Expected finite weights, got NaN or infinity in {name!r} after {state.global_step} steps. Lower the "
+                f"learning rate ({args.learning_rate:g}), or clip gradients ({clipped})."
+            )
 
 
 class EpochDraws(TrainerCallback):

@@ -11,7 +11,7 @@ from torch import nn
 from transformers import TrainerCallback
 
 from unlearn_audit.data.images import Images
-from unlearn_audit.training.callbacks import EpochDraws
+from unlearn_audit.training.callbacks import EpochDraws, FiniteWeights
 from unlearn_audit.training.config import TrainingConfig
 from unlearn_audit.training.running import TrainingRun, example_dataset, run_trainer
 
@@ -47,4 +47,4 @@ def fit(
     """
     rows = None if forget is None else np.flatnonzero(~forget.mask(images))
     dataset = example_dataset(model, images, config, seed, rows=rows)
-    return run_trainer(model, dataset, config, seed, output_dir, [EpochDraws(), *callbacks], progress)
+    return run_trainer(model, dataset, config, seed, output_dir, [EpochDraws(), FiniteWeights(), *callbacks], progress)
