@@ -57,17 +57,23 @@ def run(
     """Audit from files of predictions alone.
 
     Files hold example_id, label, and logits or probabilities, as Parquet, .npz or .csv, from any framework. --set takes
-    policy.KEY, neighbourhood.KEY, measures and title, for example --set policy.alpha=0.01.
+    policy.KEY, neighbourhood.KEY, measures and title, for example --set policy.alpha=0.01. The report's folder is new,
+    empty, or holds an earlier report, which is replaced.
     """
     from unlearn_audit.experiment.config import read_audit
+    from unlearn_audit.folders import claim_folder
+    from unlearn_audit.names import checked_name
     from unlearn_audit.reporting.folder import render_folder
     from unlearn_audit.saved.request import AuditRequest, ModelFiles
-    from unlearn_audit.saved.running import run_audit, save_audit
+    from unlearn_audit.saved.running import REPORT, run_audit, save_audit
 
     from .progress import TaskProgress
     from .tables import show_report
 
     chosen = read_audit(config, settings=settings or ())
+    for name in (*model_files(candidate), *model_files(reference)):
+        checked_name(name, "a model")
+    claim_folder(output, REPORT)
     request = AuditRequest(
         candidates=model_files(_fetched(candidate, output, data, data_settings)),
         references=model_files(reference),

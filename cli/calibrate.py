@@ -54,11 +54,16 @@ def run(
     from unlearn_audit.calibration import calibrate, own_pool
     from unlearn_audit.calibration.tables import markdown
     from unlearn_audit.experiment.config import read_audit
+    from unlearn_audit.folders import claim_file, claim_folder, says
 
     from .progress import TaskProgress
 
     _check_options(pools, reference, original, forget, candidate, build, data)
     chosen = read_audit(config, settings=settings or ())
+    if build is not None:
+        claim_folder(build, "pools")
+    if output is not None:
+        claim_file(output, lambda path: says(path, "Made by `unlearn-audit calibrate"))
     found = []
     with TaskProgress() as progress:
         drawn = (

@@ -23,13 +23,17 @@ def run(
 ) -> None:
     """Write a model's predictions to Parquet.
 
-    One file holds the logits and embeddings of all training and test examples.
+    One file holds the logits and embeddings of all training and test examples. It is new, or predictions that
+    unlearn-audit wrote, which are replaced.
     """
     limit_threads()
     quiet()
+    from unlearn_audit.folders import claim_file
     from unlearn_audit.models import load_model, predict
+    from unlearn_audit.predictions.parquet import is_ours
     from unlearn_audit.processes import process_state
 
+    claim_file(output, is_ours)
     images = load_data(data, data_settings)
     found = predict(
         load_model(model),
@@ -40,6 +44,5 @@ def run(
         model_id=model,
     )
     if process_state().is_main_process:
-        output.parent.mkdir(parents=True, exist_ok=True)
         found.save(output)
         typer.echo(f"{output}: {len(found.example_ids)} examples of {images.name}")

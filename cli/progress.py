@@ -55,6 +55,10 @@ class StageProgress(Progress):
         """Say that another run is doing it."""
         self._console.print(f"  {stage.name}: another run in this folder is doing it; waiting.", style="dim")
 
+    def damaged(self, stage: Stage, damage: str) -> None:
+        """Say what is done again, and why."""
+        self._console.print(f"  {damage}", style="yellow")
+
     def advanced(self, stage: Stage, done: int, total: int) -> None:
         """Move the stage's bar."""
         if stage.name in self._bars:

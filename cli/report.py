@@ -32,6 +32,7 @@ def run(
     Images are embedded where --data says where they are.
     """
     quiet()
+    from unlearn_audit.folders import claim_file, says
     from unlearn_audit.reporting.choices import PublishChoices
     from unlearn_audit.reporting.folder import compare_folders, render_folder
 
@@ -42,7 +43,7 @@ def run(
             raise ConfigurationError("Expected --output only where several folders are compared.")
         written = render_folder(folders[0], images=images, choices=choices, formats=formats.split(","))
     else:
-        path = output or Path("comparison.html")
+        path = claim_file(output or Path("comparison.html"), lambda path: says(path, 'content="unlearn-audit '))
         written = [compare_folders(folders, path, images=images, choices=choices)]
     for path in written:
         typer.echo(path)

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from unlearn_audit.data import ForgetSet
     from unlearn_audit.training import TrainingRun
 
+CHECKPOINTS = "checkpoints"  # of a model's folder
+
 
 def report_run(run: TrainingRun, output: Path, forget: ForgetSet | None) -> None:
-    """Save the model and its forget set, remove the checkpoints, and print where it is and what it took."""
+    """Save the model and its forget set, remove its checkpoints, and print where it is and what it took."""
     from unlearn_audit.models import save_model
     from unlearn_audit.processes import process_state
 
@@ -23,5 +25,15 @@ def report_run(run: TrainingRun, output: Path, forget: ForgetSet | None) -> None
     save_model(run.model, output)
     if forget is not None:
         forget.save(output / "forget.json")
-    shutil.rmtree(output / "checkpoints", ignore_errors=True)
     typer.echo(f"{output}: {run.steps} steps, {run.examples} examples, {run.seconds:.1f} s")
+    _remove_checkpoints(run, output / CHECKPOINTS)
+
+
+def _remove_checkpoints(run: TrainingRun, folder: Path) -> None:
+    """Remove those of this run alone, and say so where another one's are left."""
+    if run.checkpoints is not None:
+        shutil.rmtree(run.checkpoints)
+    if any(folder.iterdir()):
+        typer.echo(f"{folder} keeps unfinished runs with other inputs; the same commands go on from there.", err=True)
+    else:
+        folder.rmdir()

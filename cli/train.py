@@ -39,21 +39,22 @@ def run(
     """Train the original, or a retrained model.
 
     With a forget set it is a retrained model, which never sees that set. --set takes the fields of
-    TrainingConfig, for example epochs=60. An interrupted run goes on from its last checkpoint in the output
-    folder.
+    TrainingConfig, for example epochs=60. The same command goes on from the last checkpoint of a run that was
+    interrupted. The output folder is new, empty, or one that unlearn-audit wrote.
     """
     limit_threads()
     quiet()
     from unlearn_audit.experiment.config import from_settings
+    from unlearn_audit.folders import claim_folder
     from unlearn_audit.models import create_model
     from unlearn_audit.training import TrainingConfig, fit
 
-    from .saving import report_run
+    from .saving import CHECKPOINTS, report_run
 
     training = from_settings(TrainingConfig, settings or [])
     images = load_data(data, data_settings)
     forget = forget_set(images, forget_class, forget_fraction, forget_file, forget_seed)
     made = create_model(model, images.train, seed=seed)
-    checkpoints = output / "checkpoints"
+    checkpoints = claim_folder(output, "model") / CHECKPOINTS
     run = fit(made, images.train, training, seed=seed, output_dir=checkpoints, forget=forget)
     report_run(run, output, forget)

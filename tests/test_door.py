@@ -128,12 +128,29 @@ def test_a_saved_audit_is_verified_wherever_its_inputs_were(what, tmp_path) -> N
     seeds = [made_up(seed, damage=4) for seed in (51, 54)]
     found = in_arrays(candidates={"damaged": seeds}, references=references, **changes)
     folder = found.save(tmp_path / "report")
+    assert found.save(folder) == folder
     checked = verify(folder)
     assert checked.differences == () and checked.figures > 500
     assert (folder / "report.html").is_file()
     assert len(list((folder / "predictions").iterdir())) == (6 if what == "original" else 5)
     assert str(tmp_path) not in (folder / "manifest.json").read_text(encoding="utf-8")
     assert AuditReport.load(folder) == found.report
+
+
+def test_an_audit_is_not_saved_over_what_somebody_else_wrote(made, tmp_path) -> None:
+    (tmp_path / "README.md").write_text("mine")
+    with pytest.raises(ConfigurationError, match=r"holds README\.md"):
+        made.save(tmp_path)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("README.md", "mine")]
+
+
+def test_whatever_models_are_called_all_their_files_are_in_the_folder(tmp_path) -> None:
+    candidates = {"../../up": made_up(50), "user/ltd": made_up(51, damage=4)}
+    folder = in_arrays(candidates=candidates).save(tmp_path / "deep" / "report")
+    assert [path.name for path in tmp_path.iterdir()] == ["deep"]
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["report"]
+    assert {path.name for path in (folder / "cards").iterdir()} == {"model--up.md", "model-user-ltd.md"}
+    assert verify(folder).differences == ()
 
 
 def test_a_notebook_shows_verdicts_without_trusting_names() -> None:

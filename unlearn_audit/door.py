@@ -12,22 +12,23 @@ from unlearn_audit.auditing.audit import Findings, audit_subject
 from unlearn_audit.auditing.models import AuditSubject, Models
 from unlearn_audit.auditing.neighbours import NeighbourSource, neighbourhood_of
 from unlearn_audit.auditing.policy import Policy
+from unlearn_audit.folders import claim_folder
 from unlearn_audit.given import (
     ArrayRows,
     Given,
     GivenModel,
     GivenValues,
-    file_name,
     given_embeddings,
     given_forget,
     given_models,
     given_proximities,
 )
+from unlearn_audit.names import file_name
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
 from unlearn_audit.predictions import Predictions
 from unlearn_audit.saved.forgotten import Forgotten
 from unlearn_audit.saved.request import AuditRequest, ModelFiles
-from unlearn_audit.saved.running import save_audit, with_provenance
+from unlearn_audit.saved.running import REPORT, save_audit, with_provenance
 
 if TYPE_CHECKING:
     from unlearn_audit.data.images import ImageData
@@ -142,7 +143,7 @@ class Inputs:
             paths = []
             for source, path in zip(model.sources, model.paths, strict=True):
                 if isinstance(source, Predictions) and path is None:
-                    file = file_name(name, taken)
+                    file = file_name(name, ".parquet", taken)
                     taken.add(file)
                     source.save(folder / PREDICTIONS_FOLDER / file)
                     paths.append(f"{PREDICTIONS_FOLDER}/{file}")
@@ -194,12 +195,15 @@ class Audit(Findings):
         names them. `unlearn_audit.verify` then computes every figure again.
 
         Args:
-            folder: is made.
+            folder: is made, or holds an earlier report, which is replaced.
             images: gives pictures of the examples that are hit worst, forgotten ones too; without it there are none.
+
+        Raises:
+            ConfigurationError: where the folder holds anything else.
         """
         from unlearn_audit.reporting.folder import render_folder
 
-        folder = Path(folder)
+        folder = claim_folder(folder, REPORT)
         save_audit(self, self.inputs.written_to(folder), folder, base=folder)
         render_folder(folder, images=images)
         return folder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,16 +156,6 @@ def given_forget(forget: Any, rows: ArrayRows | None) -> Forgotten:
     if values.shape != rows.labels.shape:
         raise AuditError(f"Expected a mask of {len(rows.labels)} rows, got the shape {values.shape}.")
     return Forgotten.of(rows.example_ids[values].tolist())
-
-
-def file_name(name: str, taken: Iterable[str]) -> str:
-    """Return a name for a file of the model `name`, other than those `taken`."""
-    taken, safe = set(taken), re.sub(r"[^\w.-]+", "-", name)
-    place, found = 1, f"{safe}.parquet"
-    while found in taken:
-        place += 1
-        found = f"{safe}-{place}.parquet"
-    return found
 
 
 @dataclass(frozen=True, eq=False)

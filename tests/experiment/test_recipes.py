@@ -77,6 +77,16 @@ def test_the_held_out_model_is_no_reference_and_no_candidate(study):
     assert tuned.seed != stage_named(study.stages, "gradient_ascent").seed
 
 
+def test_recipes_do_not_take_the_place_of_other_files(config, study, tmp_path):
+    (tmp_path / "small-plain.yaml").write_text("mine")
+    shown = run_command("recipes", config, "--output", study.store.root, "--to", tmp_path)
+    assert isinstance(shown.exception, ConfigurationError) and "small-plain.yaml" in str(shown.exception)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("small-plain.yaml", "mine")]
+    (tmp_path / "small-plain.yaml").unlink()
+    for _ in range(2):
+        assert run_command("recipes", config, "--output", study.store.root, "--to", tmp_path).exit_code == 0
+
+
 def test_the_unlearned_model_is_trained_with_what_tuning_found(study):
     tuned = study.store.manifest(stage_named(study.stages, "tune-gradient_ascent"))["results"]
     unlearned = study.store.manifest(stage_named(study.stages, "gradient_ascent"))["results"]

@@ -1,6 +1,7 @@
 """A tiny study on real digits, run for real: its report, a second run, a killed run, and Ray."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,8 +9,11 @@ import time
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
+from unlearn_audit.cli.main import app
 
 from unlearn_audit.auditing.report import AuditReport
+from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.experiment import Study, read_study
 from unlearn_audit.experiment.stages import Progress, stage_named
 from unlearn_audit.experiment.study import model_folder_of
@@ -143,7 +147,7 @@ def test_a_killed_run_goes_on_inside_training_with_the_same_result(first, config
     killed = Study.plan(read_study(config), tmp_path)
     stage = stage_named(killed.stages, "original")
     checkpoints = killed.store.folder(stage) / "checkpoints"
-    while not list(checkpoints.glob("checkpoint-*/trainer_state.json")):
+    while not list(checkpoints.glob("*/checkpoint-*/trainer_state.json")):
         assert process.poll() is None, "the run ended before it could be killed"
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
@@ -155,6 +159,56 @@ def test_a_killed_run_goes_on_inside_training_with_the_same_result(first, config
     results = [s.store.manifest(stage)["results"] for s in (study, killed)]
     assert results[0]["weights_hash"] == results[1]["weights_hash"]
     assert results[0]["examples"] == results[1]["examples"]
+
+
+def changed_byte(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def edited_figure(path):
+    text = path.read_text()
+    path.write_text(text.replace('"level": 0.', '"level": 9.', 1))
+    assert path.read_text() != text and path.stat().st_size == len(text.encode())
+
+
+HARMS = {
+    "original": ("model/model.safetensors", lambda path: path.write_bytes(path.read_bytes()[:1000])),
+    "predict-retrained-1": ("predictions.parquet", changed_byte),
+    "forget": ("manifest.json", lambda path: path.write_bytes(b"\xff\xfe")),
+    "predict-knn": ("manifest.json", lambda path: (path.unlink(), path.mkdir())),
+    "audit": ("report/report.json", edited_figure),
+    "report": ("report/report.json", edited_figure),
+}
+
+
+def test_what_was_edited_or_torn_is_made_again_with_a_warning(first, config, tmp_path):
+    study, _ = first
+    shutil.copytree(study.store.root, tmp_path / "copy", symlinks=True)
+    again = Study.plan(read_study(config), tmp_path / "copy")
+    for name, (file, harm) in HARMS.items():
+        harm(again.store.folder(stage_named(again.stages, name)) / file)
+    shown = CliRunner().invoke(app, ["run", str(config), "--output", str(again.store.root)], env={"COLUMNS": "400"})
+    assert shown.exit_code == 0, shown.output
+    for name, (file, _) in HARMS.items():
+        folder = stage_named(again.stages, name).folder_name
+        assert f"{name}: {folder}/{file} is not" in shown.output or f"{name}: {folder}/{file} cannot" in shown.output
+        assert (again.store.root / "stages" / f"{folder}.damaged-1").is_dir()
+    assert f"{len(again.stages) - len(HARMS)} of {len(again.stages)} stages were done before" in shown.output
+    reports = [AuditReport.load(s.store.root / "report") for s in (study, again)]
+    assert reports[0].results == reports[1].results and reports[0].verdicts == reports[1].verdicts
+    assert verify(again.store.root / "report").differences == ()
+
+
+def test_a_candidate_s_model_is_not_looked_for_in_a_torn_manifest(first, tmp_path):
+    study, _ = first
+    shutil.copytree(study.store.root, tmp_path / "copy", symlinks=True)
+    folder = stage_named(study.stages, "predict-knn").folder_name
+    for text in ("", "{}", "[]", '{"needs": null}'):
+        (tmp_path / "copy" / "stages" / folder / "manifest.json").write_text(text)
+        with pytest.raises(ConfigurationError, match="moved or damaged"):
+            model_folder_of(tmp_path / "copy" / "report", "knn")
 
 
 def test_ray_makes_the_same_figures(first, config, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import ClassVar
 
 import pytest
 
+from unlearn_audit import files
 from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.experiment.engines.serial import run_serial
 from unlearn_audit.experiment.stages import (
@@ -21,6 +23,7 @@ from unlearn_audit.experiment.stages import (
     Progress,
     Stage,
     Store,
+    base,
     run_stage,
     stage_named,
     with_needs,
@@ -184,15 +187,88 @@ def test_a_second_run_does_nothing_and_a_changed_one_only_what_changed(tmp_path)
     assert store.manifest(changed[-1])["results"]["total"] == 100 + 12 + 21
 
 
-@pytest.mark.parametrize("damage", ["delete", "truncate", "manifest"])
-def test_a_stage_that_lost_a_file_is_done_again(tmp_path, damage):
-    store, (only,) = Store(tmp_path), with_needs([stage("a")])
+def as_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def edited(path):
+    """The same size, and for a manifest the same keys."""
+    path.write_text(path.read_text().replace("1", "2"))
+
+
+def results_edited(path):
+    manifest = json.loads(path.read_text())
+    manifest["results"] = {"total": 99}
+    path.write_text(json.dumps(manifest))
+
+
+DAMAGES = {
+    "a file is gone": ("total.txt", lambda path: path.unlink()),
+    "a file is cut off": ("total.txt", lambda path: path.write_text("")),
+    "a file is edited": ("total.txt", edited),
+    "a file is a folder": ("total.txt", as_folder),
+    "the manifest is cut off": (MANIFEST, lambda path: path.write_text(path.read_text()[:40])),
+    "the manifest is empty": (MANIFEST, lambda path: path.write_text("")),
+    "the manifest is {}": (MANIFEST, lambda path: path.write_text("{}")),
+    "the manifest is []": (MANIFEST, lambda path: path.write_text("[]")),
+    "the manifest is null": (MANIFEST, lambda path: path.write_text("null")),
+    "the manifest is no UTF-8": (MANIFEST, lambda path: path.write_bytes(b"\xff\xfe\x00{")),
+    "the manifest is a folder": (MANIFEST, as_folder),
+    "the manifest is edited": (MANIFEST, edited),
+    "the results are edited": (MANIFEST, results_edited),
+    "the manifest has no files": (MANIFEST, lambda path: path.write_text('{"files": [], "results": {}, "needs": {}}')),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_stage_is_set_aside_and_done_again(tmp_path, damage):
+    store, (only, *_) = Store(tmp_path), with_needs([stage("a")])
     run_stage(only, store)
-    target = store.folder(only) / (MANIFEST if damage == "manifest" else "total.txt")
-    target.write_text("") if damage == "truncate" else target.unlink()
+    name, harm = DAMAGES[damage]
+    harm(store.folder(only) / name)
     assert not store.is_complete(only)
-    assert run_stage(only, store).reused is False
-    assert store.is_complete(only)
+    with pytest.warns(UserWarning, match=rf"^a: {only.folder_name}/{name} .* done again.*{only.folder_name}.damaged-1"):
+        outcome = run_stage(only, store)
+    assert not outcome.reused and store.results(only) == {"total": 1}
+    assert (tmp_path / "stages" / f"{only.folder_name}.damaged-1").is_dir()
+    assert run_stage(only, store).reused
+
+
+def test_a_stage_without_a_manifest_is_not_damaged(tmp_path):
+    store, only = Store(tmp_path), stage("a")
+    run_stage(only, store)
+    (store.folder(only) / MANIFEST).unlink()
+    assert run_stage(only, store).damage == ""
+
+
+def test_a_stage_put_in_the_place_of_another_is_noticed(tmp_path):
+    store, one, other = Store(tmp_path), stage("a", 1), stage("b", 2)
+    for each in (one, other):
+        run_stage(each, store)
+    shutil.rmtree(store.folder(one))
+    shutil.copytree(store.folder(other), store.folder(one))
+    with pytest.warns(UserWarning, match="done again"):
+        run_stage(one, store)
+    assert store.results(one) == {"total": 1}
+
+
+def test_a_damaged_need_is_mended_before_it_is_used(tmp_path):
+    a = stage("a")
+    store, b = Store(tmp_path), stage("b", 10, [a])
+    run_stage(a, store)
+    results_edited(store.folder(a) / MANIFEST)
+    with pytest.warns(UserWarning, match=r"^a: "):
+        run_serial([a, b], store, Progress())
+    assert store.results(b) == {"total": 11}
+
+
+def test_each_file_is_hashed_once_a_run(tmp_path, monkeypatch):
+    stages, hashed = diamond(), []
+    run_serial(stages, Store(tmp_path), Progress())
+    monkeypatch.setattr(base, "sha256", lambda path: hashed.append(path) or files.sha256(path))
+    run_serial(stages, Store(tmp_path), Progress())
+    assert len(hashed) == len(set(hashed)) == 4
 
 
 def test_a_stage_that_fails_leaves_no_manifest(tmp_path):

@@ -136,6 +136,13 @@ def test_a_search_that_was_cut_off_goes_on_to_the_same_trials(tmp_path, monkeypa
         assert dataclasses.replace(one, seconds=0) == dataclasses.replace(other, seconds=0)
 
 
+def test_a_search_does_not_go_on_from_another_one(tmp_path) -> None:
+    first = search(tmp_path, trials=1).trials
+    other = search(tmp_path, trials=1, goal=goal_of(most=3)).trials
+    fresh = search(tmp_path / "fresh", trials=1, goal=goal_of(most=3)).trials
+    assert other[0].objective == fresh[0].objective != first[0].objective
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import (
     MobileViTImageProcessor,
     ResNetConfig,
@@ -220,6 +224,99 @@ def test_the_seed_decides_the_weights_and_the_hash_sees_one_of_them() -> None:
     before = weights_hash(model)
     dict(model.named_buffers())["timm_model.bn1.running_mean"][0] += 1e-6
     assert weights_hash(model) != before
+
+
+def test_a_model_with_fewer_outputs_than_classes_is_refused_before_it_is_used() -> None:
+    from unlearn_audit.training import fit
+
+    model = create_model("resnet8", dataclasses.replace(IMAGES, class_names=("a", "b", "c")), seed=0)
+    with pytest.raises(ModelError, match="each of the 4 classes of tiny, got one with 3"):
+        predict(model, IMAGES)
+    with pytest.raises(ModelError, match="each of the 4 classes"):
+        fit(model, IMAGES, TrainingConfig(epochs=1, batch_size=8), seed=0, progress=False)
+
+
+def without(*names: str) -> Callable[[dict[str, torch.Tensor]], None]:
+    def change(tensors: dict[str, torch.Tensor]) -> None:
+        for name in names:
+            del tensors[name]
+
+    return change
+
+
+def with_one_more(tensors: dict[str, torch.Tensor]) -> None:
+    tensors["head.of.another.weight"] = torch.zeros(3)
+
+
+def with_other_shape(name: str) -> Callable[[dict[str, torch.Tensor]], None]:
+    def change(tensors: dict[str, torch.Tensor]) -> None:
+        tensors[name] = tensors[name][:-1].clone()
+
+    return change
+
+
+DAMAGES = {
+    "a layer of a timm model is missing": ("resnet8", without("timm_model.conv1.weight"), "conv1.weight is missing"),
+    "statistics are missing": ("resnet8", without("timm_model.bn1.running_mean"), "bn1.running_mean is missing"),
+    "the head is missing": ("hf_vit", without("classifier.weight", "classifier.bias"), "classifier.bias is missing; "),
+    "a tensor is left over": ("hf_resnet", with_one_more, "head.of.another.weight is not of this architecture"),
+    "a tensor of timm is left over": ("resnet8", with_one_more, "is not of this architecture"),
+    "a tensor has another shape": ("hf_vit", with_other_shape("vit.layernorm.weight"), r"layernorm.weight.*\(11,\)"),
+    "a head has fewer labels": ("resnet8", with_other_shape("timm_model.fc.bias"), r"\(3,\) where .* says \(4,\)"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_weights_that_do_not_fill_the_model_are_refused(damage: str, tmp_path) -> None:
+    name, change, message = DAMAGES[damage]
+    path = saved(name, tmp_path) / "model.safetensors"
+    tensors = load_file(path)
+    change(tensors)
+    save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=f"Expected weights for every layer.*{message}"):
+        load_model(tmp_path)
+
+
+def saved(name: str, folder: Path) -> Path:
+    if name in BUILT:
+        save_model(BUILT[name](), folder)
+        return folder
+    return saved_with_processor({"hf_vit": hf_vit, "hf_resnet": hf_resnet}[name](), folder)
+
+
+@pytest.mark.parametrize("name", ["resnet8", "hf_resnet"])
+def test_counters_that_change_no_prediction_may_be_missing(name: str, tmp_path) -> None:
+    path = saved(name, tmp_path) / "model.safetensors"
+    before = predict(load_model(tmp_path), IMAGES)
+    tensors = {name: tensor for name, tensor in load_file(path).items() if "num_batches_tracked" not in name}
+    save_file({**tensors, "position_ids": torch.arange(3)}, path, metadata={"format": "pt"})
+    np.testing.assert_array_equal(predict(load_model(tmp_path), IMAGES).logits, before.logits)
+
+
+@pytest.mark.parametrize("name", ["resnet8", "hf_vit"])
+def test_a_configuration_with_another_number_of_labels_is_refused(name: str, tmp_path) -> None:
+    path = saved(name, tmp_path) / "config.json"
+    content = json.loads(path.read_text()) | {"num_labels": 5, "num_classes": 5}
+    content |= {"id2label": {str(k): str(k) for k in range(5)}, "label2id": {str(k): k for k in range(5)}}
+    path.write_text(json.dumps(content))
+    with pytest.raises(ModelError, match=r"has the shape \(4,\) where the configuration says \(5,\)"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize("length", [0, 5, 100, -7])
+def test_a_torn_file_of_weights_is_an_error_in_words(length: int, tmp_path) -> None:
+    path = saved("resnet8", tmp_path) / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(ModelError, match="Expected a folder or Hub id"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\xff"])
+def test_a_torn_configuration_is_an_error_in_words(name: str, text: str, tmp_path) -> None:
+    (saved("hf_vit", tmp_path) / name).write_bytes(text.encode("latin-1"))
+    with pytest.raises(ModelError, match="Expected"):
+        load_model(tmp_path)
 
 
 def test_errors_name_what_came_and_what_to_do(tmp_path) -> None:

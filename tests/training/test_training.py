@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +22,8 @@ from unlearn_audit.errors import ConfigurationError, ModelError
 from unlearn_audit.methods import registry
 from unlearn_audit.models import predict, weights_hash
 from unlearn_audit.training import TrainingConfig, fit, unlearn
-from unlearn_audit.training.running import last_checkpoint
+from unlearn_audit.training.checkpoints import last_checkpoint, run_folder, training_inputs
+from unlearn_audit.training.running import example_dataset
 
 IMAGES = tiny_images()
 CONFIG = TrainingConfig(epochs=3, learning_rate=0.02, batch_size=16, precision="float32")
@@ -55,7 +59,8 @@ def test_killed_and_resumed_equals_unbroken(kind: str, tmp_path) -> None:
     command = [sys.executable, "-m", "tests.training.test_training", kind, str(tmp_path)]
     killed = subprocess.run(command, cwd=root, env=environment, timeout=300)
     assert killed.returncode == -signal.SIGKILL
-    assert last_checkpoint(tmp_path) is not None
+    (run,) = tmp_path.iterdir()
+    assert last_checkpoint(run) is not None
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -73,6 +78,63 @@ def test_a_half_written_checkpoint_is_passed_over(tmp_path) -> None:
             (folder / "trainer_state.json").write_text(state)
     assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
     assert last_checkpoint(tmp_path / "checkpoint-20") is None
+
+
+def inputs_of(
+    model=None, images=IMAGES, config=CONFIG, seed=1, method=None, *, forget=None, **selection
+) -> dict[str, Any]:
+    model = model or tiny_resnet(images)
+    if forget is not None:
+        selection["is_forget"] = forget.mask(images)
+    return training_inputs(model, example_dataset(model, images, config, seed, **selection), config, seed, method)
+
+
+def frozen(model: torch.nn.Module) -> torch.nn.Module:
+    next(model.parameters()).requires_grad_(False)
+    return model
+
+
+def ltd(**options: Any) -> Any:
+    return registry.load("local_teacher_distillation")(**LTD, **options)
+
+
+OTHER_INPUTS = {
+    "weights": lambda: inputs_of(tiny_resnet(IMAGES, seed=1)),
+    "architecture": lambda: inputs_of(tiny_vit(IMAGES)),
+    "what of the model is trained": lambda: inputs_of(frozen(tiny_resnet(IMAGES))),
+    "images": lambda: inputs_of(images=tiny_images(seed=1)),
+    "some of the images": lambda: inputs_of(images=IMAGES.select(np.arange(32))),
+    "rows": lambda: inputs_of(rows=np.arange(32)),
+    "rows in another order": lambda: inputs_of(rows=np.arange(64)[::-1].copy()),
+    "forget set": lambda: inputs_of(forget=tiny_forget(IMAGES)),
+    "epochs": lambda: inputs_of(config=dataclasses.replace(CONFIG, epochs=4)),
+    "augmentation": lambda: inputs_of(config=dataclasses.replace(CONFIG, augment=False)),
+    "seed": lambda: inputs_of(seed=2),
+    "method": lambda: inputs_of(method=registry.load("finetune")()),
+    "another method": lambda: inputs_of(method=registry.load("gradient_ascent")()),
+    "an option of the method": lambda: inputs_of(method=ltd(top_m=2)),
+    "another option of the method": lambda: inputs_of(method=ltd(top_m=1)),
+}
+
+
+def test_each_set_of_inputs_has_a_folder_of_its_own_for_checkpoints(tmp_path) -> None:
+    names = {what: run_folder(tmp_path, make()).name for what, make in OTHER_INPUTS.items()}
+    assert len({run_folder(tmp_path, inputs_of()).name, *names.values()}) == len(OTHER_INPUTS) + 1
+    assert run_folder(tmp_path, inputs_of()) == run_folder(tmp_path, inputs_of())
+
+
+def test_what_changes_no_result_changes_no_folder(tmp_path) -> None:
+    config = dataclasses.replace(CONFIG, checkpoints=3)
+    assert run_folder(tmp_path, inputs_of()) == run_folder(tmp_path, inputs_of(config=config))
+    elsewhere = inputs_of(method=ltd(teacher_folder=str(tmp_path)))
+    assert run_folder(tmp_path, inputs_of(method=ltd())) == run_folder(tmp_path, elsewhere)
+
+
+def test_a_run_s_folder_says_what_it_is_of(tmp_path) -> None:
+    folder = run_folder(tmp_path, inputs_of())
+    said = json.loads((folder / "inputs.json").read_text())
+    assert said["seed"] == 1 and said["config"]["epochs"] == 3
+    assert said["examples"]["data"] == IMAGES.fingerprint and str(tmp_path) not in json.dumps(said)
 
 
 def test_a_retrained_model_never_sees_the_forget_set() -> None:

@@ -21,6 +21,7 @@ from unlearn_audit.experiment.tuning import SearchConfig
 from unlearn_audit.experiment.yaml_source import Key, Source, override, read_yaml
 from unlearn_audit.measures import registry as measures
 from unlearn_audit.methods import registry as methods
+from unlearn_audit.names import checked_name
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
 from unlearn_audit.training import TrainingConfig
 
@@ -268,7 +269,9 @@ class StudyConfig(AuditConfig):
             )
         if not self.methods:
             raise ConfigurationError("Expected at least one entry under methods, got none.")
+        checked_name(self.name, "the study")
         for name in self.methods:
+            checked_name(name, "an entry under methods")
             if not _NAME.fullmatch(name) or _RESERVED.match(name):
                 raise ConfigurationError(
                     "Expected names under methods of letters, digits, '_', '-', '+' and '.', which no other "

@@ -18,8 +18,10 @@ from unlearn_audit.experiment.measured import measure_outcome
 from unlearn_audit.experiment.stages import stage_named
 from unlearn_audit.experiment.study import Study
 from unlearn_audit.files import write_text
+from unlearn_audit.folders import claim_file, says
 
 _WIDTH = 120
+_FOUND = "with the values that were found there."  # by which a recipe is known
 
 
 def write_recipes(study: Study, settings: Mapping[str, Any], folder: str | Path, *, command: str) -> list[Path]:
@@ -32,7 +34,7 @@ def write_recipes(study: Study, settings: Mapping[str, Any], folder: str | Path,
         command: that made the study, for the files' heads.
 
     Raises:
-        ConfigurationError: where the study is not complete, or is itself a recipe.
+        ConfigurationError: where the study is not complete, or is itself a recipe, or another file is in the way.
     """
     last = study.stages[-1]
     if not study.store.is_complete(last):
@@ -41,21 +43,24 @@ def write_recipes(study: Study, settings: Mapping[str, Any], folder: str | Path,
         raise ConfigurationError("Expected a study, got a recipe, which has its `measured` outcome already.")
     report = AuditReport.load(study.store.folder(last) / "report")
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    names = [study.config.name, *(f"{study.config.name}-{label}" for label in study.config.methods)]
+    path, *paths = [claim_file(folder / f"{name}.yaml", _is_recipe) for name in names]
     plain = {key: value for key, value in settings.items() if key not in ("name", "tuning", "methods")}
     methods = {label: _found(study, settings["methods"], label) for label in study.config.methods}
     costs = costs_of(study)
-    path = folder / f"{study.config.name}.yaml"
     write_text(path, _text({**plain, "methods": methods}, _head(study, path, command, list(methods))))
     written = [path]
-    for label, method in methods.items():
-        path = folder / f"{study.config.name}-{label}.yaml"
+    for path, (label, method) in zip(paths, methods.items(), strict=True):
         outcome = measure_outcome(report, label, seeds=_seeds(study.config), cost=costs[label])
         measured = dataclasses.asdict(outcome)
         content = {**plain, "methods": {label: method}, "measured": measured}
         write_text(path, _text(content, _head(study, path, command, [label])))
         written.append(path)
     return written
+
+
+def _is_recipe(path: Path) -> bool:
+    return says(path, _FOUND)
 
 
 def _found(study: Study, methods: Mapping[str, Any], label: str) -> dict[str, Any]:
@@ -90,7 +95,7 @@ def _seeds(config: StudyConfig) -> dict[str, tuple[int, ...]]:
 
 def _head(study: Study, path: Path, command: str, labels: Sequence[str]) -> list[str]:
     subject = labels[0] if len(labels) == 1 else "All methods"
-    lines = [f"{subject} in the study {study.config.name}, with the values that were found there."]
+    lines = [f"{subject} in the study {study.config.name}, {_FOUND}"]
     if len(labels) == 1:
         lines += ["Below `measured` stands what came out; `run` says whether it comes out again."]
     return [*lines, f"  unlearn-audit run {path.name}", f"Made by: {command}"]

@@ -25,6 +25,7 @@ from unlearn_audit.experiment.stages.tuned import TunedMethod
 from unlearn_audit.experiment.stages.unlearned import Unlearned
 from unlearn_audit.experiment.stages.untrained import Untrained
 from unlearn_audit.files import replacing
+from unlearn_audit.folders import claim_folder
 from unlearn_audit.saved.manifest import read_manifest
 
 T = TypeVar("T")
@@ -61,9 +62,10 @@ class Study:
         After all stages, `report` in the study's folder leads to the report.
 
         Raises:
-            ConfigurationError: where there is no such engine or stage.
+            ConfigurationError: where there is no such engine or stage, or the folder holds anything but a study.
         """
         stages = with_needs([stage_named(self.stages, only)]) if only else self.stages
+        claim_folder(self.store.root, "study")
         engines.load(engine)(stages, self.store, progress or Progress())
         folder = self.store.folder(stages[-1])
         if only is None:
@@ -208,14 +210,14 @@ def model_folder_of(report: str | Path, candidate: str | None = None) -> Path:
         hint = did_you_mean(str(candidate), candidates)
         raise ConfigurationError(f"Expected the name of one candidate, got {candidate!r}.{hint}")
     predictions = (report / candidates[candidate].predictions[0]).parent
-    manifest = predictions / MANIFEST
-    if not manifest.is_file():
+    try:
+        model = json.loads((predictions / MANIFEST).read_text(encoding="utf-8"))["needs"]["model"]
+        return predictions.parent / model / "model"
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise ConfigurationError(
-            f"Expected the report of a study, which says where the model of {candidate!r} is, got another report. "
-            "Give the model's folder."
-        )
-    model = json.loads(manifest.read_text(encoding="utf-8"))["needs"]["model"]
-    return predictions.parent / model / "model"
+            f"Expected the report of a study, which says where the model of {candidate!r} is, got another report, or "
+            "one whose study was moved or damaged. Give the model's folder."
+        ) from error
 
 
 def _link(link: Path, target: Path) -> None:

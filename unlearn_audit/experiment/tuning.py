@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from unlearn_audit.measures import registry as measures
 from unlearn_audit.neighbourhood import NeighbourhoodConfig, find_neighbourhood
 from unlearn_audit.predictions import Predictions, matching_rows
 from unlearn_audit.training import TrainingConfig, training_examples
+from unlearn_audit.training.checkpoints import run_folder, training_inputs
 from unlearn_audit.training.running import own_accelerator_state
 
 if TYPE_CHECKING:
@@ -153,6 +155,14 @@ class Goal:
         before = original.logits[[place[example] for example in held_out.example_ids[chosen].tolist()]]
         return dataclasses.replace(goal, unchanged=goal.discrepancy(before))
 
+    @property
+    def hash(self) -> str:
+        """SHA-256, in hex, over the examples and what the held-out model predicts on them."""
+        digest = hashlib.sha256()
+        for values in (self.rows, self.group, self.logits, self.labels):
+            digest.update(np.ascontiguousarray(values).data)
+        return digest.hexdigest()
+
     def discrepancy(self, logits: np.ndarray) -> dict[str, float]:
         """Return the mean Jensen-Shannon divergence (bits) of logits (m, c) from the held-out model's, by group.
 
@@ -207,7 +217,8 @@ def tune(
     """Unlearn `trials` times with other learning rates and numbers of epochs, each from the original's weights.
 
     The search is `Trainer.hyperparameter_search` with Optuna's TPE; the first half of the trials is drawn at random.
-    It goes on from what `folder` holds if it was interrupted, with the same trials as if it had not been.
+    It goes on from what a search with the same inputs left in `folder`, with the same trials as if it had not been
+    interrupted.
 
     Args:
         original: the original model; it stays as it is.
@@ -218,7 +229,7 @@ def tune(
         search: what to try.
         goal: what the unlearned model should predict.
         trials: how many.
-        folder: for the search's journal.
+        folder: for the search's journal, which lies in a folder of its own for each set of inputs.
         advanced: is told how many trials of all are done.
 
     Raises:
@@ -227,12 +238,14 @@ def tune(
     optuna = _optuna()
     examples = training_examples(original, images, forget, augment=training.augment, seed=method.seed)
     dataset = method.prepare(original, examples)
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    journal = optuna.storages.journal.JournalFileBackend(str(Path(folder) / "journal.jsonl"))
+    inputs = training_inputs(original, dataset, training, method.seed, method)
+    tried = {"search": dataclasses.asdict(search), "trials": trials, "goal": goal.hash}
+    folder = run_folder(folder, {**inputs, **tried})
+    journal = optuna.storages.journal.JournalFileBackend(str(folder / "journal.jsonl"))
     kept = {"study_name": _STUDY, "storage": optuna.storages.JournalStorage(journal), "load_if_exists": True}
     made = _finished(optuna, optuna.create_study(direction="minimize", **kept))
     with own_accelerator_state():
-        trainer = _trainer(original, method, training, dataset, examples, goal, Path(folder) / "trainer")
+        trainer = _trainer(original, method, training, dataset, examples, goal, folder / "trainer")
         for number in range(len(made), trials):
             advanced(number, trials)
             sampler = optuna.samplers.TPESampler(seed=method.seed + number, n_startup_trials=trials // 2)

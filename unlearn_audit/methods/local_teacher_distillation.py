@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ class LocalTeacherDistillation(LocalDistillation):
     teacher_epochs: int = 250
     teacher_accuracy: float = 0.99
     teacher_learning_rate: float | None = None
-    teacher_folder: str | None = None
+    teacher_folder: str | None = field(default=None, metadata={"incidental": True})  # changes no result
 
     def __post_init__(self) -> None:
         super().__post_init__()

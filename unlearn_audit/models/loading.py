@@ -6,10 +6,12 @@ Network access of this package for models happens here alone.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -33,6 +35,13 @@ STD = (0.25, 0.25, 0.25)
 ALIASES: dict[str, tuple[str, dict[str, Any]]] = {
     "vit_tiny_patch4": ("vit_tiny_patch16_224", {"patch_size": 4}),
 }
+
+
+# Tensors that no prediction depends on, which other versions of the libraries save or leave out.
+_COUNTERS = ("num_batches_tracked", "position_ids")
+_SHOWN = 3  # of the tensors that are wrong
+# What the libraries raise for files that are missing, torn or of another kind.
+_UNREADABLE = (OSError, ValueError, RuntimeError, TypeError, AttributeError, LookupError, SafetensorError)
 
 
 def create_model(
@@ -98,19 +107,62 @@ def load_model(source: str | Path, *, revision: str | None = None, trust_remote_
     """Load an image classifier from a folder or a Hub id, safetensors only.
 
     Raises:
-        ModelError: where there is no such model, it is no image classifier, or it has no safetensors weights.
+        ModelError: where there is no such model, it is no image classifier, it has no safetensors weights, or these are
+            not those of its configuration: tensors that are missing, left over or of another shape.
     """
     options = {"revision": revision, "trust_remote_code": trust_remote_code}
     try:
         config = AutoConfig.from_pretrained(source, **options)
-        model = AutoModelForImageClassification.from_pretrained(source, config=config, use_safetensors=True, **options)
-    except (OSError, ValueError, RuntimeError) as error:
+        model, loaded = AutoModelForImageClassification.from_pretrained(
+            source,
+            config=config,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are told below, by name
+            **options,
+        )
+    except _UNREADABLE as error:
         raise ModelError(
             f"Expected a folder or Hub id of an image classifier with safetensors weights, got {str(source)!r}: {error}"
         ) from error
+    _check_weights(source, model, loaded)
     if config.model_type != "timm_wrapper":
-        return with_processor(model, AutoImageProcessor.from_pretrained(source, **options))
+        return with_processor(model, _processor(source, options))
     return _prepared(model)
+
+
+def _processor(source: str | Path, options: Mapping[str, Any]) -> Any:
+    try:
+        return AutoImageProcessor.from_pretrained(source, **options)
+    except _UNREADABLE as error:
+        raise ModelError(
+            f"Expected an image processor beside the model {str(source)!r}, found none that can be read "
+            f"({error}). Save one there with its save_pretrained."
+        ) from error
+
+
+def _check_weights(source: str | Path, model: nn.Module, loaded: Mapping[str, Any]) -> None:
+    """Refuse weights that leave a part of the model as it was drawn at random, or that belong to another model."""
+    derived = {name for name, _ in model.named_buffers()} - model.state_dict().keys()
+    wrong = [
+        *(f"{name} is missing" for name in sorted(loaded["missing_keys"]) if not name.endswith(_COUNTERS)),
+        *(
+            f"{name} has the shape {tuple(found)} where the configuration says {tuple(expected)}"
+            for name, found, expected in sorted(loaded["mismatched_keys"])
+        ),
+        *(
+            f"{name} is not of this architecture"
+            for name in sorted(loaded["unexpected_keys"])
+            if not name.endswith(_COUNTERS) and name not in derived
+        ),
+    ]
+    if wrong:
+        more = f", and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+        raise ModelError(
+            f"Expected weights for every layer of the {type(model).__name__} that the configuration of {str(source)!r} "
+            f"describes, but {'; '.join(wrong[:_SHOWN])}{more}. Save the model again with save_pretrained, or mend its "
+            "config.json."
+        )
 
 
 def with_processor(model: PreTrainedModel, processor: Any) -> PreTrainedModel:
@@ -146,6 +198,16 @@ def weights_hash(model: nn.Module) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def check_classes(model: nn.Module, images: Images) -> None:
+    """Raise `ModelError` where a model has fewer outputs than the images have classes."""
+    stock: Any = model
+    if stock.config.num_labels < images.num_classes:
+        raise ModelError(
+            f"Expected a model with an output for each of the {images.num_classes} classes of {images.name}, got one "
+            f"with {stock.config.num_labels}. Take the model that was trained on these data, or other data."
+        )
 
 
 def classifier(model: nn.Module) -> nn.Linear:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from unlearn_audit.data.images import ImageData, Images
 from unlearn_audit.files import versions
-from unlearn_audit.models.loading import classifier, weights_hash
+from unlearn_audit.models.loading import check_classes, classifier, weights_hash
 from unlearn_audit.models.preprocessing import Preprocessing
 from unlearn_audit.predictions import Predictions
 from unlearn_audit.processes import process_state
@@ -64,6 +64,7 @@ def predict(
     number, and every process returns all examples. Of `ImageData`, training rows come first, then test rows.
     """
     splits = (data.train, data.test) if isinstance(data, ImageData) else (data,)
+    check_classes(model, splits[0])
     parts = [_forward(model, images, batch_size, embeddings, PRECISIONS[precision]) for images in splits]
     return Predictions(
         example_ids=np.concatenate([images.ids for images in splits]),

@@ -22,6 +22,7 @@ from unlearn_audit.predictions.checks import check_finite, check_index, log_prob
 ROW_GROUP = 16_384
 # No dictionary of logits: they hardly repeat, and looking for one takes most of the time to write.
 PARQUET: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "use_dictionary": ["split"]}
+_PREFIX = b"unlearn_audit."  # of our keys in a file's metadata
 _READ_BUFFER = 1 << 20  # bytes read ahead; without it a column's whole row group is read at once
 
 
@@ -47,10 +48,22 @@ def write_parquet(
     }
     if embeddings is not None:
         columns["embedding"] = _list_array(embeddings)
-    prefixed = {f"unlearn_audit.{k}": v for k, v in metadata.items()}
+    prefixed = {_PREFIX + k.encode(): v for k, v in metadata.items()}
     table = pa.table(columns).replace_schema_metadata(prefixed)
     with replacing(path) as draft:
         pq.write_table(table, draft, row_group_size=ROW_GROUP, **PARQUET)
+
+
+def is_ours(path: str | Path) -> bool:
+    """Tell whether a file holds what `predict` found of a model; a pool or another table does not."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (OSError, UnicodeDecodeError, pa.ArrowException):
+        return False
+    return _PREFIX + b"weights_hash" in metadata
 
 
 def _list_array(values: np.ndarray) -> Any:
@@ -90,8 +103,7 @@ class PredictionsFile:
     def metadata(self) -> dict[str, str]:
         """What the file says of its model and data."""
         found = self._file.schema_arrow.metadata or {}
-        prefix = b"unlearn_audit."
-        return {k[len(prefix) :].decode(): v.decode() for k, v in found.items() if k.startswith(prefix)}
+        return {k.removeprefix(_PREFIX).decode(): v.decode() for k, v in found.items() if k.startswith(_PREFIX)}
 
     @cached_property
     def num_classes(self) -> int:

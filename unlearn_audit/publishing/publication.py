@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from unlearn_audit.auditing.report import AuditReport, ModelRecord
 from unlearn_audit.errors import AuditError, VerificationError
 from unlearn_audit.files import replacing, sha256, write_text
-from unlearn_audit.given import file_name
+from unlearn_audit.names import file_name
 from unlearn_audit.publishing.public import check_size, public_report, public_rows, write_test_predictions
 from unlearn_audit.reporting.card import find_candidate, write_card
 from unlearn_audit.reporting.choices import PublishChoices
@@ -297,7 +297,7 @@ def _copy_test_rows(folder: Path, manifest: Manifest, audit: Path, title: str) -
     def cut(name: str, files: ModelFiles) -> ModelFiles:
         paths = []
         for place, path in enumerate(files.predictions):
-            file = file_name(f"{name}-{place}", taken)
+            file = file_name(f"{name}-{place}", ".parquet", taken)
             taken.add(file)
             paths.append(f"{PREDICTIONS_FOLDER}/{file}")
             write_test_predictions(folder / path, audit / paths[-1])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.errors import ConfigurationError, did_you_mean
+from unlearn_audit.names import file_name
 from unlearn_audit.reporting.card import write_card
 from unlearn_audit.reporting.charting import chart_data
 from unlearn_audit.reporting.choices import LOCAL, PublishChoices
@@ -84,7 +85,8 @@ def _write_cards(report: AuditReport, folder: Path) -> list[Path]:
         return [write_card(report, folder / "README.md", repo_id=f"user/{candidates[0]}")]
     cards = folder / "cards"
     cards.mkdir(exist_ok=True)
-    return [
-        write_card(report, cards / f"{name}.md", repo_id=f"user/{name}", choices=PublishChoices(candidate=name))
-        for name in candidates
-    ]
+    written: list[Path] = []
+    for name in candidates:
+        path = cards / file_name(name, ".md", taken=[path.name for path in written])
+        written.append(write_card(report, path, repo_id=f"user/{name}", choices=PublishChoices(candidate=name)))
+    return written

@@ -13,6 +13,7 @@ from typing import Any
 
 from unlearn_audit.errors import AuditError
 from unlearn_audit.files import sha256, write_text
+from unlearn_audit.folders import MARK
 from unlearn_audit.saved.request import AuditRequest
 
 MANIFEST = "manifest.json"
@@ -94,7 +95,7 @@ def seal(folder: str | Path, request: AuditRequest | None = None, former: Manife
         former = read_manifest(folder)
         request = former.request
     paths = {what: folder / path for what, path in request.files().items()}
-    kept_here = {path.resolve() for path in paths.values()} | {(folder / MANIFEST).resolve()}
+    kept_here = {path.resolve() for path in paths.values()} | {(folder / MANIFEST).resolve(), (folder / MARK).resolve()}
     outputs = sorted(p for p in folder.rglob("*") if p.is_file() and p.resolve() not in kept_here)
     inputs = {what: file_hash(path) for what, path in paths.items()}
     manifest = Manifest(

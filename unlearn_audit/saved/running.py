@@ -14,11 +14,14 @@ from unlearn_audit.auditing.models import AuditedModel, AuditSubject
 from unlearn_audit.auditing.neighbours import NeighbourSource, neighbourhood_of
 from unlearn_audit.auditing.report import Provenance
 from unlearn_audit.files import replacing, versions, write_text
+from unlearn_audit.folders import claim_folder
 from unlearn_audit.neighbourhood import Neighbourhood
 from unlearn_audit.predictions import open_predictions
 from unlearn_audit.saved.forgotten import Forgotten
 from unlearn_audit.saved.manifest import MANIFEST, former_manifest, seal
 from unlearn_audit.saved.request import AuditRequest, ModelFiles
+
+REPORT = "report"  # the kind of folder that an audit is saved in
 
 
 def run_audit(
@@ -103,11 +106,14 @@ def read_neighbourhood(request: AuditRequest, subject: AuditSubject, base: Path)
 
 
 def save_audit(found: Findings, request: AuditRequest, folder: str | Path, *, base: str | Path = ".") -> None:
-    """Write `report.json` and `examples.parquet` to `folder`, then the manifest; `seal` adds what comes later."""
+    """Write `report.json` and `examples.parquet` to `folder`, then the manifest; `seal` adds what comes later.
+
+    Raises:
+        ConfigurationError: where the folder holds anything but an earlier report.
+    """
     import pyarrow.parquet as pq
 
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = claim_folder(folder, REPORT)
     former = former_manifest(folder)
     (folder / MANIFEST).unlink(missing_ok=True)
     write_text(folder / "report.json", found.report.to_json())

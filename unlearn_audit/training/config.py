@@ -73,6 +73,11 @@ class TrainingConfig:
             if not holds:
                 raise ConfigurationError(f"Expected {name} to be {expected}, got {getattr(self, name)!r}.")
 
+    @property
+    def uses_bfloat16(self) -> bool:
+        """Whether this machine computes in bfloat16, which `precision` may leave to it."""
+        return self.precision == "bfloat16" or (self.precision == "auto" and bfloat16_is_faster())
+
     def arguments(self, output_dir: Path, seed: int, *, progress: bool = True) -> TrainingArguments:
         """Return the `TrainingArguments` that say the same."""
         processes = process_state().num_processes
@@ -83,7 +88,6 @@ class TrainingConfig:
                 f"share equally, got {self.batch_size}."
             )
         sgd = self.optimizer == "sgd"
-        bfloat16 = self.precision == "bfloat16" or (self.precision == "auto" and bfloat16_is_faster())
         return TrainingArguments(
             output_dir=str(output_dir),
             num_train_epochs=self.epochs,
@@ -97,7 +101,7 @@ class TrainingConfig:
             warmup_steps=self.warmup,
             max_grad_norm=self.max_grad_norm,
             use_cpu=not torch.accelerator.is_available(),
-            bf16=bfloat16,
+            bf16=self.uses_bfloat16,
             seed=seed,
             data_seed=seed,
             save_strategy="steps" if self.checkpoints else "no",

@@ -32,7 +32,8 @@ def fit(
 ) -> TrainingRun:
     """Train `model` on `images`, without the forget set if one is given: the original, or a retrained model.
 
-    A run that was interrupted goes on from the last checkpoint in `output_dir`, with the same result.
+    A run that was interrupted goes on from its last checkpoint in `output_dir`, with the same result. Checkpoints lie
+    in a folder for each set of inputs (model, examples, config, seed, versions): no run goes on from another one's.
 
     Args:
         model: an untrained model, from `create_model`; it is trained in place.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,9 +17,11 @@ from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from unlearn_audit.data.batches import Augmentation, ExampleDataset, collate
 from unlearn_audit.data.images import Images
+from unlearn_audit.models.loading import check_classes
 from unlearn_audit.models.preprocessing import Preprocessing
 from unlearn_audit.processes import process_state
-from unlearn_audit.training.callbacks import CostMeter, StopAtAccuracy
+from unlearn_audit.training.callbacks import CostMeter, StopAtAccuracy, UnlearningMethod
+from unlearn_audit.training.checkpoints import last_checkpoint, run_folder, training_inputs
 from unlearn_audit.training.config import TrainingConfig
 
 
@@ -35,6 +36,7 @@ class TrainingRun:
         examples: how many examples went through forward and backward passes, over all epochs.
         steps: optimizer steps.
         log: what Trainer logged, once an epoch.
+        checkpoints: the folder with this run's own checkpoints; None without an `output_dir`.
     """
 
     model: nn.Module
@@ -43,12 +45,14 @@ class TrainingRun:
     examples: int
     steps: int
     log: tuple[dict[str, float], ...] = field(default=(), repr=False)
+    checkpoints: Path | None = None
 
 
 def example_dataset(
     model: nn.Module, images: Images, config: TrainingConfig, seed: int, **selection: Any
 ) -> ExampleDataset:
     """Return the training examples as `model` takes them, those that `selection` names."""
+    check_classes(model, images)
     return ExampleDataset(
         images,
         Preprocessing.of(model),
@@ -67,12 +71,32 @@ def run_trainer(
     output_dir: str | Path | None,
     callbacks: Sequence[TrainerCallback],
     progress: bool,
+    *,
+    method: UnlearningMethod | None = None,
 ) -> TrainingRun:
-    """Train, going on from the last whole checkpoint in `output_dir`; None keeps none."""
+    """Train, going on from the last whole checkpoint that a run with the same inputs left in `output_dir`.
+
+    Without an `output_dir` no checkpoints are kept. The `method`, if there is one, is the first of the callbacks.
+    """
+    callbacks = callbacks if method is None else [method, *callbacks]
     if output_dir is None:
         config = dataclasses.replace(config, checkpoints=0)
-        with tempfile.TemporaryDirectory() as folder:
-            return run_trainer(model, dataset, config, seed, folder, callbacks, progress)
+        with tempfile.TemporaryDirectory() as temporary:
+            return _train(model, dataset, config, seed, Path(temporary), callbacks, progress)
+    folder = run_folder(output_dir, training_inputs(model, dataset, config, seed, method))
+    run = _train(model, dataset, config, seed, folder, callbacks, progress)
+    return dataclasses.replace(run, checkpoints=folder)
+
+
+def _train(
+    model: nn.Module,
+    dataset: ExampleDataset,
+    config: TrainingConfig,
+    seed: int,
+    folder: Path,
+    callbacks: Sequence[TrainerCallback],
+    progress: bool,
+) -> TrainingRun:
     meter = CostMeter()
     callbacks = [*callbacks, meter]
     if config.target_accuracy is not None:
@@ -81,13 +105,13 @@ def run_trainer(
     with own_accelerator_state():
         trainer = Trainer(
             model=model,
-            args=config.arguments(Path(output_dir), seed, progress=progress),
+            args=config.arguments(folder, seed, progress=progress),
             train_dataset=dataset,
             data_collator=collate,
             callbacks=callbacks,
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.train(resume_from_checkpoint=last_checkpoint(output_dir))
+        trainer.train(resume_from_checkpoint=last_checkpoint(folder))
     model.eval()
     log = tuple(entry for entry in trainer.state.log_history if "loss" in entry)
     return TrainingRun(model, meter.seconds, meter.cpu_seconds, meter.examples, trainer.state.global_step, log)
@@ -107,21 +131,3 @@ def own_accelerator_state() -> Iterator[None]:
     finally:
         AcceleratorState._reset_state()
         AcceleratorState._shared_state.update(before)
-
-
-def last_checkpoint(output_dir: str | Path) -> str | None:
-    """Return the newest whole checkpoint in `output_dir`, or None. Trainer writes `trainer_state.json` last."""
-    found = []
-    for folder in Path(output_dir).glob("checkpoint-*"):
-        state = folder / "trainer_state.json"
-        if state.is_file() and _is_json(state):
-            found.append((int(folder.name.split("-")[-1]), folder))
-    return str(max(found)[1]) if found else None
-
-
-def _is_json(path: Path) -> bool:
-    try:
-        json.loads(path.read_text())
-    except ValueError:
-        return False
-    return True

@@ -48,7 +48,7 @@ def unlearn(
         forget: which of them to forget.
         method: the unlearning method; its seed seeds the run.
         config: how to train; by default the paper's settings for the method.
-        output_dir: for checkpoints, from which an interrupted run goes on; None makes none.
+        output_dir: for checkpoints, from which an interrupted run with the same inputs goes on; None makes none.
         progress: show a progress bar.
         callbacks: more callbacks for the Trainer.
     """
@@ -57,5 +57,5 @@ def unlearn(
     examples = example_dataset(model, images, config, method.seed, is_forget=forget.mask(images))
     dataset = method.prepare(model, examples)
     wall, cpu = time.perf_counter() - start[0], time.process_time() - start[1]
-    run = run_trainer(model, dataset, config, method.seed, output_dir, [method, *callbacks], progress)
+    run = run_trainer(model, dataset, config, method.seed, output_dir, callbacks, progress, method=method)
     return dataclasses.replace(run, seconds=run.seconds + wall, cpu_seconds=run.cpu_seconds + cpu)

@@ -52,7 +52,10 @@ def _gather(ray: Any, stages: dict[Any, Stage], progress: Progress) -> None:
     while pending:
         (done, *_), pending = ray.wait(pending)
         try:
-            progress.finished(stages[done], ray.get(done))
+            outcome = ray.get(done)
+            if outcome.damage:
+                progress.damaged(stages[done], outcome.damage)
+            progress.finished(stages[done], outcome)
         except ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, UnlearnAuditError):
                 raise error.cause from None

@@ -17,7 +17,8 @@ def run_serial(stages: Sequence[Stage], store: Store, progress: Progress) -> Non
     """
     pending = list(stages)
     while pending:
-        ready = [stage for stage in pending if all(store.is_complete(need) for need in stage.needs.values())]
+        left = {stage.hash for stage in pending}
+        ready = [stage for stage in pending if not any(need.hash in left for need in stage.needs.values())]
         done = next((stage for stage in ready if run_stage(stage, store, progress, wait=False)), None)
         if done is None:
             done = ready[0]

@@ -2,6 +2,9 @@
 
 A stage is complete once its folder holds `manifest.json`, which is written last and by renaming. Until then the folder
 may hold anything, and the next run goes on from it. A lock for each stage keeps two runs in one folder apart.
+
+The manifest holds the size and SHA-256 of every file. Each run compares them before it uses a stage: where a file is
+not as it was written, the folder is set aside and the stage done again.
 """
 
 from __future__ import annotations
@@ -9,8 +12,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import json
 import time
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -110,7 +115,7 @@ def _plain(value: Any) -> Any:
 
 
 class Progress:
-    """Is told how a run goes, and does nothing with it; a subclass overrides what it wants to hear of."""
+    """Is told how a run goes, and warns of damage alone; a subclass overrides what it wants to hear of."""
 
     def started(self, stage: Stage) -> None:
         """`stage` begins, or goes on where a killed run left it."""
@@ -123,6 +128,10 @@ class Progress:
 
     def finished(self, stage: Stage, outcome: Outcome) -> None:
         """`stage` is complete."""
+
+    def damaged(self, stage: Stage, damage: str) -> None:
+        """`stage` was complete and is done again, for the reason that the sentence `damage` gives; this warns of it."""
+        warnings.warn(damage, stacklevel=2)
 
 
 @dataclass(frozen=True)
@@ -153,10 +162,22 @@ class Workspace:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a stage came to be complete: by this run in `seconds`, or already (`reused`)."""
+    """How a stage came to be complete: by this run in `seconds`, or already (`reused`).
+
+    `damage` says in a sentence why it had to be done again; it is empty otherwise.
+    """
 
     reused: bool
     seconds: float
+    damage: str = ""
+
+
+@dataclass(frozen=True)
+class State:
+    """What a stage's folder holds: the manifest of a complete stage, or nothing, or in words what of it is damaged."""
+
+    manifest: Mapping[str, Any] | None = None
+    damage: str = ""
 
 
 @dataclass(frozen=True)
@@ -169,19 +190,34 @@ class Store:
         """Return the folder of a stage, whether it exists or not."""
         return self.root / "stages" / stage.folder_name
 
-    def manifest(self, stage: Stage) -> Mapping[str, Any] | None:
-        """Return the manifest of a complete stage; None where it is not complete or a file of it is gone."""
+    def state(self, stage: Stage) -> State:
+        """Look into a stage's folder, and compare size and SHA-256 of each file with the manifest."""
         folder = self.folder(stage)
         try:
-            manifest: Mapping[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         except FileNotFoundError:
-            return None
-        files = manifest["files"].items()
-        return manifest if all(_size(folder / name) == entry["bytes"] for name, entry in files) else None
+            return State()
+        except (OSError, ValueError):
+            return State(damage=f"{MANIFEST} cannot be read")
+        if not _is_manifest_of(stage, manifest):
+            return State(damage=f"{MANIFEST} is not the one that was written")
+        changed = _changed_file(folder, manifest["files"])
+        return State(manifest) if changed is None else State(damage=f"{changed} is not as it was written")
+
+    def manifest(self, stage: Stage) -> Mapping[str, Any] | None:
+        """Return the manifest of a complete stage; None where it is not complete or a file is not as it was written."""
+        return self.state(stage).manifest
 
     def is_complete(self, stage: Stage) -> bool:
-        """Whether the stage is done and its files are there."""
+        """Whether the stage is done and its files are as it wrote them."""
         return self.manifest(stage) is not None
+
+    def set_aside(self, stage: Stage) -> Path:
+        """Give a stage's folder another name, so that the stage can be done again and nothing is lost; return it."""
+        folder = self.folder(stage)
+        names = (folder.with_name(f"{folder.name}.damaged-{number}") for number in itertools.count(1))
+        kept = next(path for path in names if not path.exists())
+        return folder.rename(kept)
 
     def results(self, stage: Stage) -> Mapping[str, Any]:
         """Return what a stage returned when it was done.
@@ -211,18 +247,30 @@ def run_stage(stage: Stage, store: Store, progress: Progress | None = None, *, w
     progress = progress or Progress()
     try:
         with store.lock(stage).acquire(timeout=-1 if wait else 0):
-            complete = store.is_complete(stage)
-            outcome = Outcome(reused=True, seconds=0.0) if complete else _do(stage, store, progress)
+            state = store.state(stage)
+            if state.damage:
+                state = dataclasses.replace(state, damage=_set_aside(stage, store, state.damage))
+                progress.damaged(stage, state.damage)
+            complete = state.manifest is not None
+            outcome = Outcome(reused=True, seconds=0.0) if complete else _do(stage, store, progress, state.damage)
     except Timeout:
         return None
     progress.finished(stage, outcome)
     return outcome
 
 
-def _do(stage: Stage, store: Store, progress: Progress) -> Outcome:
+def _set_aside(stage: Stage, store: Store, damage: str) -> str:
+    """Set a damaged stage aside, and return a sentence that says so."""
+    kept = store.set_aside(stage)
+    return (
+        f"{stage.name}: {stage.folder_name}/{damage}, so this stage is done again. What was there is kept in "
+        f"{kept.relative_to(store.root).as_posix()}."
+    )
+
+
+def _do(stage: Stage, store: Store, progress: Progress, damage: str) -> Outcome:
     folder = store.folder(stage)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / MANIFEST).unlink(missing_ok=True)
     progress.started(stage)
     begin = time.perf_counter()
     workspace = Workspace(folder, store, lambda done, total: progress.advanced(stage, done, total))
@@ -230,7 +278,7 @@ def _do(stage: Stage, store: Store, progress: Progress) -> Outcome:
         results = stage.run(workspace)
     seconds = time.perf_counter() - begin
     _write_manifest(stage, folder, results, seconds)
-    return Outcome(reused=False, seconds=seconds)
+    return Outcome(reused=False, seconds=seconds, damage=damage)
 
 
 @contextlib.contextmanager
@@ -264,11 +312,37 @@ def _write_manifest(stage: Stage, folder: Path, results: Mapping[str, Any], seco
         "seconds": round(seconds, 3),
         "version": __version__,
     }
-    write_text(folder / MANIFEST, json.dumps(manifest, indent=2, allow_nan=False) + "\n")
+    plain = json.loads(json.dumps(manifest, allow_nan=False))  # as it will be read
+    write_text(folder / MANIFEST, json.dumps({**plain, "sha256": _sha256_of(plain)}, indent=2) + "\n")
+
+
+def _sha256_of(manifest: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a manifest without its own."""
+    kept = {name: value for name, value in manifest.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+def _is_manifest_of(stage: Stage, manifest: Any) -> bool:
+    """Tell whether it is what this stage wrote; manifests had no hash of their own at first."""
+    return (
+        isinstance(manifest, dict)
+        and manifest.get("hash") == stage.hash
+        and all(isinstance(manifest.get(part), dict) for part in ("results", "files", "needs"))
+        and manifest.get("sha256", _sha256_of(manifest)) == _sha256_of(manifest)
+    )
+
+
+def _changed_file(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Return the first file whose size, or else whose SHA-256, is not the one in the manifest."""
+    for part, found in {"bytes": _size, "sha256": sha256}.items():
+        for name, written in files.items():
+            if found(folder / name) != written.get(part):
+                return name
+    return None
 
 
 def _size(path: Path) -> int | None:
-    return path.stat().st_size if path.exists() else None
+    return path.stat().st_size if path.is_file() else None
 
 
 def with_needs(stages: Iterable[Stage]) -> tuple[Stage, ...]:

@@ -1,0 +1,55 @@
+"""Names that become names of files and folders: checked where people give them, and made to fit where files are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from unlearn_audit.errors import ConfigurationError
+
+LONGEST = 200  # bytes of UTF-8; file systems take 255, and endings and numbers are added
+_SHORT = 40  # characters, of 4 bytes at most
+_FORBIDDEN = re.compile(r'[/\\<>:"|?*]')
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # what Windows takes for a device
+
+
+def checked_name(name: str, of_what: str) -> str:
+    """Return `name`, which may then stand in a path on any system.
+
+    Args:
+        name: of a study, a model or whatever else has files of its own.
+        of_what: in words, for the error: "the study".
+
+    Raises:
+        ConfigurationError: for a name that leads elsewhere ("../x"), is hidden, or that some system refuses.
+    """
+    if _is_safe(name):
+        return name
+    raise ConfigurationError(
+        f"Expected the name of {of_what} to be one that files can have: printable, at most {LONGEST} bytes, without "
+        'any of / \\ < > : " | ? *, without a dot or space at an end, and no device of Windows such as NUL. '
+        f"Got {name!r}; choose another name."
+    )
+
+
+def file_name(name: str, suffix: str, taken: Iterable[str] = ()) -> str:
+    """Return a name for a file of the model `name`, whatever that is; on no system the same as one of those `taken`."""
+    stem = name if _is_safe(name) else "model-" + re.sub(r"[^\w-]+", "-", name)[:_SHORT]
+    folded, place, found = {other.casefold() for other in taken}, 1, stem + suffix
+    while found.casefold() in folded:
+        place += 1
+        found = f"{stem}-{place}{suffix}"
+    return found
+
+
+def _is_safe(name: str) -> bool:
+    return (
+        bool(name)
+        and name.isprintable()
+        and name == name.strip(" ")
+        and not name.startswith(".")
+        and not name.endswith(".")
+        and not _FORBIDDEN.search(name)
+        and not _DEVICE.fullmatch(name)
+        and len(name.encode()) <= LONGEST
+    )
