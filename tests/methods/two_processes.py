@@ -18,6 +18,9 @@ METHODS = {
     "gradient_ascent": {"retain_share": 1.0},
     "random_labels": {"retain_share": 1.0, "order": "forget_first"},
     "salun": {},
+    "l1_sparse": {},
+    "ssd": {"selection": 1.5, "group": 8},
+    "bad_teacher": {},
     "local_teacher_knn": {"n_support": 16},
 }
 

@@ -12,7 +12,8 @@
     trainer.train()  # `original` is now the unlearned model
 
 A method is a dataclass: its fields are its hyperparameters. It overrides as few as it can of `rows` (which examples it
-trains on), `learn` (what it needs of the original model) and `per_example_loss`.
+trains on), `learn` (what it needs of the original model), `edit` (what it does to the weights without training),
+`change_gradients` and `per_example_loss`.
 """
 
 from __future__ import annotations
