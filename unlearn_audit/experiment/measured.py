@@ -46,7 +46,7 @@ class Measured:
         test: by stratum, nearest first.
         accuracy: by population, in [0, 1].
         cost: CPU time as a share of one retraining.
-        verdict: of the audit.
+        verdict: of the audit; empty in recipes whose study was judged by the first version.
         seeds: of the original, the retrained and the unlearned models.
         machine: in words.
         versions: of the packages that matter.
@@ -59,7 +59,7 @@ class Measured:
     test: tuple[MeasuredRatio, ...]
     accuracy: dict[str, float]
     cost: float | None = None
-    verdict: str
+    verdict: str = ""
     seeds: dict[str, tuple[int, ...]] = field(default_factory=dict)
     machine: str = ""
     versions: dict[str, str] = field(default_factory=dict)
