@@ -76,13 +76,13 @@ class Work:
 
     def results(self, policy: Policy) -> list[Result]:
         """Return every model, population and measure compared; references pose as candidates."""
+        populations_examples = [self._examples(index) for index in range(len(POPULATIONS))]
+        references = list(self.subject.references)
         return [
-            Result(name, population, found.measure.name, comparison)
+            Result(name, examples.population, found.measure.name, comparison)
             for found in self.found
-            for index, population in enumerate(POPULATIONS)
-            for name, comparison in comparisons(
-                found, self._examples(index), policy, models=self.rows_of, references=list(self.subject.references)
-            )
+            for examples in populations_examples
+            for name, comparison in comparisons(found, examples, policy, models=self.rows_of, references=references)
         ]
 
     def _examples(self, index: int) -> Examples:

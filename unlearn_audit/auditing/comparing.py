@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -33,6 +34,13 @@ class Examples:
     stratum: np.ndarray
     num_strata: int
     proximity: np.ndarray | None = None
+
+    @cached_property
+    def ranks(self) -> np.ndarray | None:
+        """The ranks of the proximity (m,), which every model is compared with."""
+        from scipy.stats import rankdata
+
+        return None if self.proximity is None else np.asarray(rankdata(self.proximity))
 
 
 def comparisons(
@@ -83,7 +91,7 @@ def _compared(
     )
     if comparison.contrast is None or examples.proximity is None:
         return comparison
-    rank = spearman(examples.proximity, (pointwise - found.floor)[examples.rows])
+    rank = spearman(examples.proximity, (pointwise - found.floor)[examples.rows], examples.ranks)
     return dataclasses.replace(comparison, contrast=dataclasses.replace(comparison.contrast, spearman=rank))
 
 

@@ -149,9 +149,13 @@ def _svc_share(members: np.ndarray, others: np.ndarray, asked: np.ndarray) -> fl
     shown = np.concatenate([members, others])
     if np.ptp(shown) == 0:  # nothing to learn from: no better than a coin
         return 0.5
-    labelled = np.column_stack([_rounded(shown), np.repeat([1, 0], [len(members), len(others)])])
-    distinct, counts = np.unique(labelled, axis=0, return_counts=True)  # each once, with the weight of all
-    machine = SVC(C=3, gamma="auto", kernel="rbf").fit(distinct[:, :1], distinct[:, 1], sample_weight=counts)
+    rounded = _rounded(shown)
+    parts = [np.unique(part, return_counts=True) for part in (rounded[: len(members)], rounded[len(members) :])]
+    distinct, counts = (
+        np.concatenate(found) for found in zip(*parts, strict=True)
+    )  # each once, with the weight of all
+    known = np.repeat([1, 0], [len(values) for values, _ in parts])
+    machine = SVC(C=3, gamma="auto", kernel="rbf").fit(distinct[:, None], known, sample_weight=counts)
     return float((machine.predict(asked[:, None]) == 0).mean())
 
 

@@ -338,14 +338,18 @@ def sampling_variance(
     return found
 
 
-def spearman(proximity: np.ndarray, excess: np.ndarray) -> float | None:
-    """Return Spearman's rank correlation in [-1, 1] where both are defined (n,); None where one is constant."""
+def spearman(proximity: np.ndarray, excess: np.ndarray, ranks: np.ndarray | None = None) -> float | None:
+    """Return Spearman's rank correlation in [-1, 1] where both are defined (n,); None where one is constant.
+
+    `ranks` (n,) are those of a proximity that is defined everywhere, where they are known already.
+    """
     from scipy.stats import rankdata
 
     defined = np.isfinite(proximity) & np.isfinite(excess)
     if defined.sum() < 3:
         return None
-    first, second = rankdata(proximity[defined]), rankdata(excess[defined])
+    first = ranks if ranks is not None and defined.all() else rankdata(proximity[defined])
+    second = rankdata(excess[defined])
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
     return float(np.corrcoef(first, second)[0, 1])
