@@ -16,13 +16,21 @@ SOCKET = "UNLEARN_AUDIT_TEST_SERVER"
 
 def serve(path: str) -> None:
     """Listen at `path` until killed; a byte on standard output says that it listens."""
+    import gc
+
     import unlearn_audit.cli.main
+    import unlearn_audit.cli.tables
 
     import unlearn_audit.experiment
     import unlearn_audit.models
     import unlearn_audit.publishing.hub
     import unlearn_audit.reporting.folder
+    import unlearn_audit.reporting.plots
     import unlearn_audit.training  # noqa: F401
+
+    unlearn_audit.load_images("digits")  # imports scikit-learn
+    gc.collect()
+    gc.freeze()  # Trainer collects garbage at each start: no command goes through all that was imported again
 
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
