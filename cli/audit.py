@@ -39,7 +39,10 @@ def run(
     reference: Annotated[Files, typer.Option(metavar="[NAME=]FILE", help="A retrained model; give at least 3.")],
     forget: Annotated[Path, typer.Option(help="Ids of the forget set: txt, csv, json or parquet.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the report.")] = Path("report"),
-    original: Annotated[Path | None, typer.Option(help="The original model; its embeddings are the space.")] = None,
+    original: Annotated[
+        Files | None,
+        typer.Option(metavar="FILE", help="The original model; its embeddings are the space. Repeat for several."),
+    ] = None,
     untrained: Annotated[Path | None, typer.Option(help="An untrained model.")] = None,
     embeddings: Annotated[Path | None, typer.Option(help="File with example_id and embedding instead.")] = None,
     proximities: Annotated[Path | None, typer.Option(help="File with example_id and proximity instead.")] = None,
@@ -58,7 +61,7 @@ def run(
     """
     from unlearn_audit.experiment.config import read_audit
     from unlearn_audit.reporting.folder import render_folder
-    from unlearn_audit.saved.request import AuditRequest
+    from unlearn_audit.saved.request import AuditRequest, ModelFiles
     from unlearn_audit.saved.running import run_audit, save_audit
 
     from .progress import TaskProgress
@@ -69,7 +72,7 @@ def run(
         candidates=model_files(_fetched(candidate, output, data, data_settings)),
         references=model_files(reference),
         forget=str(forget),
-        original=one_model(original),
+        original=ModelFiles(tuple(original)) if original else None,
         untrained=one_model(untrained),
         embeddings=_path(embeddings),
         proximities=_path(proximities),

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from unlearn_audit.errors import ConfigurationError
 
-from .options import quiet
+from .audit import model_files
+from .options import Settings, quiet
+
+if TYPE_CHECKING:
+    from unlearn_audit.calibration import Pool
+
+    from .progress import TaskProgress
 
 
 def run(
     pools: Annotated[
         list[str] | None, typer.Argument(help="Of digits, memorising, generalising. [default: all]")
+    ] = None,
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[NAME=]FILE", help="Instead of pools: your own retrained models, at least 4."),
+    ] = None,
+    original: Annotated[Path | None, typer.Option(help="The original model, with --reference.")] = None,
+    forget: Annotated[Path | None, typer.Option(help="Ids of the forget set, with --reference.")] = None,
+    candidate: Annotated[
+        list[str] | None, typer.Option(metavar="[NAME=]FILE", help="Further models, with --reference.")
     ] = None,
     draws: Annotated[int, typer.Option(help="Random audits for each figure.")] = 2000,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
@@ -22,34 +38,44 @@ def run(
         Path | None, typer.Option(help="Train the pools' models anew, in this folder; goes on where it was stopped.")
     ] = None,
     data: Annotated[str | None, typer.Option(help="Folder or Hub id of CIFAR-100, with --build.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML with policy and neighbourhood, as in a study's.")] = None,
+    settings: Settings = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Markdown file for the tables.")] = None,
 ) -> None:
     """Measure how often the answers are right.
 
     Random audits are drawn from pools of models of known nature. The pools' predictions come with the package; --build
-    trains the models again, which takes up to an hour a pool on one core, and writes each pool as one file there. The
-    exit code is 1 where honest candidates fail more often than the policy's alpha explains.
+    trains the models again, which takes up to an hour a pool on one core, and writes each pool as one file there. With
+    --reference, --original and --forget the pool is your own: files of predictions, as `audit` takes them. --set takes
+    policy.KEY and neighbourhood.KEY. The exit code is 1 where honest candidates fail more often than the policy's alpha
+    explains.
     """
     quiet()
-    from unlearn_audit.calibration import calibrate, shipped_pool
-    from unlearn_audit.calibration.building import build_pool
-    from unlearn_audit.calibration.pool import SHIPPED
+    from unlearn_audit.calibration import calibrate, own_pool
     from unlearn_audit.calibration.tables import markdown
+    from unlearn_audit.experiment.config import read_audit
 
     from .progress import TaskProgress
 
-    if data is not None and build is None:
-        raise ConfigurationError("Expected --data only with --build.")
+    _check_options(pools, reference, original, forget, candidate, build, data)
+    chosen = read_audit(config, settings=settings or ())
     found = []
     with TaskProgress() as progress:
-        for name in pools or SHIPPED:
-            if build is None:
-                pool = shipped_pool(name)
-            else:
-                source = data if name != "digits" else None
-                pool = build_pool(name, build, source=source, progress=progress)
-                pool.save(build / f"{name}.parquet")
-            found.append(calibrate(pool, draws=draws, seed=seed, progress=progress))
+        drawn = (
+            [
+                own_pool(
+                    {name: files.predictions[0] for name, files in model_files(reference).items()},
+                    original,
+                    forget,
+                    candidates={name: files.predictions for name, files in model_files(candidate or ()).items()},
+                    neighbourhood=chosen.neighbourhood,
+                )
+            ]
+            if reference
+            else _known_pools(pools, build, data, progress)
+        )
+        for pool in drawn:
+            found.append(calibrate(pool, policy=chosen.policy, draws=draws, seed=seed, progress=progress))
     page = markdown(found)
     if output is None:
         typer.echo(page)
@@ -61,3 +87,40 @@ def run(
         typer.echo(f"{calibration.pool}: honest candidates fail in at most a share alpha of audits: {told}.")
     if not all(calibration.holds for calibration in found):
         raise typer.Exit(1)
+
+
+def _check_options(
+    pools: list[str] | None,
+    reference: list[str] | None,
+    original: Path | None,
+    forget: Path | None,
+    candidate: list[str] | None,
+    build: Path | None,
+    data: str | None,
+) -> None:
+    if data is not None and build is None:
+        raise ConfigurationError("Expected --data only with --build.")
+    if reference:
+        if pools or build:
+            raise ConfigurationError("Expected either names of pools, or --reference for your own, got both.")
+        if original is None or forget is None:
+            raise ConfigurationError("Expected --original and --forget with --reference: they make the pool.")
+    elif original or forget or candidate:
+        raise ConfigurationError("Expected --original, --forget and --candidate only with --reference.")
+
+
+def _known_pools(
+    pools: list[str] | None, build: Path | None, data: str | None, progress: TaskProgress
+) -> Iterator[Pool]:
+    """Yield the pools that come with the package, or those built anew."""
+    from unlearn_audit.calibration import shipped_pool
+    from unlearn_audit.calibration.building import build_pool
+    from unlearn_audit.calibration.pool import SHIPPED
+
+    for name in pools or SHIPPED:
+        if build is None:
+            yield shipped_pool(name)
+        else:
+            pool = build_pool(name, build, source=data if name != "digits" else None, progress=progress)
+            pool.save(build / f"{name}.parquet")
+            yield pool

@@ -64,7 +64,8 @@ def audit(
             several seeds.
         references: the retrained models, at least 3 for a verdict: one, a list, or a mapping by name.
         forget: the forget set: ids, a `ForgetSet`, the path of a file of ids, or a mask (n,) over the rows of arrays.
-        original: the model before unlearning. Its embeddings, if it has any, say who is near the forget set.
+        original: the model before unlearning, or a list of several that differ in their seed, which the candidates of
+            a method were made from. The (first) one's embeddings, if it has any, say who is near the forget set.
         untrained: a model that learned nothing; it must fail.
         labels: (n,) classes from 0 of the rows of all arrays.
         example_ids: (n,) ids of these rows; the row numbers by default.

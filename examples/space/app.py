@@ -23,19 +23,32 @@ from unlearn_audit.reporting.charts import ChartData
 from unlearn_audit.reporting.ledger import Ledger, read_ledger
 from unlearn_audit.reporting.plots import draw_neighbourhood, svg_of
 from unlearn_audit.reporting.sections.strata import strata_table
-from unlearn_audit.reporting.sections.verdicts import policy_sentence, shown_verdicts, subject
+from unlearn_audit.reporting.sections.verdicts import (
+    ShownVerdict,
+    doing_nothing,
+    policy_sentence,
+    shown_verdicts,
+    subject,
+)
 
 EVERY = "every stratum"
 MOST_EXAMPLES = 25
 
 
 def summary(report: AuditReport) -> str:
-    """Return what was audited and each verdict, as HTML."""
-    rows = "".join(
-        f"<li><strong>{v.word}</strong>: {html.escape(v.candidate)}. {html.escape(v.sentence)}</li>"
-        for v in shown_verdicts(report)
-    )
+    """Return what was audited, and each verdict with its three answers, as HTML; the original's answers last."""
+    rows = "".join(shown(verdict) for verdict in (*shown_verdicts(report), *doing_nothing(report)))
     return f"<p>{html.escape(subject(report))}</p><ul>{rows}</ul><p>{html.escape(policy_sentence(report))}</p>"
+
+
+def shown(verdict: ShownVerdict) -> str:
+    """Return one verdict with the answers that it follows from, as an item of a list."""
+    answers = "".join(
+        f"<li><em>{answer.title}</em> <strong>{html.escape(answer.word)}</strong>. {html.escape(answer.sentence)}</li>"
+        for answer in verdict.answers
+    )
+    title = f"<strong>{verdict.word}</strong>: {html.escape(verdict.candidate)}".removeprefix("<strong></strong>: ")
+    return f"<li>{title}. {html.escape(verdict.beside)}<ol>{answers or html.escape(verdict.sentence)}</ol></li>"
 
 
 def picture(charts: ChartData, measure: str, population: str) -> str:

@@ -10,7 +10,7 @@ from scipy import stats
 
 from tests.auditing.made_up_figures import ASKED, group, honest
 from unlearn_audit.auditing.policy import Policy
-from unlearn_audit.auditing.questions import Finding, answer_questions, answers_of, overall, prior_variance
+from unlearn_audit.auditing.questions import Finding, Priors, answer_questions, answers_of, overall
 from unlearn_audit.auditing.statistics import compare
 from unlearn_audit.errors import ConfigurationError
 
@@ -69,16 +69,56 @@ def test_the_variances_of_large_groups_are_moderated_towards_their_geometric_mea
         assert found[name, "level"].upper - found[name, "level"].difference == pytest.approx(width)
 
 
+def slow_log_ratio(to_references: np.ndarray, between: np.ndarray) -> float:
+    """log(D / F), by plain loops over pairs."""
+    k = len(to_references)
+    floor = sum(between[a][b] for a in range(k) for b in range(k) if a != b) / (k * (k - 1))
+    return float(np.log(sum(to_references) / k / floor))
+
+
+@pytest.mark.parametrize("k", [3, 5, 8])
+def test_the_bounds_of_the_pattern_are_moderated_over_large_groups_too(k) -> None:
+    rng = np.random.default_rng(k)
+    counts = {name: 29 if name == "other_test" else 30 for name in ASKED}
+    figures = [
+        group(name, references=rng.random(k), excess=0.1 * rng.random(), seed=place, count=counts[name])
+        for place, name in enumerate(ASKED)
+    ]
+    found = findings(figures)
+    ratios, variances = {}, {}
+    for figure in figures:
+        to, between = figure.discrepancies[0], figure.reference_discrepancies
+        ratios[figure.name] = slow_log_ratio(to, between)
+        without = [
+            slow_log_ratio(np.delete(to, out), np.delete(np.delete(between, out, axis=0), out, axis=1))
+            for out in range(k)
+        ]
+        variances[figure.name] = (k - 1) / k * sum((value - sum(without) / k) ** 2 for value in without)
+    large = [variances[name] for name in ASKED if counts[name] >= 30]
+    prior = np.prod([variance ** (1 / len(large)) for variance in large])
+    for name in ASKED:
+        variance, df = variances[name], k - 1
+        if counts[name] >= 30:
+            variance, df = (2 * prior + df * variance) / (2 + df), df + 2
+        width = stats.t.ppf(0.95, df) * np.sqrt(variance)
+        finding = found[name, "pattern"]
+        upper, lower = (finding.expected * np.expm1(ratios[name] + sign * width) for sign in (1, -1))
+        assert (finding.upper, finding.lower) == pytest.approx((upper, lower))
+
+
 def test_no_large_group_no_prior() -> None:
-    assert prior_variance([group(count=29), group("near_retain", count=3)]) is None
-    assert prior_variance([group(references=[0.5, 0.6]), group(count=29)]) is None  # two references tell no spread
-    assert prior_variance([group(references=[0.5, 0.5, 0.5])]) > 0  # so that its logarithm is finite
+    def priors(*figures):
+        return Priors.of(figures, [None] * len(figures))
+
+    assert priors(group(count=29), group("near_retain", count=3)) == Priors(None, None)
+    assert priors(group(references=[0.5, 0.6]), group(count=29)).level is None  # two references tell no spread
+    assert priors(group(references=[0.5, 0.5, 0.5])).level > 0  # so that its logarithm is finite
 
 
 @pytest.mark.parametrize("k", [3, 4, 7])
 @pytest.mark.parametrize("excess", [0.0, 0.03, 0.3])
 def test_the_pattern_is_what_compare_finds(k, excess) -> None:
-    figures = group(references=np.linspace(0.4, 0.5, k), excess=excess, seed=k)
+    figures = group(references=np.linspace(0.4, 0.5, k), excess=excess, seed=k, count=29)  # too few to be moderated
     found = findings([figures])["forget", "pattern"]
     expected = compare(
         figures.discrepancies[..., None],

@@ -63,7 +63,7 @@ def test_figures_stand_in_units_that_people_can_weigh() -> None:
     assert "(+43.1 to +47.9, tolerance 5, p < 0.001)." in level
     pattern = sentence(answer("rest", "fail", "predicts otherwise", kind="pattern", p_holm=0.013), POLICY, "nats")
     assert "Discrepancy 0.789 nats, between retrained models 0.334: excess +0.455" in pattern
-    assert "(+0.431 to +0.479, tolerance 0.05, p = 0.013)." in pattern
+    assert "(+0.431 to +0.479, tolerance 0.045, p = 0.013)." in pattern
     bare = sentence(answer("rest", "inconclusive", lower=None, upper=None, p_holm=None), POLICY)
     assert "+45.5 points (tolerance 5)." in bare
 

@@ -8,12 +8,15 @@ import json
 import numpy as np
 import pytest
 
+from unlearn_audit.auditing.plan import make_plan
 from unlearn_audit.auditing.policy import Policy
 from unlearn_audit.auditing.questions import answer_questions
 from unlearn_audit.calibration.building import NOISY, RECIPES, WRONG_SET, build_pool
 from unlearn_audit.calibration.deceivers import DECEIVERS
-from unlearn_audit.calibration.draws import FOLLOWING, measured, random_audits
+from unlearn_audit.calibration.draws import FOLLOWING, measured, measured_few, random_audits
+from unlearn_audit.calibration.foresight import foresights
 from unlearn_audit.calibration.pool import HONEST, ORIGINAL, SHIPPED, Pool, shipped_pool
+from unlearn_audit.calibration.withholding import is_withheld
 from unlearn_audit.errors import AuditError, ConfigurationError
 from unlearn_audit.populations import FORGET, RETAIN, TEST
 
@@ -78,7 +81,7 @@ def test_a_drawn_audit_holds_what_plain_loops_compute(small) -> None:
     for drawn in random_audits(figures, ORIGINAL, 3, 4, rng):
         forget = next(group for group in drawn.figures if group.name == "forget")
         rows = small.population == FORGET
-        original = _probabilities(small.logits[ORIGINAL][drawn.model].astype(np.float64))
+        original = _probabilities(small.logits[ORIGINAL][drawn.models[0]].astype(np.float64))
         assert forget.levels[0] == pytest.approx(original[rows][:, 0].mean(), abs=1e-5)
         honest = [_probabilities(logits.astype(np.float64)) for logits in small.logits[HONEST]]
         every = {round(_js(original[rows], other[rows]), 5) for other in honest}
@@ -118,11 +121,80 @@ def test_deceivers_change_only_what_they_say(small) -> None:
 
 
 def test_a_part_of_the_forget_set_can_be_asked_about(small) -> None:
-    figures = measured(small, forget_size=3, seed=0)
-    (drawn,) = random_audits(figures, ORIGINAL, 4, 1, np.random.default_rng(0))
-    forget = next(group for group in drawn.figures if group.name == "forget")
-    assert forget.count == 3
+    whole = measured(small)
+    few = measured_few(small, whole, 3, seed=0)
+    (drawn,) = random_audits(few, ORIGINAL, 4, 1, np.random.default_rng(0))
+    (same,) = random_audits(whole, ORIGINAL, 4, 1, np.random.default_rng(0))
+    forget, *others = drawn.figures
+    assert (forget.name, forget.count) == ("forget", 3)
+    rows = np.random.default_rng(0).permutation(np.flatnonzero(small.population == FORGET))[:3]
+    original = _probabilities(small.logits[ORIGINAL][drawn.models[0]].astype(np.float64))
+    assert forget.levels[0] == pytest.approx(original[rows, 0].mean(), abs=1e-5)
+    for group, other in zip(others, same.figures[1:], strict=True):
+        assert (group.name, group.count) == (other.name, other.count)
+        np.testing.assert_array_equal(group.reference_discrepancies, other.reference_discrepancies)
     assert answer_questions(drawn.figures, Policy())[0].question == "forgotten"
+
+
+def test_several_candidates_are_judged_as_one_method_by_other_models(small) -> None:
+    figures = measured(small)
+    for drawn in random_audits(figures, HONEST, 4, 20, np.random.default_rng(0), together=2):
+        assert len(set(drawn.models)) == 2 and not set(drawn.models) & set(drawn.references)
+        for group in drawn.figures:
+            assert group.levels.shape == (2,) and group.discrepancies.shape == (2, 4)
+            assert (group.discrepancies > 0).all()
+
+
+def test_an_audit_is_withheld_where_a_reference_knows_the_forget_set_and_seldom_else(small) -> None:
+    figures = measured(small)
+    audits = list(random_audits(figures, HONEST, 5, 40, np.random.default_rng(0)))
+    assert sum(is_withheld(audit, Policy()) for audit in audits) <= 6
+    for audit in audits[:10]:
+        assert is_withheld(_with_an_original_among_the_references(audit), Policy())
+
+
+def _plan_error(pool: Pool, place: int) -> float:
+    """What a plan from test examples alone says is memorised, less what all retrained models say."""
+
+    def confidence(logits: np.ndarray) -> np.ndarray:
+        return _confidence(logits[None].astype(np.float64), pool.labels)[0]
+
+    original = pool.logits[ORIGINAL][place]
+    plan = make_plan(
+        confidence(original),
+        original.argmax(axis=1) == pool.labels,
+        labels=pool.labels,
+        population=pool.population,
+        proximity=pool.proximity[place].astype(np.float64),
+        class_names=[str(label) for label in range(original.shape[1])],
+        policy=Policy(),
+    )
+    honest = np.mean([confidence(logits) for logits in pool.logits[HONEST]], axis=0)
+    return plan.memorised - float((confidence(original) - honest)[pool.population == FORGET].mean())
+
+
+def _with_an_original_among_the_references(audit):
+    """The first reference's figures are replaced by an original's."""
+    honest, original = audit.pool.kinds[HONEST], audit.pool.kinds[ORIGINAL]
+    place = audit.references[0]
+    levels, discrepancies = honest.levels.copy(), honest.discrepancies.copy()
+    levels[place] = original.levels[0]
+    discrepancies[place], discrepancies[:, place] = original.discrepancies[0], original.discrepancies[0]
+    kinds = {
+        **audit.pool.kinds,
+        HONEST: dataclasses.replace(honest, levels=levels, discrepancies=discrepancies),
+    }
+    return dataclasses.replace(audit, pool=dataclasses.replace(audit.pool, kinds=kinds))
+
+
+def test_plans_are_held_against_what_all_retrained_models_say(small) -> None:
+    found = {foresight.known: foresight for foresight in foresights(small, Policy(), np.random.default_rng(0))}
+    assert sorted(found) == [0, 1, 2, 3]
+    errors = [_plan_error(small, place) for place in range(2)]
+    assert found[0].error == pytest.approx(np.mean(errors), abs=1e-6)
+    assert found[0].root_mean_square == pytest.approx(np.sqrt(np.mean(np.square(errors))), abs=1e-6)
+    assert abs(found[3].error) < found[3].root_mean_square < found[1].root_mean_square
+    assert found[1].covered >= 0.9 and found[3].covered >= 0.9
 
 
 def test_an_unknown_pool_cannot_be_built(tmp_path) -> None:

@@ -36,6 +36,20 @@ def test_honest_models_rarely_fail_and_deceivers_rarely_pass(digits) -> None:
         for kind in DECEIVERS:
             assert digits.cell(kind, k).overall.passed <= 0.2
     assert digits.holds
+    assert digits.settled.overall.passed >= digits.cell(HONEST, 8).overall.passed
+    assert all(share <= 0.15 for share, _ in digits.withheld.values())
+
+
+def test_four_untouched_models_together_fail_more_often_than_one(digits) -> None:
+    together = {(cell.kind, cell.num_references): cell.overall for cell in digits.methods}
+    assert together[ORIGINAL, 8].failed > digits.cell(ORIGINAL, 8).overall.failed + 0.2
+    assert all(together[HONEST, k].failed <= 0.15 for k in (3, 4, 5, 8))
+
+
+def test_a_retrained_model_seldom_looks_as_if_it_had_seen_an_example(digits) -> None:
+    seen = {(cell.kind, cell.num_references): cell.seen for cell in digits.examples}
+    for k in (3, 4, 5, 8):
+        assert seen[HONEST, k] <= 0.03 < 0.1 < seen[ORIGINAL, k]
 
 
 def test_shares_add_up_and_lie_in_their_intervals(digits) -> None:
@@ -54,7 +68,7 @@ def test_the_page_holds_each_kind_of_each_pool(digits) -> None:
         line
         for line in page.splitlines()
         if line.startswith("#") and not line.endswith((": memorising", ": generalising"))
-    ][:6]
+    ][:9]
     for name in SHIPPED:
         assert f"## Pool: {name}" in page
     for kind in digits.cells:

@@ -37,6 +37,7 @@ def files(tmp_path_factory):
     found |= {name: save(name, trained()) for name in ("honest", "original")}
     found["damaged"] = save("damaged", -truth + rng.normal(size=truth.shape))
     found["untrained"] = save("untrained", rng.normal(size=truth.shape) * 3)
+    found |= {name: save(name, trained()) for name in ("honest-2", "original-2")}
     found["forget"] = folder / "forget.txt"
     found["forget"].write_text("\n".join(ids[:TRAIN][labels[:TRAIN] == 0][:40]))
     return found
@@ -93,6 +94,29 @@ def test_a_policy_of_the_first_version_is_refused_by_its_key(files, tmp_path):
     assert isinstance(shown.exception, ConfigurationError)
     assert "policy.relative" in str(shown.exception)
     assert not (tmp_path / "out" / "report.json").exists()
+
+
+def test_candidates_of_several_originals_are_judged_as_one_method(files, tmp_path):
+    parts = ["audit", "--forget", files["forget"], "--output", tmp_path / "report"]
+    parts += [part for k in range(5) for part in ("--reference", files[f"r{k}"])]
+    parts += [part for name in ("honest", "honest-2") for part in ("--candidate", f"method={files[name]}")]
+    parts += [part for name in ("original", "original-2") for part in ("--original", files[name])]
+    shown = CliRunner().invoke(app, [str(part) for part in parts])
+    assert shown.exit_code == 0, shown.output
+    report = AuditReport.load(tmp_path / "report")
+    assert list(report.verdicts) == ["method"]
+    deleted = set(files["forget"].read_text().split())
+
+    def level(name):
+        found = Predictions.load(files[name])
+        rows = [example in deleted for example in found.example_ids]
+        powers = np.exp(found.logits.astype(np.float64))
+        return (powers[np.arange(len(powers)), found.labels] / powers.sum(axis=1))[rows].mean()
+
+    for name, seeds in (("method", ("honest", "honest-2")), ("original", ("original", "original-2"))):
+        told = report.judgements[name].answers[0].findings[0]
+        assert told.value == pytest.approx(np.mean([level(seed) for seed in seeds]), abs=1e-5)
+    assert CliRunner().invoke(app, ["verify", str(tmp_path / "report")]).exit_code == 0
 
 
 def test_verify_agrees_and_notices_an_edited_figure(audited):

@@ -1,5 +1,6 @@
 """The Gradio app: started as a person starts it, and asked as its page asks."""
 
+import html
 import os
 import socket
 import subprocess
@@ -74,3 +75,12 @@ def test_stratum_and_population_choose_the_examples(client):
 
 def test_another_model_gives_another_table(client):
     assert ask(client, model="random_labels")[1] != ask(client, model="original")[1]
+
+
+def test_its_page_tells_the_three_answers_of_each_candidate_and_of_the_original(client):
+    texts = [part["props"].get("value") for part in client.config["components"] if part["type"] == "html"]
+    told = next(text for text in texts if isinstance(text, str) and "Forgotten?" in text)
+    report = make_report()
+    for name in (*report.verdicts, "original"):
+        for sentence in report.judgements[name].sentences:
+            assert html.escape(sentence) in told

@@ -118,7 +118,7 @@ def test_every_candidate_and_the_original_have_three_answers_with_their_sentence
         for answer, told in zip(report.judgements[name].answers, report.judgements[name].sentences, strict=True):
             assert f"{TITLES[answer.question]} {answer_word(answer)} {told}" in words
     assert "Compared with K = 4 retrained models" in words
-    assert "5 points of mean confidence" in words and "0.05 bits" in words and "alpha 0.05" in words
+    assert "5 points of mean confidence" in words and "0.045 bits" in words and "alpha 0.05" in words
 
 
 def test_the_worst_candidate_stands_first(page):

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 from tests.reporting.audited import make_audited
+from unlearn_audit.auditing.likelihood import likelihood_ratios
 from unlearn_audit.predictions import Predictions
 from unlearn_audit.reporting.ledger import read_ledger
+from unlearn_audit.reporting.sections.remembered import likelihood_ratio
+from unlearn_audit.reporting.tables import MINUS
 
 
 def confidences(path):
@@ -27,3 +30,30 @@ def test_remembered_is_confidence_beyond_the_references_on_the_forget_set_alone(
         assert len(told) == len(audited.forget.ids) > 0
         assert told == pytest.approx(expected, abs=1e-5)
     assert not any(column.startswith("retrained") and column.endswith("remembered") for column in ledger)
+
+
+def test_likelihood_ratios_are_those_of_the_margins_of_the_deleted_examples(tmp_path):
+    audited = make_audited(tmp_path)
+    ledger = read_ledger(audited.folder).to_pydict()
+    told = dict(zip(ledger["example_id"], ledger["candidate.likelihood_ratio"], strict=True))
+    deleted = [
+        example for example, population in zip(told, ledger["population"], strict=True) if population == "forget"
+    ]
+    assert {example for example, value in told.items() if value is not None} == set(deleted)
+
+    def margins(name):
+        known = confidences(tmp_path / f"{name}.parquet")
+        return np.array([np.log(known[example] / (1 - known[example])) for example in deleted])
+
+    retrained = np.stack([margins(f"retrained-{k}") for k in (1, 2, 3)])
+    expected = likelihood_ratios(margins("candidate"), margins("original")[None], retrained)
+    assert [told[example] for example in deleted] == pytest.approx(expected.tolist(), rel=1e-3, abs=1e-3)
+    assert not any(column.startswith(("retrained", "original")) and "likelihood" in column for column in ledger)
+
+
+@pytest.mark.parametrize(
+    ("log", "written"),
+    [(0, "1"), (1.5, "32"), (-1.5, "0.032"), (4, "10,000"), (7, "> 10^6"), (-7, f"< 10^{MINUS}6")],
+)
+def test_a_likelihood_ratio_is_written_as_a_number(log, written):
+    assert likelihood_ratio(log) == written

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,6 +13,8 @@ MIN_REFERENCES = 3  # retrained models that a verdict needs
 MAX_REFERENCES = 200  # beyond this, more retrained models are no advice
 MAX_TAIL_DF = 5  # degrees of freedom of a prediction at most: the tail that skewed models have, however many there are
 POWER = 0.8
+PRIOR_DF = 2  # of the variance that groups share
+LEAST_VARIANCE = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,28 +106,51 @@ class StandardErrors:
     confidence_df: float
 
 
-def standard_errors(scores: Scores, sampling: float, least: float) -> StandardErrors:
-    """Return standard errors; `least` is a lower limit of the models' spread.
+def standard_errors(scores: Scores, sampling: float, least: float, prior: float | None = None) -> StandardErrors:
+    """Return standard errors of the candidates' mean score.
 
     The prediction asks how far one more retrained model would be, and models' effects are skewed: its tail stays that
     of Student's t with 5 degrees of freedom however many references there are. The
     bounds are about a mean over references, which grows normal with K, and keep K - 1.
+
+    Args:
+        scores: of candidates and references.
+        sampling: variance by the choice of examples.
+        least: lower limit of the models' spread.
+        prior: variance of the mean over references that the groups of an audit share; moderates this group's own.
     """
     j, k = len(scores.candidates), len(scores.null)
     reference = max(scores.null.var(ddof=1) * ((k - 1) / k) ** 2, least**2)
     spread = scores.candidates.var(ddof=1) if j > 1 else 0.0
-    jackknife = max((k - 1) / k * ((scores.without - scores.without.mean()) ** 2).sum(), least**2 / k)
     prediction_df: float = tail_df(k)
     if spread > reference:  # J candidates that vary more than retrained models do: Welch
         prediction, prediction_df = welch(spread / j, j - 1, reference / k, prediction_df)
     else:
         prediction = reference * (1 / j + 1 / k)
-    confidence, confidence_df = jackknife, float(k - 1)
+    confidence, confidence_df = moderated(max(jackknife_variance(scores), least**2 / k), k - 1, prior)
     if j > 1 and spread > 0:
-        confidence, confidence_df = welch(spread / j, j - 1, jackknife, k - 1)
+        confidence, confidence_df = welch(spread / j, j - 1, confidence, confidence_df)
     return StandardErrors(
         float(np.sqrt(prediction + sampling)), prediction_df, float(np.sqrt(confidence + sampling)), confidence_df
     )
+
+
+def jackknife_variance(scores: Scores) -> float:
+    """Return the variance of the candidates' mean score over references, by leaving out one at a time."""
+    k = len(scores.without)
+    return float((k - 1) / k * ((scores.without - scores.without.mean()) ** 2).sum())
+
+
+def moderated(variance: float, df: float, prior: float | None) -> tuple[float, float]:
+    """Return a variance moderated towards a prior of `PRIOR_DF` degrees of freedom (Smyth 2004), and its df."""
+    if prior is None:
+        return variance, float(df)
+    return (PRIOR_DF * prior + df * variance) / (PRIOR_DF + df), float(df + PRIOR_DF)
+
+
+def prior_of(variances: Sequence[float]) -> float | None:
+    """Return the prior of the groups' variances, their geometric mean; None where there are none."""
+    return float(np.exp(np.mean(np.log(np.maximum(variances, LEAST_VARIANCE))))) if len(variances) else None
 
 
 def tail_df(num_references: int) -> int:

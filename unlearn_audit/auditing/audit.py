@@ -4,40 +4,39 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unlearn_audit.auditing._ledger import ledger_of
+from unlearn_audit.auditing._records import (
+    data_record,
+    forget_record,
+    measure_record,
+    model_records,
+    neighbourhood_record,
+    stratum_records,
+)
+from unlearn_audit.auditing._work import Work
 from unlearn_audit.auditing.aggregate import aggregate_figures
-from unlearn_audit.auditing.comparing import Examples, comparisons
-from unlearn_audit.auditing.controls import Controls, check_controls
-from unlearn_audit.auditing.discrepancy import Discrepancies, ExampleScores, discrepancies, members_of
-from unlearn_audit.auditing.figures import AllFigures
-from unlearn_audit.auditing.groups import QuestionGroup, question_groups
+from unlearn_audit.auditing.controls import Controls, check_controls, posing_alpha
+from unlearn_audit.auditing.groups import QuestionGroup
 from unlearn_audit.auditing.judgement import Judgement, judge
 from unlearn_audit.auditing.membership import membership_figures
-from unlearn_audit.auditing.models import AuditedModel, AuditSubject, populations
+from unlearn_audit.auditing.models import AuditedModel, AuditSubject
 from unlearn_audit.auditing.policy import Policy, measure_of_pattern
 from unlearn_audit.auditing.report import (
     AuditReport,
-    DataRecord,
-    ForgetRecord,
     GroupRecord,
-    MeasureRecord,
-    ModelRecord,
-    NeighbourhoodRecord,
     Provenance,
     Result,
-    StratumRecord,
 )
 from unlearn_audit.auditing.summary import html_summary, sentences, stratum_rows
 from unlearn_audit.auditing.suspicions import ReferenceFigures, Suspicion, suspicions
 from unlearn_audit.auditing.verdict import verdict_of
-from unlearn_audit.errors import AuditError
 from unlearn_audit.measures import registry as measure_registry
-from unlearn_audit.populations import FORGET, POPULATIONS, TEST
-from unlearn_audit.predictions import PredictionSource
+from unlearn_audit.populations import POPULATIONS, TEST
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,10 +103,10 @@ def audit_subject(
     chosen = _measures(measures, policy or Policy())
     policy = dataclasses.replace(policy or Policy(), measure=chosen[0].name)
     subject, copies = _without_copies(subject)
-    work = _Work.of(subject, neighbourhood, chosen, progress)
+    work = Work.of(subject, neighbourhood, chosen, progress)
     results = tuple(work.results(policy))
     report = _assemble(work, results, policy, title, provenance or Provenance("", {}), copies)
-    return Findings(report, _ledger(work, policy))
+    return Findings(report, ledger_of(work, policy))
 
 
 def _without_copies(subject: AuditSubject) -> tuple[AuditSubject, tuple[str, ...]]:
@@ -134,85 +133,8 @@ def _measures(names: Sequence[str] | None, policy: Policy) -> list[Measure]:
     return list(dict.fromkeys([measure_of_pattern(policy), *others]))
 
 
-@dataclass(frozen=True, eq=False)
-class _Work:
-    """All that is computed from logits, before statistics."""
-
-    subject: AuditSubject
-    neighbourhood: Neighbourhood
-    population: np.ndarray  # (n,)
-    counts: np.ndarray  # (P, S)
-    rows_of: dict[str, list[int]]  # model name: rows of `Discrepancies.models`
-    found: list[Discrepancies]
-    figures: AllFigures
-    scores: dict[str, ExampleScores]  # of each model's first predictions
-    extra: dict[str, list[ExampleScores]] = field(default_factory=dict)  # of all predictions of a candidate
-
-    @classmethod
-    def of(
-        cls,
-        subject: AuditSubject,
-        neighbourhood: Neighbourhood,
-        measures: list[Measure],
-        progress: Callable[[str, int, int], None] | None,
-    ) -> _Work:
-        population = populations(subject)
-        strata = len(neighbourhood.strata)
-        group = np.where(neighbourhood.stratum < 0, -1, population * strata + neighbourhood.stratum)
-        rows_of: dict[str, list[int]] = {}
-        sources: list[PredictionSource] = []
-        for name, _, model in subject.compared():
-            rows_of[name] = list(range(len(sources), len(sources) + len(model.predictions)))
-            sources += model.predictions
-        references = [m.predictions[0] for m in subject.references.values()]
-        groups = len(POPULATIONS) * strata
-        asked = question_groups(population, neighbourhood.proximity, subject.first.labels)
-        members = np.column_stack([members_of(group, groups), *(question.members for question in asked)])
-        top1 = measure_registry.create("disagreement")
-        computed = measures if top1 in measures else [*measures, top1]
-        every, scores = discrepancies(sources, references, members, computed, progress=progress)
-        found = every[: len(measures)]
-        by_name = {name: scores[rows[0]] for name, rows in rows_of.items()}
-        by_name |= dict(zip(subject.references, scores[len(sources) :], strict=True))
-        extra = {name: [scores[row] for row in rows] for name, rows in rows_of.items()}
-        figures = AllFigures(
-            groups=asked,
-            pattern=every[0],
-            top1=every[computed.index(top1)],
-            models=extra,
-            rows=rows_of,
-            references={name: by_name[name] for name in subject.references},
-        )
-        kept = group[group >= 0]
-        counts = np.bincount(kept, minlength=groups).reshape(len(POPULATIONS), strata)
-        return cls(subject, neighbourhood, population, counts, rows_of, found, figures, by_name, extra)
-
-    def results(self, policy: Policy) -> list[Result]:
-        """Return every model, population and measure compared; references pose as candidates."""
-        return [
-            Result(name, population, found.measure.name, comparison)
-            for found in self.found
-            for index, population in enumerate(POPULATIONS)
-            for name, comparison in comparisons(
-                found, self._examples(index), policy, models=self.rows_of, references=list(self.subject.references)
-            )
-        ]
-
-    def _examples(self, index: int) -> Examples:
-        here = self.population == index
-        strata = len(self.neighbourhood.strata)
-        return Examples(
-            population=POPULATIONS[index],
-            rows=here,
-            groups=slice(index * strata, (index + 1) * strata),
-            stratum=self.neighbourhood.stratum[here],
-            num_strata=strata,
-            proximity=self.neighbourhood.proximity[here],
-        )
-
-
 def _assemble(
-    work: _Work,
+    work: Work,
     results: tuple[Result, ...],
     policy: Policy,
     title: str,
@@ -232,12 +154,12 @@ def _assemble(
     return AuditReport(
         title=title,
         policy=policy,
-        data=_data(subject),
-        forget_set=_forget(work),
-        neighbourhood=_neighbourhood(work.neighbourhood),
-        strata=_strata(work),
-        measures=tuple(_measure_record(found.measure) for found in work.found),
-        models=_model_records(subject),
+        data=data_record(subject),
+        forget_set=forget_record(work),
+        neighbourhood=neighbourhood_record(work.neighbourhood),
+        strata=stratum_records(work),
+        measures=tuple(measure_record(found.measure) for found in work.found),
+        models=model_records(subject),
         results=results,
         aggregate=aggregate_figures(work.scores, population, references=references),
         membership=membership_figures(
@@ -254,7 +176,7 @@ def _assemble(
     )
 
 
-def _judgements(work: _Work, policy: Policy) -> dict[str, Judgement]:
+def _judgements(work: Work, policy: Policy) -> dict[str, Judgement]:
     """Judge candidates and anchors, by name."""
     unit = work.figures.pattern.measure.unit
     original = work.figures.of_model("original") if work.subject.original is not None else []
@@ -265,14 +187,14 @@ def _judgements(work: _Work, policy: Policy) -> dict[str, Judgement]:
 
 
 def _controls(
-    work: _Work,
+    work: Work,
     policy: Policy,
     judged: dict[str, Judgement],
     found: tuple[Suspicion, ...],
     copies: tuple[str, ...],
 ) -> Controls:
     names = list(work.subject.references)
-    strict = dataclasses.replace(policy, alpha=policy.alpha / len(names))
+    strict = dataclasses.replace(policy, alpha=posing_alpha(policy.alpha, len(names)))
     posing = {
         name: judge(work.figures.of_reference(k), strict, unit=work.figures.pattern.measure.unit)
         for k, name in enumerate(names if len(names) > 1 else [])
@@ -286,7 +208,7 @@ def _controls(
     )
 
 
-def _suspicions(work: _Work, policy: Policy) -> tuple[Suspicion, ...]:
+def _suspicions(work: Work, policy: Policy) -> tuple[Suspicion, ...]:
     """Look at the references before anything is judged by them."""
     subject, figures = work.subject, work.figures
     whole = np.array([group.count for group in figures.groups])
@@ -317,106 +239,3 @@ def _suspicions(work: _Work, policy: Policy) -> tuple[Suspicion, ...]:
 
 def _forget_group(groups: Sequence[QuestionGroup]) -> QuestionGroup:
     return next(group for group in groups if group.question == "forgotten")
-
-
-def _data(subject: AuditSubject) -> DataRecord:
-    metadata = subject.first.metadata
-    names = subject.class_names or tuple(str(index) for index in range(subject.first.num_classes))
-    if len(names) != subject.first.num_classes:
-        raise AuditError(f"Expected {subject.first.num_classes} class names, got {len(names)}.")
-    return DataRecord(metadata.get("data", "unknown"), metadata.get("data_fingerprint", ""), tuple(names))
-
-
-def _forget(work: _Work) -> ForgetRecord:
-    subject, first = work.subject, work.subject.first
-    labels = first.labels[work.population == FORGET]
-    names = _data(subject).class_names
-    counts = {names[label]: int(count) for label, count in enumerate(np.bincount(labels)) if count}
-    return ForgetRecord(len(labels), subject.forget_hash, subject.forget_description, counts)
-
-
-def _neighbourhood(neighbourhood: Neighbourhood) -> NeighbourhoodRecord:
-    config = neighbourhood.config
-    return NeighbourhoodRecord(config.proximity, config.embedding, config.strata, neighbourhood.description)
-
-
-def _strata(work: _Work) -> tuple[StratumRecord, ...]:
-    return tuple(
-        StratumRecord(
-            index=stratum.index,
-            label=stratum.label,
-            lower=stratum.lower,
-            upper=stratum.upper,
-            counts={name: int(work.counts[p, stratum.index]) for p, name in enumerate(POPULATIONS)},
-        )
-        for stratum in work.neighbourhood.strata
-    )
-
-
-def _measure_record(measure: Measure) -> MeasureRecord:
-    return MeasureRecord(measure.name, measure.title, measure.low, measure.high, measure.unit, measure.zero_floor)
-
-
-def _model_records(subject: AuditSubject) -> tuple[ModelRecord, ...]:
-    retraining = list(subject.references.values())
-    seconds = _mean([m.seconds for m in retraining])
-    examples = _mean([m.examples for m in retraining])
-    return tuple(
-        ModelRecord(
-            name=name,
-            role=role,
-            model_id=model.predictions[0].metadata.get("model_id", model.predictions[0].name),
-            weights_hash=model.predictions[0].metadata.get("weights_hash", ""),
-            method=model.method,
-            seed=model.seed,
-            seconds=model.seconds,
-            examples=model.examples,
-            seconds_share=_share(model.seconds, seconds),
-            examples_share=_share(model.examples, examples),
-        )
-        for name, role, model in subject.items()
-    )
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
-
-
-def _share(value: float | None, whole: float | None) -> float | None:
-    return None if value is None or not whole else value / whole
-
-
-def _ledger(work: _Work, policy: Policy) -> pa.Table:
-    """Return one row an example, with columns of its own for each model.
-
-    They are `.top1`, `.confidence` (in the label), `.discrepancy` and `.excess` (by the policy's measure). Candidates
-    and the original also have `.remembered`: on the forget set, their confidence minus the references' mean, from -1 to
-    1; null elsewhere.
-    """
-    import pyarrow as pa
-
-    first, found = work.subject.first, work.found[0]
-    columns: dict[str, Any] = {
-        "example_id": first.example_ids.tolist(),
-        "split": first.splits.tolist(),
-        "population": np.asarray(POPULATIONS)[work.population].tolist(),
-        "label": first.labels,
-        "proximity": np.asarray(work.neighbourhood.proximity, dtype=np.float32),
-        "stratum": np.asarray(work.neighbourhood.stratum, dtype=np.int16),
-        "floor": found.floor,
-    }
-    nearest = work.neighbourhood.nearest_forget_ids
-    columns["nearest_forget_id"] = [""] * len(first.labels) if nearest is None else nearest.tolist()
-    pointwise = {name: found.pointwise[rows].mean(axis=0) for name, rows in work.rows_of.items()}
-    pointwise |= dict(zip(work.subject.references, found.pointwise_references, strict=True))
-    for name, scores in work.scores.items():
-        columns[f"{name}.top1"] = scores.top1.astype(np.int32)
-        columns[f"{name}.confidence"] = scores.confidence.astype(np.float32)
-        columns[f"{name}.discrepancy"] = pointwise[name]
-        columns[f"{name}.excess"] = pointwise[name] - found.floor
-    expected = np.mean([work.scores[name].confidence for name in work.subject.references], axis=0, dtype=np.float64)
-    for name in (*work.subject.candidates, *(["original"] if work.subject.original is not None else [])):
-        remembered = work.scores[name].confidence - expected
-        columns[f"{name}.remembered"] = pa.array(remembered.astype(np.float32), mask=work.population != FORGET)
-    return pa.table(columns).replace_schema_metadata({"measure": policy.measure})

@@ -1,8 +1,8 @@
 """Controls that every audit runs on itself, at no extra training: does this audit fail what it should, and only that?
 
 Each reference poses as the candidate against the others. K posing references would raise K times as many false alarms
-as one, so each is judged at level alpha / K (Bonferroni): all of them together raise one in at most a share alpha of
-audits. It takes K >= 4, so that three references are left to compare with.
+as one, so that each is judged at its share of a level for all of them (Bonferroni), and a level below alpha: a false
+alarm here costs the whole audit its answer. It takes K >= 4, so that three references are left to compare with.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from unlearn_audit.auditing.suspicions import Suspicion
 from unlearn_audit.auditing.verdict import verdict_of
 
 NOT_POSSIBLE = "not possible"
+# Of alpha, for all posing references together. At the whole of it, 7 % of honest audits were withheld on the memorising
+# pool of the calibration, whose models are least alike; with this, 4 %. What is really wrong is found as before.
+SHARE_OF_ALPHA = 0.4
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,11 @@ class Controls:
         return bool(self.alarms)
 
 
+def posing_alpha(alpha: float, num_references: int) -> float:
+    """Return the level at which each of K references is judged when it poses as the candidate."""
+    return SHARE_OF_ALPHA * alpha / num_references
+
+
 def check_controls(
     *,
     references: Mapping[str, Judgement],
@@ -70,7 +78,7 @@ def check_controls(
     """Look at what the audit says of models of known nature.
 
     Args:
-        references: each reference posing as the candidate, judged at alpha / K, by name.
+        references: each reference posing as the candidate, judged at `posing_alpha`, by name.
         original: the model before unlearning.
         untrained: an untrained model.
         suspicions: what is wrong with the references.

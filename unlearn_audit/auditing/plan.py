@@ -11,11 +11,10 @@ from typing import Literal
 
 import numpy as np
 
-from unlearn_audit.auditing._scores import MIN_COUNT, MIN_REFERENCES, StandardErrors, critical_value
+from unlearn_audit.auditing._scores import MIN_COUNT, MIN_REFERENCES, PRIOR_DF, StandardErrors, critical_value
 from unlearn_audit.auditing._settling import detectable_difference
 from unlearn_audit.auditing.groups import NEAR_SHARE
 from unlearn_audit.auditing.policy import Policy
-from unlearn_audit.auditing.questions import PRIOR_DF
 from unlearn_audit.errors import AuditError
 from unlearn_audit.populations import FORGET, RETAIN, TEST
 
@@ -66,7 +65,8 @@ class Plan:
             retrained models' on the deleted examples.
         memorised: the difference: what the model knows of them beyond others like them. By test examples it is too
             small where many examples of a class are deleted, since retrained models then know the whole class less.
-        lower: 95 % lower bound of the difference: over retrained models where there are two, else over examples.
+        lower: 95 % lower bound of the difference: over retrained models where there are any (one may be as far off as
+            any in our pools), else over examples.
         upper: 95 % upper bound.
         tolerance: of such a difference, as the policy states it.
         known_references: retrained models that the held-out confidence comes from; 0: test examples.
@@ -176,17 +176,19 @@ def _bounds(gaps: np.ndarray, known: np.ndarray, shared: float) -> tuple[float, 
 
     Args:
         gaps: confidence less what is expected.
-        known: (K, f) confidence of retrained models; with two of them, their spread says what is uncertain.
+        known: (K, f) confidence of retrained models; with two of them, their spread says what is uncertain, and one
+            might be as far from the others as they ever are in our pools.
         shared: standard error of the mean of what is expected.
     """
     if len(known) > 1:
         levels = known.mean(axis=1)
-        count, error = len(levels), levels.std(ddof=1) / np.sqrt(len(levels))
+        width = critical_value(0.025, len(levels) - 1) * levels.std(ddof=1) / np.sqrt(len(levels))
+    elif len(known) == 1:
+        width = critical_value(0.025, np.inf) * _greatest_spread(len(gaps))
     elif len(gaps) > 1:
-        count, error = len(gaps), np.hypot(gaps.std(ddof=1) / np.sqrt(len(gaps)), shared)
+        width = critical_value(0.025, len(gaps) - 1) * np.hypot(gaps.std(ddof=1) / np.sqrt(len(gaps)), shared)
     else:
         return -1.0, 1.0
-    width = critical_value(0.025, count - 1) * error
     return max(-1.0, float(gaps.mean() - width)), min(1.0, float(gaps.mean() + width))
 
 
@@ -236,7 +238,11 @@ def _spreads(known: np.ndarray, count: int) -> tuple[float, float]:
     if len(known) >= MIN_REFERENCES:
         spread = float(known.mean(axis=1).std(ddof=1))
         return spread, spread
-    return USUAL_SPREAD[0], max(USUAL_SPREAD[1], EXAMPLE_SPREAD / float(np.sqrt(count)))
+    return USUAL_SPREAD[0], _greatest_spread(count)
+
+
+def _greatest_spread(count: int) -> float:
+    return max(USUAL_SPREAD[1], EXAMPLE_SPREAD / float(np.sqrt(count)))
 
 
 def _least_seen(spread: float, k: int, count: int, policy: Policy) -> float:

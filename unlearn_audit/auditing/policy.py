@@ -21,8 +21,8 @@ class Policy:
     Attributes:
         measure: name of the measure of the pattern.
         level: tolerated difference of mean confidence in the label, in [0, 1]: 0.05 is five percentage points.
-        pattern: tolerated excess of the measure, in its unit. For the Jensen-Shannon divergence, 0.05 bits are as if
-            five predictions in a hundred were wholly different.
+        pattern: tolerated excess of the measure, in its unit. For the Jensen-Shannon divergence, 0.045 bits are
+            as if nine predictions in two hundred were wholly different.
         alpha: share of retrained models that may fail, over all groups and questions; level of the one-sided bounds.
 
     Raises:
@@ -31,7 +31,7 @@ class Policy:
 
     measure: str = "js"
     level: float = 0.05
-    pattern: float = 0.05
+    pattern: float = 0.045
     alpha: float = 0.05
 
     def __post_init__(self) -> None:

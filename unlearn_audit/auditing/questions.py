@@ -24,9 +24,13 @@ from unlearn_audit.auditing._scores import (
     MIN_COUNT,
     MIN_REFERENCES,
     Group,
+    Scores,
     StandardErrors,
     critical_value,
+    jackknife_variance,
+    moderated,
     p_value_of,
+    prior_of,
     scores_of,
     standard_errors,
     welch,
@@ -40,8 +44,6 @@ Kind = Literal["level", "pattern"]
 Outcome = Literal["pass", "fail", "inconclusive"]
 # Of the questions in the correction over all findings: whether it is forgotten has few groups, and is asked first.
 WEIGHTS: dict[Question, float] = {"forgotten": 3.0, "neighbours": 1.0, "rest": 1.0}
-PRIOR_DF = 2  # of the variance that groups share
-LEAST_VARIANCE = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,13 +152,14 @@ def answer_questions(figures: Sequence[GroupFigures], policy: Policy, *, advise:
         policy: what is tolerated, and alpha.
         advise: say what could be detected, and what would settle each finding, too.
     """
-    total, prior = 2 * sum(WEIGHTS[group.question] for group in figures), prior_variance(figures)
-    shares = [WEIGHTS[group.question] / total for group in figures]
-    found = [
-        (group.question, finding)
-        for group, share in zip(figures, shares, strict=True)
-        for finding in (_level(group, policy, share, prior, advise), _pattern(group, policy, share, advise))
-    ]
+    total = 2 * sum(WEIGHTS[group.question] for group in figures)
+    scored = [_scored(group) for group in figures]
+    priors = Priors.of(figures, scored)
+    found = []
+    for group, scores in zip(figures, scored, strict=True):
+        share = WEIGHTS[group.question] / total
+        found.append((group.question, _level(group, policy, share, priors.level, advise)))
+        found.append((group.question, _pattern(group, scores, policy, share, priors.pattern, advise)))
     return answers_of(found, policy)
 
 
@@ -201,19 +204,41 @@ def _corrected(findings: list[Finding], weights: np.ndarray) -> list[Finding]:
     return [dataclasses.replace(f, p_holm=float(p)) for f, p in zip(findings, adjusted, strict=True)]
 
 
-def prior_variance(figures: Sequence[GroupFigures]) -> float | None:
-    """Return the geometric mean of the groups' variances of level between references; None without large groups.
+@dataclass(frozen=True)
+class Priors:
+    """Variances that the groups of an audit share; None without large groups.
 
     Three references tell their spread badly, and the groups of one audit have spreads of one size: each group's
-    variance is moderated towards this one, as one more estimate with `PRIOR_DF` degrees of freedom (Smyth 2004). Groups
-    of few examples spread more, and neither take part nor are moderated.
+    variance is moderated towards the geometric mean of all, as one more estimate with `PRIOR_DF` degrees of freedom
+    (Smyth 2004). Groups of few examples spread more, and neither take part nor are moderated.
+
+    Attributes:
+        level: variance of mean confidence between references.
+        pattern: variance of R over references, by the jackknife.
     """
-    variances = [group.reference_levels.var(ddof=1) for group in figures if _is_moderated(group)]
-    return float(np.exp(np.mean(np.log(np.maximum(variances, LEAST_VARIANCE))))) if variances else None
+
+    level: float | None
+    pattern: float | None
+
+    @classmethod
+    def of(cls, figures: Sequence[GroupFigures], scored: Sequence[Scores | None]) -> Priors:
+        """Find the priors in the figures and scores of all groups; scores are None with fewer than three references."""
+        large = [(group, scores) for group, scores in zip(figures, scored, strict=True) if _is_moderated(group)]
+        ratios = [jackknife_variance(scores) for _, scores in large if scores is not None and scores.logarithmic]
+        return cls(prior_of([float(group.reference_levels.var(ddof=1)) for group, _ in large]), prior_of(ratios))
 
 
 def _is_moderated(group: GroupFigures) -> bool:
     return group.count >= MIN_COUNT and len(group.reference_levels) >= MIN_REFERENCES
+
+
+def _scored(group: GroupFigures) -> Scores | None:
+    """Score the pattern of a group; None with fewer than three references."""
+    k = group.discrepancies.shape[1]
+    if k < MIN_REFERENCES:
+        return None
+    between = np.where(np.eye(k, dtype=bool), 0.0, group.reference_discrepancies)
+    return scores_of(Group(group.count, group.discrepancies, between, 0.0), zero_floor=False)
 
 
 def _level(group: GroupFigures, policy: Policy, share: float, prior: float | None, advise: bool) -> Finding:
@@ -261,20 +286,21 @@ def _level(group: GroupFigures, policy: Policy, share: float, prior: float | Non
 def _errors_of_levels(group: GroupFigures, prior: float | None) -> StandardErrors:
     """Return the standard errors of the J candidates' mean level minus the K references' mean."""
     j, k = len(group.levels), len(group.reference_levels)
-    reference, df = float(group.reference_levels.var(ddof=1)), k - 1
-    if prior is not None and _is_moderated(group):
-        reference, df = (PRIOR_DF * prior + df * reference) / (PRIOR_DF + df), df + PRIOR_DF
+    own = float(group.reference_levels.var(ddof=1))
+    reference, df = moderated(own, k - 1, prior if _is_moderated(group) else None)
     spread = float(group.levels.var(ddof=1)) if j > 1 else 0.0
-    prediction, prediction_df = reference * (1 / j + 1 / k), float(df)
+    prediction, prediction_df = reference * (1 / j + 1 / k), df
     if spread > reference:  # J candidates that vary more than retrained models do
         prediction, prediction_df = welch(spread / j, j - 1, reference / k, df)
-    confidence, confidence_df = reference / k, float(df)
+    confidence, confidence_df = reference / k, df
     if spread > 0:
         confidence, confidence_df = welch(spread / j, j - 1, reference / k, df)
     return StandardErrors(float(np.sqrt(prediction)), prediction_df, float(np.sqrt(confidence)), confidence_df)
 
 
-def _pattern(group: GroupFigures, policy: Policy, share: float, advise: bool) -> Finding:
+def _pattern(
+    group: GroupFigures, scores: Scores | None, policy: Policy, share: float, prior: float | None, advise: bool
+) -> Finding:
     """Judge the excess by R = log(D / F) against the references' own, one left out at a time."""
     k = group.discrepancies.shape[1]
     between = np.where(np.eye(k, dtype=bool), 0.0, group.reference_discrepancies)
@@ -290,10 +316,9 @@ def _pattern(group: GroupFigures, policy: Policy, share: float, advise: bool) ->
         disagreement=group.disagreement,
         reference_disagreement=group.reference_disagreement,
     )
-    if k < MIN_REFERENCES:
+    if scores is None:
         return found
-    scores = scores_of(Group(group.count, group.discrepancies, between, 0.0), zero_floor=False)
-    errors = standard_errors(scores, 0.0, 0.0)
+    errors = standard_errors(scores, 0.0, 0.0, prior if scores.logarithmic and _is_moderated(group) else None)
     score = float(scores.candidates.mean())
     limit = float(np.log1p(policy.pattern / floor)) if scores.logarithmic else policy.pattern
     width = critical_value(policy.alpha, errors.confidence_df) * errors.confidence

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 
 from unlearn_audit.auditing.groups import QUESTIONS, Question
 from unlearn_audit.auditing.policy import Policy
 from unlearn_audit.auditing.questions import Answer, Outcome, answer_questions, overall
-from unlearn_audit.calibration.draws import PoolFigures, measured, random_audits
-from unlearn_audit.calibration.pool import HONEST, Pool
+from unlearn_audit.calibration.draws import PoolFigures, measured, measured_few, random_audits
+from unlearn_audit.calibration.foresight import Foresight, foresights
+from unlearn_audit.calibration.pool import HONEST, ORIGINAL, Pool
+from unlearn_audit.calibration.single_examples import ExampleCell, example_cells
+from unlearn_audit.calibration.withholding import is_withheld
 from unlearn_audit.errors import ConfigurationError
 
 NUM_REFERENCES = (3, 4, 5, 8)
 FORGET_SIZES = (1, 3, 10, 30)
+TOGETHER = 4  # models that are judged as one method
 LEAST_DRAWS = 100
+FEWER = 4  # times fewer draws where each judges all references too
 Progress = Callable[[str, int, int], None]
 
 
@@ -64,13 +70,32 @@ class SmallCell:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was found on one pool."""
+    """What was found on one pool.
+
+    Attributes:
+        pool: its name.
+        policy: under which.
+        num_retrained: N, how many retrained models it has.
+        cells: of single candidates.
+        settled: of an honest candidate by all N - 1 others: what no number of references would change.
+        withheld: by K, the share of audits with honest references and an honest candidate that give no verdict because
+            the references seem not to be alike, with its 95 % interval.
+        methods: of four models of each kind, judged as one method.
+        small: of small forget sets.
+        examples: of single deleted examples.
+        foresights: of plans.
+    """
 
     pool: str
     policy: Policy
     num_retrained: int
     cells: tuple[Cell, ...]
+    settled: Cell
+    withheld: Mapping[int, tuple[float, tuple[float, float]]]
+    methods: tuple[Cell, ...]
     small: tuple[SmallCell, ...]
+    examples: tuple[ExampleCell, ...]
+    foresights: tuple[Foresight, ...]
 
     @property
     def holds(self) -> bool:
@@ -100,54 +125,106 @@ def calibrate(
     """
     if draws < LEAST_DRAWS:
         raise ConfigurationError(f"Expected at least {LEAST_DRAWS} draws a cell, got {draws}.")
-    policy = policy or Policy()
-    tell = progress or (lambda what, done, total: None)
-    numbers = [k for k in NUM_REFERENCES if k < pool.num_retrained]
-    figures = measured(pool, policy.measure)
-    kinds = list(figures[0].kinds)
-    rng = np.random.default_rng(seed)
-    cells: list[Cell] = []
-    for kind in kinds:
-        for k in numbers:
-            tell(f"{pool.name}: {kind}, K = {k}", len(cells), len(kinds) * len(numbers))
-            cells.append(_cell(figures, kind, k, draws, policy, rng))
-    return Calibration(pool.name, policy, pool.num_retrained, tuple(cells), tuple(_small(pool, policy, draws, rng)))
-
-
-def _cell(
-    figures: tuple[PoolFigures, ...], kind: str, k: int, draws: int, policy: Policy, rng: np.random.Generator
-) -> Cell:
-    models, answers = [], []
-    for drawn in random_audits(figures, kind, k, draws, rng):
-        models.append(drawn.model)
-        answers.append({answer.question: answer for answer in answer_questions(drawn.figures, policy, advise=False)})
-    by_question = {q: [given[q].outcome for given in answers] for q in QUESTIONS if q in answers[0]}
-    return Cell(
-        kind,
-        k,
-        _shares([overall(list(given.values())) for given in answers], models),
-        {question: _shares(outcomes, models) for question, outcomes in by_question.items()},
-        _ways([answer for given in answers for answer in given.values()], draws),
+    study = _Study.of(pool, policy or Policy(), draws, seed, progress)
+    cells = tuple(study.cell(kind, k) for kind, k in study.asked)
+    return Calibration(
+        pool.name,
+        study.policy,
+        pool.num_retrained,
+        cells,
+        study.cell(HONEST, pool.num_retrained - 1),
+        {k: study.withheld(k) for k in study.numbers},
+        tuple(study.cell(kind, k, together=TOGETHER) for kind, k in study.asked_together),
+        tuple(cell for size in FORGET_SIZES for cell in study.small(size)),
+        example_cells(pool, study.numbers, study.rng),
+        foresights(pool, study.policy, study.rng),
     )
 
 
-def _small(pool: Pool, policy: Policy, draws: int, rng: np.random.Generator) -> list[SmallCell]:
-    """Ask whether 1, 3, 10 and 30 of the deleted examples are forgotten; 200 audits share a draw of the examples."""
-    found = []
-    for size in FORGET_SIZES:
-        rounds = max(1, draws // 200)
-        drawn = [
-            measured(pool, policy.measure, forget_size=size, seed=int(rng.integers(1 << 31))) for _ in range(rounds)
-        ]
-        for kind in (HONEST, "original"):
-            for k in (k for k in NUM_REFERENCES if k < pool.num_retrained):
-                models, outcomes = [], []
-                for figures in drawn:
-                    for audit in random_audits(figures, kind, k, draws // rounds, rng):
-                        models.append(audit.model)
-                        outcomes.append(answer_questions(audit.figures, policy, advise=False)[0].outcome)
-                found.append(SmallCell(kind, size, k, _shares(outcomes, models)))
-    return found
+@dataclass(frozen=True, eq=False)
+class _Study:
+    """The random audits of one pool, and what is told while they run."""
+
+    pool: Pool
+    figures: tuple[PoolFigures, ...]
+    policy: Policy
+    draws: int
+    rng: np.random.Generator
+    tell: Callable[[str], None]
+
+    @classmethod
+    def of(cls, pool: Pool, policy: Policy, draws: int, seed: int, progress: Progress | None) -> _Study:
+        done = count()
+        figures = measured(pool, policy.measure)
+        numbers = [k for k in NUM_REFERENCES if k < pool.num_retrained]
+        total = (2 * len(figures[0].kinds) + 1) * len(numbers) + 1 + len(FORGET_SIZES)
+
+        def tell(what: str) -> None:
+            if progress is not None:
+                progress(f"{pool.name}: {what}", next(done), total)
+
+        return cls(pool, figures, policy, draws, np.random.default_rng(seed), tell)
+
+    @property
+    def numbers(self) -> list[int]:
+        """Each K that the pool has models for."""
+        return [k for k in NUM_REFERENCES if k < self.pool.num_retrained]
+
+    @property
+    def asked(self) -> list[tuple[str, int]]:
+        """Each kind of candidate with each K."""
+        return [(kind, k) for kind in self.figures[0].kinds for k in self.numbers]
+
+    @property
+    def asked_together(self) -> list[tuple[str, int]]:
+        """The same for several candidates together, where there are so many of the kind, and other models."""
+        enough = [kind for kind, found in self.figures[0].kinds.items() if len(found.levels) >= TOGETHER]
+        return [(kind, k) for kind, k in self.asked if kind in enough and k + TOGETHER <= self.pool.num_retrained]
+
+    def cell(self, kind: str, k: int, *, together: int = 1) -> Cell:
+        """Judge candidates of one kind, so many together as one method.
+
+        There are fewer draws of several models together, and of another K than the usual ones.
+        """
+        self.tell(f"{together} x {kind}, K = {k}" if together > 1 else f"{kind}, K = {k}")
+        draws = self.draws if together == 1 and k in NUM_REFERENCES else self.draws // FEWER
+        models, answers = [], []
+        for drawn in random_audits(self.figures, kind, k, draws, self.rng, together=together):
+            models.append(int(drawn.models[0]))
+            given = answer_questions(drawn.figures, self.policy, advise=False)
+            answers.append({answer.question: answer for answer in given})
+        by_question = {q: [given[q].outcome for given in answers] for q in QUESTIONS if q in answers[0]}
+        return Cell(
+            kind,
+            k,
+            _shares([overall(list(given.values())) for given in answers], models),
+            {question: _shares(outcomes, models) for question, outcomes in by_question.items()},
+            _ways([answer for given in answers for answer in given.values()], draws),
+        )
+
+    def withheld(self, k: int) -> tuple[float, tuple[float, float]]:
+        """Return the share of honest audits that are withheld, with its interval."""
+        self.tell(f"withheld, K = {k}")
+        draws = self.draws // FEWER
+        audits = random_audits(self.figures, HONEST, k, draws, self.rng)
+        hits = sum(is_withheld(drawn, self.policy) for drawn in audits)
+        return hits / draws, wilson(hits, draws)
+
+    def small(self, size: int) -> list[SmallCell]:
+        """Ask whether so many of the deleted examples are forgotten; 200 audits share a draw of the examples."""
+        self.tell(f"{size} deleted")
+        rounds = max(1, self.draws // 200)
+        seeds = self.rng.integers(1 << 31, size=rounds)
+        drawn = [measured_few(self.pool, self.figures, size, self.policy.measure, seed=int(seed)) for seed in seeds]
+        return [self._small_cell(drawn, kind, size, k) for kind in (HONEST, ORIGINAL) for k in self.numbers]
+
+    def _small_cell(self, drawn: list[tuple[PoolFigures, ...]], kind: str, size: int, k: int) -> SmallCell:
+        models, outcomes = [], []
+        for few in drawn:
+            for audit in random_audits(few, kind, k, self.draws // len(drawn), self.rng):
+                models.append(int(audit.models[0]))
+                outcomes.append(answer_questions(audit.figures, self.policy, advise=False)[0].outcome)
+        return SmallCell(kind, size, k, _shares(outcomes, models))
 
 
 def _ways(answers: Sequence[Answer], draws: int) -> dict[str, float]:

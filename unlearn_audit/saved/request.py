@@ -37,7 +37,7 @@ class AuditRequest(Models[ModelFiles]):
     Attributes:
         candidates: files of the unlearned models by name.
         references: files of the retrained models by name.
-        original: the original model's file.
+        original: the original model's file, or several that differ in their seed.
         untrained: an untrained model's file.
         forget: a file of the forget set's example ids, or a saved forget set.
         embeddings: a Parquet file with `example_id` and `embedding`, if not the original's own.

@@ -22,7 +22,9 @@ __all__ = ["remembered"]
 
 TEMPLATE = """
 <p class="lead">Deleted examples whose label the model knows better than the retrained models do: its confidence in the
-label minus the mean of theirs, in points, greatest first. This list names forgotten examples: share it accordingly.</p>
+label minus the mean of theirs, in points, greatest first.{% if ratios %} The likelihood ratio says how many times
+likelier its margin is around the original's than around the retrained models': at least 10, at one deleted example in
+ten of a retrained model at most.{% endif %} This list names forgotten examples: share it accordingly.</p>
 {% for model in models %}
 <details{% if loop.first or not interactive %} open{% endif %}>
   <summary>{{ model.title }}: {{ model.counted }}</summary>
@@ -33,6 +35,7 @@ label minus the mean of theirs, in points, greatest first. This list names forgo
       <th scope="col" class="text">example</th><th scope="col" class="text">class</th>
       <th scope="col" class="text">predicts</th><th scope="col">confidence</th><th scope="col">original</th>
       <th scope="col">retrained</th><th scope="col">remembered</th>
+      {% if ratios %}<th scope="col">likelihood ratio</th>{% endif %}
     </tr></thead>
     <tbody>
     {% for example in model.examples %}
@@ -44,6 +47,7 @@ label minus the mean of theirs, in points, greatest first. This list names forgo
       <td class="text">{{ example.label }}</td><td class="text">{{ example.predicts }}</td>
       <td>{{ example.confidence }}</td><td>{{ example.original }}</td>
       <td>{{ example.expected }}</td><td>{{ example.remembered }}</td>
+      {% if ratios %}<td>{{ example.ratio }}</td>{% endif %}
     </tr>
     {% endfor %}
     </tbody>
@@ -53,6 +57,8 @@ label minus the mean of theirs, in points, greatest first. This list names forgo
 {% endfor %}
 """
 MOST_EXAMPLES = 10  # of each model
+LIKELY = 1  # log10 of the likelihood ratio from which an example is counted: ten times likelier seen than not
+MOST_RATIO = 6  # log10; more is not told
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,7 @@ class Example:
     original: str
     expected: str
     remembered: str
+    ratio: str
     image: str | None
 
 
@@ -86,7 +93,8 @@ def _values(shown: ShownAudit) -> dict[str, Any] | None:
     models = [shown.report.model(name) for name in worst_first(shown.report)]
     known = [model for model in models if ledger.of_model(model.name, "remembered") is not None]
     found = [_remembered_by(shown, ledger, model, policy.level) for model in known]
-    return {"models": found} if found else None
+    ratios = any(ledger.of_model(model.name, "likelihood_ratio") is not None for model in known)
+    return {"models": found, "ratios": ratios} if found else None
 
 
 remembered = Section(
@@ -104,9 +112,11 @@ def _remembered_by(shown: ShownAudit, ledger: Ledger, model: ModelRecord, tolera
     known = ledger.columns[f"{model.name}.remembered"]
     total = int(np.isfinite(known).sum())
     examples = tuple(_examples(shown, ledger, model, most_remembered(known)))
+    ratios = ledger.of_model(model.name, "likelihood_ratio")
+    likely = "" if ratios is None else f", {int((ratios >= LIKELY).sum())} with a likelihood ratio of 10 or more"
     return RememberedBy(
         title=model_title(model),
-        counted=f"{int((known > tolerated).sum())} of {total} by more than {100 * tolerated:g} points",
+        counted=f"{int((known > tolerated).sum())} of {total} by more than {100 * tolerated:g} points{likely}",
         examples=examples,
         pictures=any(example.image for example in examples),
     )
@@ -126,6 +136,7 @@ def _examples(shown: ShownAudit, ledger: Ledger, model: ModelRecord, rows: Itera
     names = shown.report.data.class_names
     top, confidence = ledger.of_model(model.name, "top1"), ledger.of_model(model.name, "confidence")
     original, known = ledger.of_model("original", "confidence"), ledger.columns[f"{model.name}.remembered"]
+    ratios = ledger.of_model(model.name, "likelihood_ratio")
     for row in rows:
         mine = None if confidence is None else float(confidence[row])
         yield Example(
@@ -136,8 +147,16 @@ def _examples(shown: ShownAudit, ledger: Ledger, model: ModelRecord, rows: Itera
             original=percent(None if original is None else float(original[row])),
             expected=percent(None if mine is None else mine - float(known[row])),
             remembered=f"{100 * known[row]:+.1f}".replace("-", MINUS),
+            ratio=NOTHING if ratios is None else likelihood_ratio(float(ratios[row])),
             image=_picture(shown, str(ledger["example_id"][row])),
         )
+
+
+def likelihood_ratio(log: float) -> str:
+    """Write a likelihood ratio, given as log10."""
+    if abs(log) > MOST_RATIO:
+        return f"> 10^{MOST_RATIO}" if log > 0 else f"< 10^{MINUS}{MOST_RATIO}"
+    return f"{10**log:,.0f}" if log >= 1 else f"{10**log:.2g}"
 
 
 def _picture(shown: ShownAudit, example_id: str) -> str | None:

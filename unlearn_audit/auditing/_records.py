@@ -1,0 +1,90 @@
+"""What a report states beside its figures: data, forget set, neighbourhood, strata, measures and models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from unlearn_audit.auditing._work import Work
+from unlearn_audit.auditing.models import AuditSubject
+from unlearn_audit.auditing.report import (
+    DataRecord,
+    ForgetRecord,
+    MeasureRecord,
+    ModelRecord,
+    NeighbourhoodRecord,
+    StratumRecord,
+)
+from unlearn_audit.errors import AuditError
+from unlearn_audit.measures import Measure
+from unlearn_audit.neighbourhood import Neighbourhood
+from unlearn_audit.populations import FORGET, POPULATIONS
+
+
+def data_record(subject: AuditSubject) -> DataRecord:
+    metadata = subject.first.metadata
+    names = subject.class_names or tuple(str(index) for index in range(subject.first.num_classes))
+    if len(names) != subject.first.num_classes:
+        raise AuditError(f"Expected {subject.first.num_classes} class names, got {len(names)}.")
+    return DataRecord(metadata.get("data", "unknown"), metadata.get("data_fingerprint", ""), tuple(names))
+
+
+def forget_record(work: Work) -> ForgetRecord:
+    subject, first = work.subject, work.subject.first
+    labels = first.labels[work.population == FORGET]
+    names = data_record(subject).class_names
+    counts = {names[label]: int(count) for label, count in enumerate(np.bincount(labels)) if count}
+    return ForgetRecord(len(labels), subject.forget_hash, subject.forget_description, counts)
+
+
+def neighbourhood_record(neighbourhood: Neighbourhood) -> NeighbourhoodRecord:
+    config = neighbourhood.config
+    return NeighbourhoodRecord(config.proximity, config.embedding, config.strata, neighbourhood.description)
+
+
+def stratum_records(work: Work) -> tuple[StratumRecord, ...]:
+    return tuple(
+        StratumRecord(
+            index=stratum.index,
+            label=stratum.label,
+            lower=stratum.lower,
+            upper=stratum.upper,
+            counts={name: int(work.counts[p, stratum.index]) for p, name in enumerate(POPULATIONS)},
+        )
+        for stratum in work.neighbourhood.strata
+    )
+
+
+def measure_record(measure: Measure) -> MeasureRecord:
+    return MeasureRecord(measure.name, measure.title, measure.low, measure.high, measure.unit, measure.zero_floor)
+
+
+def model_records(subject: AuditSubject) -> tuple[ModelRecord, ...]:
+    retraining = list(subject.references.values())
+    seconds = _mean([m.seconds for m in retraining])
+    examples = _mean([m.examples for m in retraining])
+    return tuple(
+        ModelRecord(
+            name=name,
+            role=role,
+            model_id=model.predictions[0].metadata.get("model_id", model.predictions[0].name),
+            weights_hash=model.predictions[0].metadata.get("weights_hash", ""),
+            method=model.method,
+            seed=model.seed,
+            seconds=model.seconds,
+            examples=model.examples,
+            seconds_share=_share(model.seconds, seconds),
+            examples_share=_share(model.examples, examples),
+        )
+        for name, role, model in subject.items()
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _share(value: float | None, whole: float | None) -> float | None:
+    return None if value is None or not whole else value / whole
