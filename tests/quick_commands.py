@@ -29,7 +29,7 @@ def serve(path: str) -> None:
     import unlearn_audit.publishing.hub
     import unlearn_audit.reporting.folder
     import unlearn_audit.reporting.plots
-    import unlearn_audit.training  # noqa: F401
+    import unlearn_audit.training
 
     unlearn_audit.load_images("digits")  # imports scikit-learn
     gc.collect()

@@ -26,9 +26,7 @@ def folders(quick_commands, tmp_path_factory) -> tuple[Path, Path]:
         meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1]), "WORLD_SIZE": "2"}
     environment = {**quick_commands, **meeting, "PYTHONPATH": str(Path(__file__).parents[2])}
     command = ["python", two_processes.__file__, str(two)]
-    started = [
-        subprocess.Popen(command, env={**environment, "RANK": rank, "LOCAL_RANK": rank}) for rank in ("0", "1")
-    ]
+    started = [subprocess.Popen(command, env={**environment, "RANK": rank, "LOCAL_RANK": rank}) for rank in ("0", "1")]
     assert [process.wait(timeout=600) for process in started] == [0, 0]
     two_processes.run(one)
     return one, two
