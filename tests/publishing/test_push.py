@@ -17,6 +17,7 @@ from unlearn_audit.publishing.hub import Destination, pull, push
 from unlearn_audit.reporting.choices import PublishChoices
 from unlearn_audit.saved.verify import verify
 
+pytestmark = pytest.mark.slow
 REPO = "tester/forgetful"
 
 

@@ -39,6 +39,7 @@ def test_a_flipped_byte_is_named(report_folder, tmp_path) -> None:
     assert any("honest" in d and "hash" in d for d in verify(report_folder).differences)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["../honest.parquet", "../forget.txt", "report.json", "examples.parquet"])
 def test_any_flipped_byte_is_named_and_nothing_else_is_raised(report_folder, name) -> None:
     path = report_folder / name
