@@ -1,15 +1,28 @@
+import gc
 import os
+import shutil
+import socket
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from tests.publishing.loopback import LoopbackHub
 from tests.quick_commands import SOCKET
 
 # One thread: the same figures on every machine, and tiny models are faster so. Torch reads it when it is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_finish() -> None:
+    """Take what is imported out of the collection of garbage, which each Trainer asks for: a quarter of a second."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")
@@ -30,40 +43,48 @@ def studies(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture
-def report_folder(tmp_path) -> Path:
-    """A small audit on made-up predictions, saved."""
+@pytest.fixture(scope="session")
+def saved_report(tmp_path_factory) -> Path:
+    """A small audit on made-up predictions, saved in `report` beside what it was made from. Not to be changed."""
     from tests.made_up_audit import request_in
     from unlearn_audit.saved.running import run_audit, save_audit
 
-    request = request_in(tmp_path)
-    save_audit(run_audit(request, base=tmp_path), request, tmp_path / "report", base=tmp_path)
+    folder = tmp_path_factory.mktemp("saved")
+    request = request_in(folder)
+    save_audit(run_audit(request, base=folder), request, folder / "report", base=folder)
+    return folder / "report"
+
+
+@pytest.fixture
+def report_folder(saved_report, tmp_path) -> Path:
+    """A copy of `saved_report` to be changed, `tmp_path / "report"`; what it was made from is in `tmp_path`."""
+    shutil.copytree(saved_report.parent, tmp_path, dirs_exist_ok=True)
     return tmp_path / "report"
 
 
 @pytest.fixture(scope="session")
-def command_server(tmp_path_factory):
-    """Return a function that starts a server of quick commands and gives the environment that reaches it."""
-    servers = []
+def quick_commands(tmp_path_factory):
+    """The environment in which `unlearn-audit` and `python SCRIPT` are quick, and their Hub is a `LoopbackHub`.
 
-    def start(settings: Mapping[str, str] | None = None) -> dict[str, str]:
-        folder = tmp_path_factory.mktemp("bin")
-        command = folder / "unlearn-audit"
-        command.write_text(f"#!{sys.executable} -S\n" + Path(__file__).with_name("quick_commands.py").read_text())
-        command.chmod(0o755)
-        environment = {
-            **os.environ,
-            "OMP_NUM_THREADS": "1",
-            "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
-            SOCKET: str(folder / "socket"),
-            **(settings or {}),
-        }
-        serving = [sys.executable, command, "--serve", folder / "socket"]
-        servers.append(subprocess.Popen(serving, env=environment, stdout=subprocess.PIPE))
-        assert servers[-1].stdout.read(1) == b".", "the server did not start"
-        return environment
-
-    yield start
-    for server in servers:
+    That Hub is one with the port of `HF_ENDPOINT`; where none listens, no command finds a Hub.
+    """
+    folder = tmp_path_factory.mktemp("bin")
+    command = folder / "unlearn-audit"
+    command.write_text(f"#!{sys.executable} -S\n" + Path(__file__).with_name("quick_commands.py").read_text())
+    command.chmod(0o755)
+    (folder / "python").symlink_to(command)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        hub = LoopbackHub(port=probe.getsockname()[1])
+    environment = {
+        **os.environ,
+        **hub.settings(folder / "home"),
+        "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
+        SOCKET: str(folder / "socket"),
+    }
+    with subprocess.Popen(
+        [sys.executable, command, "--serve", environment[SOCKET]], env=environment, stdout=subprocess.PIPE
+    ) as server:
+        assert server.stdout.read(1) == b".", "the server did not start"
+        yield environment
         server.kill()
-        server.wait()

@@ -1,13 +1,16 @@
-"""Runs `unlearn-audit` in scripts without importing PyTorch each time, which takes most of a small command's time.
+"""Runs `unlearn-audit` and Python scripts without importing PyTorch each time, which takes most of a small one's time.
 
-A server imports everything once, and is then copied by fork for each command. `unlearn-audit` on the PATH is this file:
-it hands arguments, folder, environment, output and errors to the server, and ends with the code that comes back.
+A server imports everything once, and is then copied by fork for each command. `unlearn-audit` and `python` on the PATH
+are this file: it hands arguments, folder, environment, output and errors to the server, and ends with the code that
+comes back. Where the addresses of the Hub are, libraries read when they are imported: they are those of the server.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import socket
 import sys
 
@@ -16,14 +19,21 @@ SOCKET = "UNLEARN_AUDIT_TEST_SERVER"
 
 def serve(path: str) -> None:
     """Listen at `path` until killed; a byte on standard output says that it listens."""
+    import gc
+
     import unlearn_audit.cli.main
+    import unlearn_audit.cli.tables
 
     import unlearn_audit.experiment
     import unlearn_audit.models
     import unlearn_audit.publishing.hub
     import unlearn_audit.reporting.folder
-    import unlearn_audit.training  # noqa: F401
+    import unlearn_audit.reporting.plots
+    import unlearn_audit.training
 
+    unlearn_audit.load_images("digits")  # imports scikit-learn
+    gc.collect()
+    gc.freeze()  # Trainer collects garbage at each start: no command goes through all that was imported again
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()
@@ -32,16 +42,19 @@ def serve(path: str) -> None:
             connection, _ = listener.accept()
             with connection:
                 text, outputs, _, _ = socket.recv_fds(connection, 1 << 20, 2)
-                child = os.fork()
-                if not child:
-                    _run(json.loads(text), outputs)
+                if not os.fork():
+                    _run(json.loads(text), outputs, connection)
                 for output in outputs:
                     os.close(output)
-                _, status = os.waitpid(child, 0)
-                connection.sendall(bytes([os.waitstatus_to_exitcode(status) & 255]))
+            with contextlib.suppress(ChildProcessError):
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
 
 
-def _run(request: dict, outputs: list[int]) -> None:
+def _run(request: dict, outputs: list[int], connection: socket.socket) -> None:
+    import runpy
+    import traceback
+
     from unlearn_audit.cli.main import main
 
     os.dup2(outputs[0], 1)
@@ -49,29 +62,42 @@ def _run(request: dict, outputs: list[int]) -> None:
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
-    sys.argv = ["unlearn-audit", *request["arguments"]]
+    name, *sys.argv[1:] = request["arguments"]
     code = 1
     try:
-        main()
+        if name == "python":
+            del sys.argv[0]
+            paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+            sys.path[:1] = [os.path.dirname(sys.argv[0]), *filter(None, paths)]  # noqa: PTH120
+            runpy.run_path(sys.argv[0], run_name="__main__")
+        else:
+            sys.argv[0] = name
+            main()
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     finally:
+        if code == 1 and sys.exc_info()[0] is not None:
+            traceback.print_exc()
         sys.stdout.flush()
         sys.stderr.flush()
+        connection.sendall(bytes([code]))
         os._exit(code)
 
 
 def ask(arguments: list[str]) -> int:
-    """Let the server do it, and return the exit code."""
+    """Let the server do it, and return the exit code; what was killed kills its client too."""
     request = {"arguments": arguments, "folder": os.getcwd(), "environment": dict(os.environ)}  # noqa: PTH109
     with socket.socket(socket.AF_UNIX) as server:
         server.connect(os.environ[SOCKET])
         socket.send_fds(server, [json.dumps(request).encode()], [1, 2])
-        return server.recv(1)[0]
+        code = server.recv(1)
+    if not code:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return code[0]
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--serve"]:
         serve(sys.argv[2])
-    sys.exit(ask(sys.argv[1:]))
+    sys.exit(ask([os.path.basename(sys.argv[0]), *sys.argv[1:]]))  # noqa: PTH119

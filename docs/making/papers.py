@@ -6,8 +6,9 @@ Titles and authors are in `papers.yaml`; which file uses which paper is read fro
 from __future__ import annotations
 
 import ast
+import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,19 +52,22 @@ def citations(text: str) -> set[str]:
     return {name.replace("al., ", "al. ") for name in found if not name.startswith(_MONTHS)}
 
 
-def docstrings() -> Iterator[tuple[str, str]]:
-    """Yield each module's path from the root, and all of its docstrings as one text."""
+@functools.cache
+def docstrings() -> Mapping[str, str]:
+    """Return all docstrings of each module as one text, by the module's path from the root."""
     holders = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    found = {}
     for folder in FOLDERS:
         for path in sorted((ROOT / folder).rglob("*.py")):
             nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
             texts = (ast.get_docstring(node) for node in nodes if isinstance(node, holders))
-            yield path.relative_to(ROOT).as_posix(), "\n\n".join(text for text in texts if text)
+            found[path.relative_to(ROOT).as_posix()] = "\n\n".join(text for text in texts if text)
+    return found
 
 
 def users(paper: Paper) -> list[str]:
     """Return the paths of the files that cite a paper."""
-    return [path for path, text in docstrings() if paper.is_cited_in(text)]
+    return [path for path, text in docstrings().items() if paper.is_cited_in(text)]
 
 
 def unknown() -> dict[str, set[str]]:
@@ -71,7 +75,7 @@ def unknown() -> dict[str, set[str]]:
     papers = known_papers()
     ids, names = {paper.arxiv for paper in papers}, {paper.cited for paper in papers}
     found = {}
-    for path, text in docstrings():
+    for path, text in docstrings().items():
         missing = (set(_ARXIV.findall(text)) - ids) | (citations(text) - names)
         if missing:
             found[path] = missing

@@ -29,6 +29,7 @@ def test_wilson_s_interval_is_scipy_s() -> None:
         assert wilson(hits, draws) == pytest.approx((expected.low, expected.high))
 
 
+@pytest.mark.slow
 def test_honest_models_rarely_fail_and_deceivers_rarely_pass(digits) -> None:
     for k in (3, 4, 5, 8):
         assert digits.cell(HONEST, k).overall.failed <= 0.1
@@ -40,18 +41,21 @@ def test_honest_models_rarely_fail_and_deceivers_rarely_pass(digits) -> None:
     assert all(share <= 0.15 for share, _ in digits.withheld.values())
 
 
+@pytest.mark.slow
 def test_four_untouched_models_together_fail_more_often_than_one(digits) -> None:
     together = {(cell.kind, cell.num_references): cell.overall for cell in digits.methods}
     assert together[ORIGINAL, 8].failed > digits.cell(ORIGINAL, 8).overall.failed + 0.2
     assert all(together[HONEST, k].failed <= 0.15 for k in (3, 4, 5, 8))
 
 
+@pytest.mark.slow
 def test_a_retrained_model_seldom_looks_as_if_it_had_seen_an_example(digits) -> None:
     seen = {(cell.kind, cell.num_references): cell.seen for cell in digits.examples}
     for k in (3, 4, 5, 8):
         assert seen[HONEST, k] <= 0.03 < 0.1 < seen[ORIGINAL, k]
 
 
+@pytest.mark.slow
 def test_shares_add_up_and_lie_in_their_intervals(digits) -> None:
     for cell in digits.cells:
         for shares in (cell.overall, *cell.questions.values()):
@@ -62,6 +66,7 @@ def test_shares_add_up_and_lie_in_their_intervals(digits) -> None:
         assert cell.overall.passed <= min(shares.passed for shares in cell.questions.values())
 
 
+@pytest.mark.slow
 def test_the_page_holds_each_kind_of_each_pool(digits) -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert [line for line in markdown([digits]).splitlines() if line.startswith("#")] == [
@@ -80,6 +85,7 @@ def test_too_few_draws_are_refused() -> None:
         calibrate(shipped_pool("digits"), draws=99)
 
 
+@pytest.mark.slow
 def test_the_self_test_passes_and_fails_the_original() -> None:
     found = run_selftest()
     assert found.passed

@@ -37,6 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+@pytest.mark.slow
 def test_its_tables_tell_how_honest_models_and_the_original_fare(folder, tmp_path) -> None:
     references = [item for k in range(5) for item in ("--reference", str(folder / f"retrained-{k}.parquet"))]
     given = ["--original", str(folder / "original.parquet"), "--forget", str(folder / "forget.txt")]

@@ -57,21 +57,22 @@ def test_wrong_usage_exits_with_2(command, arguments):
     assert command(*arguments).returncode == 2
 
 
-@pytest.mark.slow
-def test_a_wrong_configuration_exits_with_2_and_one_line(command, tmp_path):
+def test_a_wrong_configuration_exits_with_2_and_one_line(main_here, tmp_path):
     path = tmp_path / "study.yaml"
     path.write_text("data: {source: digits}\nforget: {lable: 8}\nmodel: {name: resnet8}\n")
-    failed = command("run", path)
+    failed = main_here("run", path)
     assert failed.returncode == 2
     assert failed.stderr == (f"Error: {path}:2: forget.lable: there is no such key. Did you mean 'label'?\n")
 
 
-@pytest.mark.slow
-def test_an_error_exits_with_1_and_no_traceback(command, tmp_path):
-    failed = command("predict", tmp_path / "absent", "--output", tmp_path / "p.parquet")
-    assert failed.returncode == 1
-    assert failed.stderr.startswith("Error: ")
-    assert "Traceback" not in failed.stderr
+def test_an_error_exits_with_1_and_no_traceback(main_here, command, tmp_path):
+    for failed in (
+        main_here("predict", tmp_path / "absent", "--output", tmp_path / "p.parquet"),
+        command("report", tmp_path / "absent"),
+    ):
+        assert failed.returncode == 1
+        assert failed.stderr.startswith("Error: ")
+        assert "Traceback" not in failed.stderr
 
 
 def test_help_imports_nothing_heavy():

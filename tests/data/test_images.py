@@ -400,6 +400,7 @@ def test_an_unwritable_cache_says_so(tmp_path):
 
 
 @pytest.mark.cifar100
+@pytest.mark.slow
 def test_cifar100(cifar100_folder):
     data = load_images(cifar100_folder)
     assert data.train.pixels.shape == (50_000, 32, 32, 3) and data.test.pixels.shape == (10_000, 32, 32, 3)

@@ -12,11 +12,10 @@ REPOSITORY = "tester/forgetful-digits"
 
 
 @pytest.mark.slow
-def test_it_pushes_fetches_audits_and_verifies(command_server, tmp_path) -> None:
-    with LoopbackHub() as hub:
-        settings = hub.settings(tmp_path / "home")
+def test_it_pushes_fetches_audits_and_verifies(quick_commands, tmp_path) -> None:
+    with LoopbackHub.of(quick_commands) as hub:
         script = copied("audit_a_pushed_model.sh", tmp_path)
-        done = bash(f"bash {script.name} {REPOSITORY}", tmp_path, command_server(settings))
+        done = bash(f"bash {script.name} {REPOSITORY}", tmp_path, quick_commands)
         assert done.returncode == 0
         assert hub.unhandled == []
         published = hub.repositories["models", REPOSITORY].head().files

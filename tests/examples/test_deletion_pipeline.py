@@ -24,8 +24,8 @@ BAD = (
 
 
 @pytest.fixture(scope="module")
-def environment(command_server):
-    return {**command_server({"HF_HUB_OFFLINE": "1"}), **WORKFLOW["env"]}
+def environment(quick_commands):
+    return {**quick_commands, **WORKFLOW["env"]}
 
 
 @pytest.fixture(scope="module")

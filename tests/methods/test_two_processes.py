@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import ast
-import os
+import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +19,15 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory) -> tuple[Path, Path]:
+def folders(quick_commands, tmp_path_factory) -> tuple[Path, Path]:
     one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    root = Path(__file__).parents[2]
-    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-    subprocess.run([*command, two_processes.__file__, str(two)], check=True, cwd=root, env=environment, timeout=600)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1]), "WORLD_SIZE": "2"}
+    environment = {**quick_commands, **meeting, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = ["python", two_processes.__file__, str(two)]
+    started = [subprocess.Popen(command, env={**environment, "RANK": rank, "LOCAL_RANK": rank}) for rank in ("0", "1")]
+    assert [process.wait(timeout=600) for process in started] == [0, 0]
     two_processes.run(one)
     return one, two
 

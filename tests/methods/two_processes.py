@@ -1,4 +1,4 @@
-"""Run by torchrun in a test: unlearn with each method and predict, and write what came out."""
+"""Run in a test by two processes that torchrun could have started: unlearn with each method, predict, write both."""
 
 from __future__ import annotations
 

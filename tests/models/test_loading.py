@@ -122,6 +122,7 @@ def test_saved_and_loaded_models_predict_bit_for_bit_the_same(name: str, tmp_pat
     assert loaded.config.id2label == dict(enumerate("abcd"))
 
 
+@pytest.mark.slow
 def test_a_fresh_process_loads_through_the_stock_class(tmp_path) -> None:
     model = tiny_resnet(IMAGES)
     save_model(model, tmp_path / "saved")

@@ -17,6 +17,7 @@ import hashlib
 import json
 import re
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
@@ -82,19 +83,28 @@ class Fault:
 
 @dataclass
 class LoopbackHub:
-    """The server, its repositories by `(kind, id)`, and all requests that it saw as `(method, path)`."""
+    """The server, its repositories by `(kind, id)`, and all requests that it saw as `(method, path)`.
+
+    It listens at `port`, at any that is free by default.
+    """
 
     repositories: dict[tuple[str, str], Repository] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)
     unhandled: list[tuple[str, str]] = field(default_factory=list)
     token: str = "hf_loopback"
+    port: int = 0
     _faults: list[Fault] = field(default_factory=list)
     _large: dict[str, bytes] = field(default_factory=dict)  # LFS objects by sha256
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> LoopbackHub:
+        """Return one at the address that an environment names."""
+        return cls(port=int(environment["HF_ENDPOINT"].rpartition(":")[2]))
 
     def settings(self, home: Path | str) -> dict[str, str]:
         """Return the environment that sends a process here, with its cache in the folder `home`."""
         return {
-            "HF_ENDPOINT": self.url,
+            "HF_ENDPOINT": f"http://127.0.0.1:{self.port}",
             "HF_TOKEN": self.token,
             "HF_HOME": str(home),
             "HF_HUB_DISABLE_XET": "1",
@@ -142,9 +152,10 @@ class LoopbackHub:
         app.add_routes(self._routes())
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
         await site.start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        self.port = self._runner.addresses[0][1]
+        self.url = f"http://127.0.0.1:{self.port}"
         self._ready.set()
 
     def _routes(self) -> list[web.RouteDef]:

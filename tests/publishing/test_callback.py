@@ -1,9 +1,8 @@
 """Trainer's own push, with the audit's card instead of Trainer's."""
 
-import os
 import subprocess
-import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -35,12 +34,12 @@ SCRIPT = """
 
 
 @pytest.mark.slow
-def test_trainers_push_carries_the_audits_card(tmp_path):
-    with LoopbackHub() as hub:
-        settings = hub.settings(tmp_path / "home")
+def test_trainers_push_carries_the_audits_card(quick_commands, tmp_path):
+    (tmp_path / "script.py").write_text(textwrap.dedent(SCRIPT))
+    with LoopbackHub.of(quick_commands) as hub:
         done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(SCRIPT), str(tmp_path)],
-            env={**os.environ, **settings},
+            ["python", str(tmp_path / "script.py"), str(tmp_path)],
+            env={**quick_commands, "PYTHONPATH": str(Path(__file__).parents[2])},
             capture_output=True,
             text=True,
             timeout=300,

@@ -30,6 +30,7 @@ from unlearn_audit.saved.request import ModelFiles
 from unlearn_audit.saved.running import run_audit, save_audit
 from unlearn_audit.saved.verify import verify
 
+pytestmark = pytest.mark.slow
 REPO = "tester/forgetful"
 
 

@@ -2,8 +2,8 @@
 
 import shutil
 import subprocess
-import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -42,9 +42,9 @@ measures: [js]
 
 
 @pytest.fixture
-def run(command_server, tmp_path):
-    with LoopbackHub() as hub:
-        environment = command_server(hub.settings(tmp_path / "home"))
+def run(quick_commands):
+    environment = {**quick_commands, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with LoopbackHub.of(quick_commands) as hub:
 
         def run(*arguments, code=0, cwd=None):
             command = [str(argument) for argument in arguments]
@@ -67,7 +67,8 @@ def test_push_load_back_audit_and_verify(run, audited, tmp_path):
     pushed = run("unlearn-audit", "push", audited.folder, "--repo-id", REPO, "--model", audited.model_folder)
     assert REPO in pushed
 
-    run(sys.executable, "-c", textwrap.dedent(LOAD_BACK), REPO, tmp_path / "pushed.parquet")
+    (tmp_path / "load_back.py").write_text(textwrap.dedent(LOAD_BACK))
+    run("python", tmp_path / "load_back.py", REPO, tmp_path / "pushed.parquet")
     references = [f"--reference=retrained-{k}={base / f'retrained-{k}.parquet'}" for k in (1, 2, 3)]
     folder = tmp_path / "again"
     run(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pyarrow as pa
 
@@ -214,6 +216,7 @@ def _membership() -> dict[str, MembershipFigures]:
     return figures
 
 
+@functools.cache
 def make_ledger() -> pa.Table:
     """Return the ledger of `make_report()`: 400 training examples, 20 of them forgotten, and 100 of test."""
     generator = np.random.default_rng(0)

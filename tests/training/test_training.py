@@ -53,11 +53,10 @@ def train(kind: str, folder: Path | None, callbacks=()) -> torch.nn.Module:
 
 
 @pytest.mark.parametrize("kind", ["fit", "unlearn"])
-def test_killed_and_resumed_equals_unbroken(kind: str, tmp_path) -> None:
-    root = Path(__file__).parents[2]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
-    command = [sys.executable, "-m", "tests.training.test_training", kind, str(tmp_path)]
-    killed = subprocess.run(command, cwd=root, env=environment, timeout=300)
+@pytest.mark.slow
+def test_killed_and_resumed_equals_unbroken(kind: str, quick_commands, tmp_path) -> None:
+    environment = {**quick_commands, "PYTHONPATH": str(Path(__file__).parents[2])}
+    killed = subprocess.run(["python", __file__, kind, str(tmp_path)], env=environment, timeout=300)
     assert killed.returncode == -signal.SIGKILL
     (run,) = tmp_path.iterdir()
     assert last_checkpoint(run) is not None
