@@ -54,7 +54,7 @@ def run(quick_commands):
             assert done.returncode == code, f"{done.stdout}\n{done.stderr}"
             return done.stdout if code == 0 else done.stderr
 
-        run.hub = hub
+        run.hub, run.cache = hub, Path(quick_commands["HF_HOME"]) / "hub"
         yield run
         assert hub.unhandled == []
 
@@ -116,7 +116,7 @@ def test_a_study_s_own_report_is_pushed_and_its_publisher_proves_the_forget_set(
 
     repository = run.hub.repositories["models", REPO]
     repository.head().files["README.md"] += b"Best of all models.\n"
-    shutil.rmtree(tmp_path / "home" / "hub")
+    shutil.rmtree(run.cache)
     assert "README.md has the hash" in " ".join(run("unlearn-audit", "verify", f"hub:{REPO}", code=1).split())
 
     path = report / "report.json"

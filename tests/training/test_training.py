@@ -198,7 +198,7 @@ def test_biases_and_layer_norms_do_not_decay_but_batch_norms_do() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("epochs", 0),
+        ("epochs", -1),
         ("learning_rate", -1.0),
         ("batch_size", 0),
         ("accumulation_steps", 0),
