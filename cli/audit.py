@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unlearn_audit.errors import ConfigurationError
+from unlearn_audit.processes import limit_threads
 
 from .options import Data, DataSettings, Settings, load_data, quiet
 
@@ -60,6 +61,7 @@ def run(
     policy.KEY, neighbourhood.KEY, measures and title, for example --set policy.alpha=0.01. The report's folder is new,
     empty, or holds an earlier report, which is replaced.
     """
+    limit_threads()
     from unlearn_audit.experiment.config import read_audit
     from unlearn_audit.folders import claim_folder
     from unlearn_audit.names import checked_name

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unlearn_audit.errors import ConfigurationError
+from unlearn_audit.processes import limit_threads
 
 from .audit import model_files
 from .options import Settings, quiet
@@ -50,6 +51,7 @@ def run(
     policy.KEY and neighbourhood.KEY. The exit code is 1 where honest candidates fail more often than the policy's alpha
     explains.
     """
+    limit_threads()
     quiet()
     from unlearn_audit.calibration import calibrate, own_pool
     from unlearn_audit.calibration.tables import markdown

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from unlearn_audit.processes import limit_threads
+
 from .options import Settings
 
 
@@ -30,6 +32,7 @@ def run(
     whether a model that was not touched would fail. It screens, and passes nothing. --set takes policy.KEY and
     neighbourhood.KEY, for example --set policy.level=0.02.
     """
+    limit_threads()
     from unlearn_audit.experiment.config import read_audit
     from unlearn_audit.planning import plan
 

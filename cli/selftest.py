@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from unlearn_audit.processes import limit_threads
+
 from .options import quiet
 
 
@@ -13,6 +15,7 @@ def run() -> None:
     Their predictions come with the package. Honest retrained models must not fail, an untouched original must, and no
     candidate made to deceive may pass. The exit code is 1 otherwise.
     """
+    limit_threads()
     quiet()
     from rich.table import Table
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from unlearn_audit.errors import ConfigurationError, VerificationError
+from unlearn_audit.processes import limit_threads
 
 from .options import quiet
 
@@ -26,6 +27,7 @@ def run(
     """
     if (forget is None) != (salt is None):
         raise ConfigurationError("Expected --forget and --salt together, got one of them.")
+    limit_threads()
     quiet()
     from unlearn_audit.publishing.checking import check_claim, verify_published
 

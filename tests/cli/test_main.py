@@ -1,5 +1,6 @@
 """What holds for every command: help, exit codes, errors without tracebacks, and a quick start."""
 
+import importlib
 import subprocess
 import sys
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 from typer.main import get_command
+from typer.testing import CliRunner
 from unlearn_audit.cli.main import ORDER, add_commands, app, command_names
 
 from unlearn_audit import __version__, cli
@@ -95,3 +97,33 @@ def test_help_costs_less_than_half_a_second_more_than_python(command):
     bare = min(seconds(sys.executable, "-c", "pass") for _ in range(5))
     helped = min(seconds(sys.executable, "-m", "unlearn_audit.cli", "--help") for _ in range(5))
     assert helped - bare < 0.5
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "selftest",
+        "calibrate digits",
+        "audit --candidate a --reference b --forget c",
+        "plan --original a --forget b",
+        "verify report",
+        "run study.yaml",
+        "demo",
+        "train --output model",
+        "unlearn model --output other --forget-class 8",
+        "predict model --output a.parquet",
+    ],
+)
+def test_what_computes_leaves_busy_cores_to_others(line, monkeypatch):
+    """Threads that share a core wait for each other: the self-test took 204 s instead of 9 beside one busy process."""
+
+    class LimitedError(Exception):
+        pass
+
+    def stop():
+        raise LimitedError
+
+    module = importlib.import_module(f"unlearn_audit.cli.{line.split()[0]}")
+    monkeypatch.setattr(module, "limit_threads", stop)
+    ended = CliRunner().invoke(app, line.split())
+    assert isinstance(ended.exception, LimitedError), ended.output

@@ -111,7 +111,7 @@ RECIPES: dict[str, PoolRecipe] = {
         forgotten="boy",
         wrong="orange",
         arguments={"width": 32},
-        training={"epochs": 20, "batch_size": 64, "learning_rate": 0.1, "weight_decay": 0.0, "augment": False},
+        training={"epochs": 30, "batch_size": 64, "learning_rate": 0.1, "weight_decay": 0.0, "augment": False},
         methods={
             "FT": Unlearning("finetune", {}, {"epochs": 3, "learning_rate": 1e-2}),
             "RL + FT": Unlearning("random_labels", {"retain_share": 1.0}, {"epochs": 5, "learning_rate": 1e-2}),
