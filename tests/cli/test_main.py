@@ -110,7 +110,7 @@ def test_help_costs_less_than_half_a_second_more_than_python(command):
         "run study.yaml",
         "demo",
         "train --output model",
-        "unlearn model --output other --forget-class 8",
+        "unlearn model --output other --method finetune --forget-class 8",
         "predict model --output a.parquet",
     ],
 )

@@ -16,8 +16,8 @@ from unlearn_audit.auditing.suspicions import Suspicion
 from unlearn_audit.auditing.verdict import verdict_of
 
 NOT_POSSIBLE = "not possible"
-# Of alpha, for all posing references together. At the whole of it, 7 % of honest audits were withheld on the memorising
-# pool of the calibration, whose models are least alike; with this, 4 %. What is really wrong is found as before.
+# Of alpha, for all posing references together. At the whole of it, 7 % of honest audits were withheld on a pool whose
+# models were less alike than those that ship; with this, 4 %. What is really wrong is found as before.
 SHARE_OF_ALPHA = 0.4
 
 

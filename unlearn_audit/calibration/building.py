@@ -115,7 +115,7 @@ RECIPES: dict[str, PoolRecipe] = {
         methods={
             "FT": Unlearning("finetune", {}, {"epochs": 3, "learning_rate": 1e-2}),
             "RL + FT": Unlearning("random_labels", {"retain_share": 1.0}, {"epochs": 5, "learning_rate": 1e-2}),
-            "GA": Unlearning("gradient_ascent", {"freeze_batchnorm": True}, {"epochs": 4, "learning_rate": 1e-4}),
+            "GA": Unlearning("gradient_ascent", {"freeze_batchnorm": True}, {"epochs": 4, "learning_rate": 1e-3}),
             "LTD": Unlearning(
                 "local_teacher_distillation",
                 {"n_support": 1000, "teacher_epochs": 30},

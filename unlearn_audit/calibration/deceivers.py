@@ -14,7 +14,7 @@ from unlearn_audit.calibration.pool import HONEST, Pool
 from unlearn_audit.populations import FORGET, RETAIN
 
 NEAREST = 50
-NOISE = 1.5  # standard deviation of the noise on the mean of the retrained models' log-probabilities, in nats
+NOISE = 2.0  # standard deviation of the noise on the mean of the retrained models' log-probabilities, in nats
 TEMPERATURE = 2.0
 REMAINING = 0.02  # share of the label's probability that an over-forgotten example keeps
 
