@@ -114,7 +114,7 @@ RECIPES: dict[str, PoolRecipe] = {
         training={"epochs": 30, "batch_size": 64, "learning_rate": 0.1, "weight_decay": 0.0, "augment": False},
         methods={
             "FT": Unlearning("finetune", {}, {"epochs": 3, "learning_rate": 1e-2}),
-            "RL + FT": Unlearning("random_labels", {"retain_share": 1.0}, {"epochs": 5, "learning_rate": 1e-2}),
+            "RL + FT": Unlearning("random_labels", {"retain_share": 1.0}, {"epochs": 8, "learning_rate": 1e-2}),
             "GA": Unlearning("gradient_ascent", {"freeze_batchnorm": True}, {"epochs": 4, "learning_rate": 1e-3}),
             "LTD": Unlearning(
                 "local_teacher_distillation",
