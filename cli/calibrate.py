@@ -46,7 +46,7 @@ def run(
     """Measure how often the answers are right.
 
     Random audits are drawn from pools of models of known nature. The pools' predictions come with the package; --build
-    trains the models again, which takes an hour or more a pool on one core, and writes each pool as one file there. With
+    trains the models again, an hour or more a pool on one core, and writes each pool as one file there. With
     --reference, --original and --forget the pool is your own: files of predictions, as `audit` takes them. --set takes
     policy.KEY and neighbourhood.KEY. The exit code is 1 where honest candidates fail more often than the policy's alpha
     explains.
