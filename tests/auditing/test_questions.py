@@ -22,6 +22,12 @@ def findings(figures, policy=POLICY) -> dict[tuple[str, str], Finding]:
     return {(found.group, found.kind): found for answer in answers for found in answer.findings}
 
 
+def few_variance(references, count: int) -> float:
+    """The variance of a group of few examples: moderated towards 0.09² / n, which counts as one degree of freedom."""
+    k = len(references)
+    return (0.09**2 / count + (k - 1) * np.var(references, ddof=1)) / k
+
+
 def slow_variance(own: list[float], all_groups: list[list[float]]) -> tuple[float, int]:
     """Smyth's moderated variance and its degrees of freedom, by plain loops over the groups that take part."""
 
@@ -39,14 +45,16 @@ def slow_variance(own: list[float], all_groups: list[list[float]]) -> tuple[floa
 @pytest.mark.parametrize(
     ("name", "level"), [("forget", 0.57), ("forget", 0.31), ("near_retain", 0.45), ("near_retain", 0.61)]
 )
-def test_the_level_of_few_examples_is_student_s_t_as_scipy_has_it(name, level) -> None:
+def test_the_level_of_few_examples_is_student_s_t_as_scipy_has_it_with_a_spread_of_nine_points_an_example(
+    name, level
+) -> None:
     references = [0.44, 0.52, 0.49, 0.55]
     found = findings([group(name, levels=[level], references=references, count=12)])[name, "level"]
-    spread = np.std(references, ddof=1)
+    spread = np.sqrt(few_variance(references, 12))
     t = (level - np.mean(references)) / (spread * np.sqrt(1 + 1 / 4))
-    expected = 2 * stats.t.sf(abs(t), 3) if name == "forget" else stats.t.cdf(t, 3)
+    expected = 2 * stats.t.sf(abs(t), 4) if name == "forget" else stats.t.cdf(t, 4)
     assert found.p_value == pytest.approx(expected)
-    bounds = stats.t.interval(0.9, 3, loc=level - np.mean(references), scale=spread / 2)
+    bounds = stats.t.interval(0.9, 4, loc=level - np.mean(references), scale=spread / 2)
     assert (found.lower, found.upper) == pytest.approx(bounds)
     assert (found.value, found.difference) == pytest.approx((level, level - np.mean(references)))
 
@@ -61,7 +69,8 @@ def test_the_variances_of_large_groups_are_moderated_towards_their_geometric_mea
     large = [references[name] for name in ASKED if counts[name] >= 30]
     for name in ASKED:
         own = references[name]
-        variance, df = slow_variance(own, large) if counts[name] >= 30 else (np.var(own, ddof=1), k - 1)
+        few = few_variance(own, counts[name]), k
+        variance, df = slow_variance(own, large) if counts[name] >= 30 else few
         t = (0.47 - np.mean(own)) / np.sqrt(variance * (1 + 1 / k))
         p_value = 2 * stats.t.sf(abs(t), df) if name == "forget" else stats.t.cdf(t, df)
         assert found[name, "level"].p_value == pytest.approx(p_value)
@@ -220,17 +229,19 @@ def test_a_failing_answer_rests_on_level_first_and_on_the_group_that_is_farthest
 def test_several_candidates_that_vary_little_are_one_mean() -> None:
     references, levels = [0.44, 0.52, 0.49, 0.55], [0.60, 0.62, 0.61]
     found = findings([group(levels=levels, references=references, count=12)])["forget", "level"]
-    error = np.std(references, ddof=1) * np.sqrt(1 / 3 + 1 / 4)
-    assert found.p_value == pytest.approx(2 * stats.t.sf((0.61 - 0.5) / error, 3))
+    error = np.sqrt(few_variance(references, 12) * (1 / 3 + 1 / 4))
+    assert found.p_value == pytest.approx(2 * stats.t.sf((0.61 - 0.5) / error, 4))
 
 
 def test_several_candidates_that_vary_much_are_compared_by_welch_s_test() -> None:
     references, levels = [0.49, 0.50, 0.51, 0.52], [0.40, 0.60, 0.95]
     found = findings([group(levels=levels, references=references, count=12)])["forget", "level"]
-    expected = stats.ttest_ind(levels, references, equal_var=False)
-    assert found.p_value == pytest.approx(expected.pvalue)
-    bounds = expected.confidence_interval(0.9)
-    assert (found.lower, found.upper) == pytest.approx((bounds.low, bounds.high))
+    mine, theirs = np.var(levels, ddof=1) / 3, few_variance(references, 12) / 4
+    df = (mine + theirs) ** 2 / (mine**2 / 2 + theirs**2 / 4)  # Welch and Satterthwaite, with 2 and 4
+    t = (np.mean(levels) - np.mean(references)) / np.sqrt(mine + theirs)
+    assert found.p_value == pytest.approx(2 * stats.t.sf(t, df))
+    bounds = stats.t.interval(0.9, df, loc=np.mean(levels) - np.mean(references), scale=np.sqrt(mine + theirs))
+    assert (found.lower, found.upper) == pytest.approx(bounds)
 
 
 @pytest.mark.parametrize("k", [1, 2])
@@ -269,7 +280,7 @@ def test_honest_models_fail_in_at_most_alpha_of_audits(k) -> None:
 @pytest.mark.parametrize("k", [3, 5])
 def test_the_detectable_difference_fails_in_four_of_five_audits(k) -> None:
     rng = np.random.default_rng(k)
-    spread, policy = 0.01, Policy(level=0.0)
+    spread, policy = 0.09 / np.sqrt(5), Policy(level=0.0)
 
     def audited(shift: float) -> Finding:
         own, references = 0.5 + shift + spread * rng.normal(size=1), 0.5 + spread * rng.normal(size=k)
@@ -284,7 +295,7 @@ def test_so_many_references_as_are_needed_settle_a_level_that_stays_as_it_is() -
     references = np.array([0.44, 0.52, 0.49, 0.55])
     found = findings([group(levels=[0.52], references=references, count=12)])["forget", "level"]
     assert not found.inside and abs(found.difference) < POLICY.level
-    spread = references.std(ddof=1)
+    spread = np.sqrt(few_variance(references, 12))
     widths = {n: stats.t.ppf(0.95, n - 1) * spread / np.sqrt(n) for n in range(3, 201)}
     assert found.references_needed == min(n for n, w in widths.items() if abs(found.difference) + w <= POLICY.level)
 
@@ -293,7 +304,7 @@ def test_so_many_references_as_are_needed_show_a_level_that_is_beyond_the_tolera
     references = np.array([0.30, 0.42, 0.36, 0.48])
     found = findings([group(levels=[0.60], references=references, count=12)])["forget", "level"]
     assert found.difference > POLICY.level and not found.fails(POLICY.alpha)
-    spread, single = references.std(ddof=1), 0.05 / 2 / 2  # two findings of equal weight, and two sides
+    spread, single = np.sqrt(few_variance(references, 12)), 0.05 / 2 / 2  # two findings of equal weight, and two sides
 
     def shown(n: int) -> bool:
         beyond = found.difference - stats.t.ppf(0.95, n - 1) * spread / np.sqrt(n) > POLICY.level

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from unlearn_audit.auditing._scores import MIN_COUNT, MIN_REFERENCES, PRIOR_DF, StandardErrors, critical_value
+from unlearn_audit.auditing._scores import FEW_DF, MIN_COUNT, MIN_REFERENCES, PRIOR_DF, StandardErrors, critical_value
 from unlearn_audit.auditing._settling import detectable_difference
 from unlearn_audit.auditing.groups import NEAR_SHARE
 from unlearn_audit.auditing.policy import Policy
@@ -246,8 +246,8 @@ def _greatest_spread(count: int) -> float:
 
 
 def _least_seen(spread: float, k: int, count: int, policy: Policy) -> float:
-    """Return what K references see; the spread of many examples is moderated, as an audit does."""
-    df = k - 1 + (PRIOR_DF if count >= MIN_COUNT else 0)
+    """Return what K references see; their spread is moderated, as an audit does."""
+    df = k - 1 + (PRIOR_DF if count >= MIN_COUNT else FEW_DF)
     errors = StandardErrors(spread * float(np.sqrt(1 + 1 / k)), df, spread / float(np.sqrt(k)), df)
     return min(1.0, detectable_difference(errors, policy.level, policy.alpha, policy.alpha / (2 * FINDINGS)))
 

@@ -20,6 +20,8 @@ from typing import Literal
 import numpy as np
 
 from unlearn_audit.auditing._scores import (
+    FEW_DF,
+    FEW_SPREAD,
     MAX_TAIL_DF,
     MIN_COUNT,
     MIN_REFERENCES,
@@ -210,7 +212,7 @@ class Priors:
 
     Three references tell their spread badly, and the groups of one audit have spreads of one size: each group's
     variance is moderated towards the geometric mean of all, as one more estimate with `PRIOR_DF` degrees of freedom
-    (Smyth 2004). Groups of few examples spread more, and neither take part nor are moderated.
+    (Smyth 2004). Groups of few examples spread more and do not take part: their levels have a prior of their own.
 
     Attributes:
         level: variance of mean confidence between references.
@@ -287,7 +289,10 @@ def _errors_of_levels(group: GroupFigures, prior: float | None) -> StandardError
     """Return the standard errors of the J candidates' mean level minus the K references' mean."""
     j, k = len(group.levels), len(group.reference_levels)
     own = float(group.reference_levels.var(ddof=1))
-    reference, df = moderated(own, k - 1, prior if _is_moderated(group) else None)
+    if group.count < MIN_COUNT:
+        reference, df = moderated(own, k - 1, FEW_SPREAD**2 / group.count, FEW_DF)
+    else:
+        reference, df = moderated(own, k - 1, prior)
     spread = float(group.levels.var(ddof=1)) if j > 1 else 0.0
     prediction, prediction_df = reference * (1 / j + 1 / k), df
     if spread > reference:  # J candidates that vary more than retrained models do

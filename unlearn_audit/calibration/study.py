@@ -22,6 +22,7 @@ NUM_REFERENCES = (3, 4, 5, 8)
 FORGET_SIZES = (1, 3, 10, 30)
 TOGETHER = 4  # models that are judged as one method
 LEAST_DRAWS = 100
+SHARING = 50  # random audits that share a draw of a few deleted examples, which differ more than models do
 FEWER = 4  # times fewer draws where each judges all references too
 Progress = Callable[[str, int, int], None]
 
@@ -211,9 +212,9 @@ class _Study:
         return hits / draws, wilson(hits, draws)
 
     def small(self, size: int) -> list[SmallCell]:
-        """Ask whether so many of the deleted examples are forgotten; 200 audits share a draw of the examples."""
+        """Ask whether so many of the deleted examples are forgotten; so many audits share a draw of the examples."""
         self.tell(f"{size} deleted")
-        rounds = max(1, self.draws // 200)
+        rounds = max(1, self.draws // SHARING)
         seeds = self.rng.integers(1 << 31, size=rounds)
         drawn = [measured_few(self.pool, self.figures, size, self.policy.measure, seed=int(seed)) for seed in seeds]
         return [self._small_cell(drawn, kind, size, k) for kind in (HONEST, ORIGINAL) for k in self.numbers]
