@@ -113,6 +113,7 @@ def test_the_call_and_the_request_find_the_same(tmp_path) -> None:
     assert found.ledger.equals(expected.ledger)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["embeddings", "proximities", "original"])
 def test_a_saved_audit_is_verified_wherever_its_inputs_were(what, tmp_path) -> None:
     proximities = ONE.embeddings[:, 0].astype(np.float64)

@@ -10,6 +10,7 @@ from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.errors import ConfigurationError, VerificationError
 from unlearn_audit.predictions import Predictions
 
+pytestmark = pytest.mark.slow
 CLASSES, TRAIN, TEST = 4, 400, 120
 
 

@@ -21,6 +21,8 @@ from unlearn_audit.reporting.choices import LOCAL
 from unlearn_audit.reporting.html import AuditSource, render_html, script_json, write_html
 from unlearn_audit.reporting.pictures import Pictures
 
+pytestmark = pytest.mark.slow
+
 SECTIONS = [
     "neighbourhood",
     "questions",

@@ -11,6 +11,8 @@ from unlearn_audit.reporting.damage import class_damage
 from unlearn_audit.reporting.ledger import Ledger
 from unlearn_audit.reporting.plots import draw_neighbourhood, write_plots
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def charts():
