@@ -14,7 +14,8 @@ from unlearn_audit.data import ForgetSet
 from unlearn_audit.data.batches import Augmentation
 from unlearn_audit.methods.random_labels import RandomLabels
 from unlearn_audit.models.preprocessing import Preprocessing
-from unlearn_audit.training import TrainingConfig, bfloat16_is_faster, fit, unlearn
+from unlearn_audit.training import TrainingConfig, fit, unlearn
+from unlearn_audit.training.config import bfloat16_is_faster
 
 BATCH = 256
 EPOCHS = 4  # so that what a Trainer sets up, once a run, weighs less
