@@ -16,6 +16,7 @@ from .options import Settings, quiet
 
 if TYPE_CHECKING:
     from unlearn_audit.calibration import Pool
+    from unlearn_audit.neighbourhood import NeighbourhoodConfig
 
     from .progress import TaskProgress
 
@@ -53,7 +54,7 @@ def run(
     """
     limit_threads()
     quiet()
-    from unlearn_audit.calibration import calibrate, own_pool
+    from unlearn_audit.calibration import calibrate
     from unlearn_audit.calibration.tables import markdown
     from unlearn_audit.experiment.config import read_audit
     from unlearn_audit.folders import claim_file, claim_folder, says
@@ -68,19 +69,10 @@ def run(
         claim_file(output, lambda path: says(path, "Made by `unlearn-audit calibrate"))
     found = []
     with TaskProgress() as progress:
-        drawn = (
-            [
-                own_pool(
-                    {name: files.predictions[0] for name, files in model_files(reference).items()},
-                    original,
-                    forget,
-                    candidates={name: files.predictions for name, files in model_files(candidate or ()).items()},
-                    neighbourhood=chosen.neighbourhood,
-                )
-            ]
-            if reference
-            else _known_pools(pools, build, data, progress)
-        )
+        if reference:
+            drawn = _own_pool(reference, original, forget, candidate, chosen.neighbourhood)
+        else:
+            drawn = _known_pools(pools, build, data, progress)
         for pool in drawn:
             found.append(calibrate(pool, policy=chosen.policy, draws=draws, seed=seed, progress=progress))
     page = markdown(found)
@@ -114,6 +106,25 @@ def _check_options(
             raise ConfigurationError("Expected --original and --forget with --reference: they make the pool.")
     elif original or forget or candidate:
         raise ConfigurationError("Expected --original, --forget and --candidate only with --reference.")
+
+
+def _own_pool(
+    reference: list[str],
+    original: Path | None,
+    forget: Path | None,
+    candidate: list[str] | None,
+    neighbourhood: NeighbourhoodConfig,
+) -> Iterator[Pool]:
+    """Yield the pool of the person's own predictions."""
+    from unlearn_audit.calibration import own_pool
+
+    yield own_pool(
+        {name: files.predictions[0] for name, files in model_files(reference).items()},
+        original,
+        forget,
+        candidates={name: files.predictions for name, files in model_files(candidate or ()).items()},
+        neighbourhood=neighbourhood,
+    )
 
 
 def _known_pools(

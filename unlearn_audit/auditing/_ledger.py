@@ -24,11 +24,10 @@ def ledger_of(work: Work, policy: Policy) -> pa.Table:
     """Return one row an example, with columns of its own for each model.
 
     `near` marks the nearest tenth of the retained and the nearest fifth of the test examples. A model's columns are
-    `.top1`, `.confidence` (in the label), `.discrepancy` and `.excess` (by the policy's measure). On the
-    forget set, and null elsewhere, candidates and the original also have `.remembered`: their confidence minus the
-    references' mean, from -1 to 1. Beside an original and three references, candidates have
-    `.likelihood_ratio`: log10 of how much likelier their margin is around the original's than around the references'
-    (see `likelihood_ratios`).
+    `.top1`, `.confidence` (in the label), `.discrepancy` and `.excess` (by the policy's measure). On the forget set,
+    and null elsewhere, candidates and the original also have `.remembered`: their confidence minus the references'
+    mean, from -1 to 1. With an original and at least three references, candidates have `.likelihood_ratio`: log10 of
+    how much likelier their margin is around the original's than around the references' (see `likelihood_ratios`).
     """
     import pyarrow as pa
 

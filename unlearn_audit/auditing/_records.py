@@ -23,6 +23,7 @@ from unlearn_audit.populations import FORGET, POPULATIONS
 
 
 def data_record(subject: AuditSubject) -> DataRecord:
+    """Return what the predictions say of their data; raises `AuditError` where class names do not fit the outputs."""
     metadata = subject.first.metadata
     names = subject.class_names or tuple(str(index) for index in range(subject.first.num_classes))
     if len(names) != subject.first.num_classes:
@@ -31,6 +32,7 @@ def data_record(subject: AuditSubject) -> DataRecord:
 
 
 def forget_record(work: Work) -> ForgetRecord:
+    """Return the size of the forget set, its hash, and how many examples of each class it holds."""
     subject, first = work.subject, work.subject.first
     labels = first.labels[work.population == FORGET]
     names = data_record(subject).class_names
@@ -39,11 +41,13 @@ def forget_record(work: Work) -> ForgetRecord:
 
 
 def neighbourhood_record(neighbourhood: Neighbourhood) -> NeighbourhoodRecord:
+    """Return how proximities and strata were made."""
     config = neighbourhood.config
     return NeighbourhoodRecord(config.proximity, config.embedding, config.strata, neighbourhood.description)
 
 
 def stratum_records(work: Work) -> tuple[StratumRecord, ...]:
+    """Return the strata, nearest first, with the number of examples of each population."""
     return tuple(
         StratumRecord(
             index=stratum.index,
@@ -57,10 +61,12 @@ def stratum_records(work: Work) -> tuple[StratumRecord, ...]:
 
 
 def measure_record(measure: Measure) -> MeasureRecord:
+    """Return the name, range and unit of a measure."""
     return MeasureRecord(measure.name, measure.title, measure.low, measure.high, measure.unit, measure.zero_floor)
 
 
 def model_records(subject: AuditSubject) -> tuple[ModelRecord, ...]:
+    """Return each model's role, hash, seed and cost; costs also as a share of a retraining's mean."""
     retraining = list(subject.references.values())
     seconds = _mean([m.seconds for m in retraining])
     examples = _mean([m.examples for m in retraining])

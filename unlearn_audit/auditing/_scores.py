@@ -16,7 +16,7 @@ POWER = 0.8
 PRIOR_DF = 2  # of the variance that groups share
 # Spread between retrained models of the confidence in one example, beside what K of them show of a group of few. A few
 # may all be wholly sure of it by chance, and then any other model would seem to differ: without this, retrained models
-# failed in 6.7 % of audits of one example. It is the widest that lets four agreeing references pass one example.
+# failed in 6.7 % of audits of one example; with it, four references that agree can still pass one example.
 FEW_SPREAD, FEW_DF = 0.09, 1
 LEAST_VARIANCE = 1e-12
 
