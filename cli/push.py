@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .options import Data, DataSettings, load_data, quiet
+
+if TYPE_CHECKING:
+    from unlearn_audit.data import ImageData
+    from unlearn_audit.publishing.hub import Destination, PushResult
+    from unlearn_audit.reporting.choices import PublishChoices
 
 
 def run(
@@ -38,11 +43,8 @@ def run(
     again first: a report that was edited is not published, whatever is forced.
     """
     quiet()
-    from unlearn_audit.experiment.study import model_folder_of
-    from unlearn_audit.publishing.hub import Destination, push
+    from unlearn_audit.publishing.hub import Destination
     from unlearn_audit.reporting.choices import PublishChoices
-
-    from .progress import TaskProgress
 
     choices = PublishChoices(
         candidate=candidate,
@@ -52,13 +54,33 @@ def run(
         license=license,
         base_model=base_model,
     )
+    images = load_data(data, data_settings) if include_forget_images else None
+    destination = Destination(repo_id, private=private, revision=revision)
+    publish(folder, destination, choices, model=model, images=images, dry_run=dry_run)
+
+
+def publish(
+    folder: Path,
+    destination: Destination,
+    choices: PublishChoices,
+    *,
+    model: Path | None = None,
+    images: ImageData | None = None,
+    dry_run: bool = False,
+) -> PushResult:
+    """Publish, and say what."""
+    from unlearn_audit.experiment.study import model_folder_of
+    from unlearn_audit.publishing.hub import push
+
+    from .progress import TaskProgress
+
     with TaskProgress() as progress:
         pushed = push(
             folder,
-            Destination(repo_id, private=private, revision=revision),
-            model_folder=model or model_folder_of(folder, candidate),
+            destination,
+            model_folder=model or model_folder_of(folder, choices.candidate),
             choices=choices,
-            images=load_data(data, data_settings) if include_forget_images else None,
+            images=images,
             dry_run=dry_run,
             progress=progress,
         )
@@ -67,3 +89,4 @@ def run(
     for sentence in pushed.withheld:
         typer.echo(f"Kept here: {sentence}")
     typer.echo(f"Pushed to {pushed.url}" if pushed.url else "Nothing was pushed.")
+    return pushed

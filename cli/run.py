@@ -18,6 +18,7 @@ from unlearn_audit.processes import limit_threads
 from .options import Output, Settings, quiet
 
 if TYPE_CHECKING:
+    from unlearn_audit.experiment.config import PushConfig
     from unlearn_audit.experiment.measured import Measured
     from unlearn_audit.experiment.study import Study
 
@@ -71,6 +72,8 @@ def run_study(study: Study, *, engine: str = "serial", only: str | None = None) 
         show_study(study.store.root / "report")
         if study.config.measured is not None:
             show_agreement(study, study.config.measured)
+        if study.config.push is not None:
+            push_study(study, study.config.push)
 
 
 @contextlib.contextmanager
@@ -84,6 +87,25 @@ def _imports_frozen() -> Iterator[None]:
     finally:
         if not was_frozen:
             gc.unfreeze()
+
+
+def push_study(study: Study, config: PushConfig) -> None:
+    """Publish as the configuration says, unless this very report was pushed there before."""
+    from unlearn_audit.files import write_text
+    from unlearn_audit.publishing.hub import Destination
+    from unlearn_audit.reporting.choices import PublishChoices
+
+    from .push import publish
+
+    record = study.store.root / "pushed.txt"
+    what = f"{study.stages[-1].hash} {config}"
+    if record.is_file() and record.read_text(encoding="utf-8") == what:
+        typer.echo(f"This report was pushed to {config.repo_id} before.")
+        return
+    choices = PublishChoices(candidate=config.candidate, license=config.license, base_model=config.base_model)
+    destination = Destination(config.repo_id, private=config.private, revision=config.revision)
+    publish(study.store.root / "report", destination, choices)
+    write_text(record, what)
 
 
 def show_agreement(study: Study, measured: Measured) -> None:

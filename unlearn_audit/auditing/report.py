@@ -24,6 +24,7 @@ from unlearn_audit.auditing.verdict import Verdict
 from unlearn_audit.errors import AuditError
 
 SCHEMA_VERSION = 2
+MADE_ELSEWHERE = "made elsewhere"  # in a provenance's configuration: the names of models that the study did not make
 READABLE = (1, 2)  # reports of the first version were judged by one distance, and are shown as they were
 
 

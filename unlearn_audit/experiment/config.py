@@ -16,6 +16,8 @@ from unlearn_audit.auditing.policy import Policy, measure_of_pattern
 from unlearn_audit.data import ForgetSet, ImageData, Images, load_images
 from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.experiment.checking import build, option_fields, validated
+from unlearn_audit.experiment.command import RetrainConfig
+from unlearn_audit.experiment.given import GivenConfig
 from unlearn_audit.experiment.measured import Measured
 from unlearn_audit.experiment.tuning import SearchConfig
 from unlearn_audit.experiment.yaml_source import Key, Source, override, read_yaml
@@ -247,6 +249,27 @@ class AuditConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PushConfig:
+    """Where `unlearn-audit run` publishes an unlearned model with its audit, once the study is done.
+
+    Attributes:
+        repo_id: `user/name` on the Hub.
+        candidate: which one; needed where there are several.
+        private: make a private repository, if it is new.
+        revision: branch to push to.
+        license: for the card's metadata.
+        base_model: Hub id of the model before unlearning.
+    """
+
+    repo_id: str
+    candidate: str | None = None
+    private: bool = False
+    revision: str | None = None
+    license: str | None = None
+    base_model: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyConfig(AuditConfig):
     """A whole study: how to audit, and what comes before.
 
@@ -256,12 +279,19 @@ class StudyConfig(AuditConfig):
         forget: which training examples to forget.
         model: what all models start from.
         training: of the original and the retrained models.
-        references: K, the number of retrained models, each from its own seed.
+        original: an original that exists already: a model's folder, a Hub id, or a file of predictions; it is not
+            trained then.
+        retrain: how to retrain by a command of your own; by default the retrained models are trained as `model` and
+            `training` say.
+        references: K, the number of retrained models, each from its own seed; or a list of models and files of
+            predictions that exist already.
+        unlearned: unlearned models that exist already, by the name to show: folders, Hub ids, files of predictions.
         candidates: J, how many unlearned models a method makes, each from its own seed.
         seed: of the original model; the retrained models and the methods' seeds follow from it.
         methods: the unlearning methods, by the name to show.
         tuning: of the methods that have a `search`.
         predictions: how predictions are computed.
+        push: where to publish an unlearned model with its audit at the end; by default nowhere.
         threads: of the CPU, for each stage; by default those that are free when the run begins. Small models are far
             faster with 1.
         measured: what came out for the one method, where the configuration is a recipe; it changes nothing.
@@ -270,14 +300,18 @@ class StudyConfig(AuditConfig):
     name: str = "study"
     data: DataConfig
     forget: ForgetConfig
-    model: ModelConfig
+    model: ModelConfig | None = None
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    references: AtLeastOne = 3
+    original: str | GivenConfig | None = None
+    retrain: RetrainConfig | None = None
+    references: AtLeastOne | tuple[str | GivenConfig, ...] = 3
+    unlearned: Mapping[str, str | GivenConfig] = field(default_factory=dict)
     candidates: AtLeastOne = 1
     seed: int = 0
     methods: Mapping[str, MethodConfig] = field(default_factory=dict)
     tuning: TuningConfig = field(default_factory=TuningConfig)
     predictions: PredictionConfig = field(default_factory=PredictionConfig)
+    push: PushConfig | None = None
     threads: AtLeastOne | None = None
     measured: Measured | None = None
 
@@ -286,16 +320,37 @@ class StudyConfig(AuditConfig):
             raise ConfigurationError(
                 f"Expected one method in a recipe, which says what was `measured`, got {len(self.methods)}."
             )
-        if not self.methods:
-            raise ConfigurationError("Expected at least one entry under methods, got none.")
+        if not self.methods and not self.unlearned:
+            raise ConfigurationError("Expected at least one entry under methods or unlearned, got none.")
+        self._check_models()
         checked_name(self.name, "the study")
-        for name in self.methods:
+        for name in (*self.methods, *self.unlearned):
             checked_name(name, "an entry under methods")
             if not _NAME.fullmatch(name) or _RESERVED.match(name):
                 raise ConfigurationError(
                     "Expected names under methods of letters, digits, '_', '-', '+' and '.', which no other "
                     f"stage has, got {name!r}."
                 )
+
+    @property
+    def num_references(self) -> int:
+        """K, the number of retrained models."""
+        return self.references if isinstance(self.references, int) else len(self.references)
+
+    def _check_models(self) -> None:
+        """Refuse a configuration that does not say where a model comes from, or says it twice."""
+        retrained = isinstance(self.references, int)
+        trains = self.original is None or (retrained and self.retrain is None)
+        if self.model is None and trains:
+            raise ConfigurationError(
+                "Expected a model to start from, which the "
+                f"{'original is' if self.original is None else 'references are'} trained from, got none."
+            )
+        if self.retrain is not None and not retrained:
+            raise ConfigurationError("Expected a number of references with retrain, got a list of models.")
+        repeated = sorted(self.methods.keys() & self.unlearned.keys())
+        if repeated:
+            raise ConfigurationError(f"Expected each name once under methods and unlearned, got {repeated[0]!r} twice.")
 
 
 def read_study(path: str | Path, *, settings: Iterable[str] = ()) -> StudyConfig:
