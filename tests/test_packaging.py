@@ -42,7 +42,7 @@ def imported_libraries() -> dict[str, str]:
 
 def test_every_library_that_is_imported_is_declared() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
-    wanted = [*PROJECT["project"]["dependencies"], *extras["ray"], *extras["tune"]]
+    wanted = [*PROJECT["project"]["dependencies"], *extras["ray"], *extras["track"], *extras["tune"]]
     declared = {canonical(re.match(r"[\w.-]+", requirement).group()) for requirement in wanted}
     distributions = importlib.metadata.packages_distributions()
     found = imported_libraries()

@@ -91,9 +91,11 @@ class LoopbackHub:
     repositories: dict[tuple[str, str], Repository] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)
     unhandled: list[tuple[str, str]] = field(default_factory=list)
+    agents: set[str] = field(default_factory=set)  # what clients call themselves
     token: str = "hf_loopback"
     port: int = 0
     _faults: list[Fault] = field(default_factory=list)
+    _gated: set[str] = field(default_factory=set)
     _large: dict[str, bytes] = field(default_factory=dict)  # LFS objects by sha256
 
     @classmethod
@@ -114,6 +116,10 @@ class LoopbackHub:
     def fail(self, fault: Fault) -> None:
         """Let requests fail from now on as `fault` says."""
         self._faults.append(fault)
+
+    def gate(self, repo_id: str) -> None:
+        """Let nobody read a model repository from now on who was not granted access."""
+        self._gated.add(repo_id)
 
     def expire_token(self) -> None:
         """Refuse the token from now on, as the Hub does once it has expired."""
@@ -174,6 +180,7 @@ class LoopbackHub:
             web.post(repo + "/preupload/{revision}", self._preupload),
             web.post(repo + "/paths-info/{revision}", self._paths_info),
             web.post(repo + "/commit/{revision}", self._commit),
+            web.get(repo + "/discussions", self._discussions),
             web.post("/{address:.+}.git/info/lfs/objects/batch", self._large_batch),
             web.put("/_lfs/{oid}", self._large_put),
             web.get("/{kind:datasets|spaces}/{owner}/{name}/resolve/{revision}/{path:.+}", self._resolve),
@@ -184,6 +191,7 @@ class LoopbackHub:
     async def _guard(self, request: web.Request, handler: object) -> web.StreamResponse:
         await request.read()
         self.requests.append((request.method, request.path_qs))
+        self.agents.add(request.headers.get("User-Agent", ""))
         fault = next((f for f in self._faults if f.strikes(request)), None)
         if fault is not None and not fault.after_effect:
             return self._strike(request, fault)
@@ -353,9 +361,32 @@ class LoopbackHub:
         for line in lines:
             self._apply(files, line["key"], line["value"])
         commit = Commit(_oid(f"{head.oid}{header['summary']}{sorted(files)}"), header["summary"], files)
+        url = f"{self.url}/{self._repo_id(request)}"
+        answer = {"success": True, "commitOid": commit.oid, "commitUrl": f"{url}/commit/{commit.oid}"}
+        if request.query.get("create_pr") == "1":
+            number = 1 + sum(name.startswith("refs/pr/") for name in repository.branches)
+            repository.branches[f"refs/pr/{number}"] = [head, commit]
+            return web.json_response({**answer, "pullRequestUrl": f"{url}/discussions/{number}"})
         repository.branches[branch].append(commit)
-        url = f"{self.url}/{self._repo_id(request)}/commit/{commit.oid}"
-        return web.json_response({"success": True, "commitOid": commit.oid, "commitUrl": url})
+        return web.json_response(answer)
+
+    async def _discussions(self, request: web.Request) -> web.Response:
+        """List the pull requests, newest first."""
+        branches = self._repository(request).branches
+        opened = [(int(name[8:]), commits[-1]) for name, commits in branches.items() if name.startswith("refs/pr/")]
+        listed = [
+            {
+                "num": number,
+                "title": commit.title,
+                "isPullRequest": True,
+                "status": "open",
+                "author": {"name": OWNER},
+                "createdAt": WHEN,
+                "repo": {"name": self._repo_id(request), "type": request.match_info["kind"][:-1]},
+            }
+            for number, commit in sorted(opened, key=lambda found: -found[0])
+        ]
+        return web.json_response({"discussions": listed, "count": len(listed), "start": 0})
 
     def _apply(self, files: dict[str, bytes], key: str, value: dict) -> None:
         if key == "file":
@@ -398,6 +429,12 @@ class LoopbackHub:
         repository = self.repositories.get((request.match_info.get("kind", "models"), self._repo_id(request)))
         if repository is None:
             raise _missing("RepoNotFound", "Repository not found")
+        if self._repo_id(request) in self._gated:
+            raise web.HTTPForbidden(
+                headers={"X-Error-Code": "GatedRepo"},
+                text=json.dumps({"error": "Access to this model is restricted"}),
+                content_type="application/json",
+            )
         return repository
 
     def _located(self, request: web.Request) -> tuple[Repository, Commit]:
