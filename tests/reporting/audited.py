@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from tests.reporting.samples import make_images
 from unlearn_audit.data.forget import ForgetSet
 from unlearn_audit.data.images import ImageData
-from unlearn_audit.models.loading import create_model, save_model
+from unlearn_audit.models import create_model, save_model
 from unlearn_audit.models.prediction import predict
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
 from unlearn_audit.saved.request import AuditRequest, ModelFiles
