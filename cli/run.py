@@ -8,18 +8,20 @@ import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.processes import limit_threads
 
+from .machine import tell
 from .options import Output, Settings, quiet
 
 if TYPE_CHECKING:
     from unlearn_audit.experiment.config import PushConfig
     from unlearn_audit.experiment.measured import Measured
+    from unlearn_audit.experiment.stages import Stage
     from unlearn_audit.experiment.study import Study
 
 Engine = Annotated[
@@ -55,9 +57,19 @@ def run(
 
     study = Study.plan(read_study(config, settings=settings or ()), output)
     if print_stages:
+        tell(stages=[_told_stage(study, stage) for stage in study.stages])
         typer.echo("\n".join(stage_lines(study, config, settings or [], output)))
         return
     run_study(study, engine=engine, only=stage)
+
+
+def _told_stage(study: Study, stage: Stage) -> dict[str, Any]:
+    return {
+        "name": stage.name,
+        "done": study.store.is_complete(stage),
+        "needs": [need.name for need in stage.needs.values()],
+        "folder": study.store.folder(stage),
+    }
 
 
 def run_study(study: Study, *, engine: str = "serial", only: str | None = None) -> None:
@@ -102,7 +114,8 @@ def push_study(study: Study, config: PushConfig) -> None:
     if record.is_file() and record.read_text(encoding="utf-8") == what:
         typer.echo(f"This report was pushed to {config.repo_id} before.")
         return
-    choices = PublishChoices(candidate=config.candidate, license=config.license, base_model=config.base_model)
+    names = ("candidate", "license", "base_model", "allow_failing")
+    choices = PublishChoices(**{name: getattr(config, name) for name in names})
     destination = Destination(config.repo_id, private=config.private, revision=config.revision)
     publish(study.store.root / "report", destination, choices)
     write_text(record, what)
@@ -115,6 +128,7 @@ def show_agreement(study: Study, measured: Measured) -> None:
 
     (label,) = study.config.methods
     found = differences(AuditReport.load(study.store.root / "report"), label, measured)
+    tell(differences_from_recipe=found)
     if found:
         typer.echo("The recipe measured something else:\n  " + "\n  ".join(found))
     else:

@@ -259,6 +259,7 @@ class PushConfig:
         revision: branch to push to.
         license: for the card's metadata.
         base_model: Hub id of the model before unlearning.
+        allow_failing: publish a model that failed, too; its card says so first.
     """
 
     repo_id: str
@@ -267,6 +268,7 @@ class PushConfig:
     revision: str | None = None
     license: str | None = None
     base_model: str | None = None
+    allow_failing: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
