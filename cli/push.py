@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .machine import tell
-from .options import Data, DataSettings, load_data, quiet
+from .options import DataSettings, MaybeData, load_data, quiet
 
 if TYPE_CHECKING:
     from unlearn_audit.data import ImageData
@@ -40,7 +40,7 @@ def run(
     include_forget_images: Annotated[
         bool, typer.Option("--include-forget-images", help="Show pictures of --data in the report, forgotten ones too.")
     ] = False,
-    data: Data = "digits",
+    data: MaybeData = None,
     data_settings: DataSettings = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be pushed; push nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Push without a verdict too.")] = False,

@@ -15,6 +15,7 @@ import typer
 from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.processes import limit_threads
 
+from .completing import names_of
 from .machine import tell
 from .options import Output, Settings, quiet
 
@@ -26,7 +27,11 @@ if TYPE_CHECKING:
 
 Engine = Annotated[
     str,
-    typer.Option("--engine", help="What runs the stages: serial, or ray (pip install 'unlearn-audit[ray]')."),
+    typer.Option(
+        "--engine",
+        autocompletion=names_of("experiment.engines"),
+        help="What runs the stages: serial, or ray (pip install 'unlearn-audit[ray]').",
+    ),
 ]
 
 

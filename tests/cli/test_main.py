@@ -69,7 +69,7 @@ def test_a_wrong_configuration_exits_with_2_and_one_line(main_here, tmp_path):
 
 def test_an_error_exits_with_1_and_no_traceback(main_here, command, tmp_path):
     for failed in (
-        main_here("predict", tmp_path / "absent", "--output", tmp_path / "p.parquet"),
+        main_here("predict", tmp_path / "absent", "--data", "digits", "--output", tmp_path / "p.parquet"),
         command("report", tmp_path / "absent"),
     ):
         assert failed.returncode == 1

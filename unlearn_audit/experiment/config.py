@@ -21,6 +21,7 @@ from unlearn_audit.experiment.given import GivenConfig
 from unlearn_audit.experiment.measured import Measured
 from unlearn_audit.experiment.tuning import SearchConfig
 from unlearn_audit.experiment.yaml_source import Key, Source, override, read_yaml
+from unlearn_audit.id_files import read_column
 from unlearn_audit.measures import registry as measures
 from unlearn_audit.methods import registry as methods
 from unlearn_audit.models.adapting import Trained
@@ -50,6 +51,10 @@ class DataConfig:
     cache_dir: str | None = None
     train_split: str = "train"
     test_split: str = "test"
+    flip: bool = True
+    processor: str | None = None
+    ids: str | None = None
+    skip_unreadable: bool = False
 
     def load(self) -> ImageData:
         """Load the training and test images."""
@@ -62,7 +67,8 @@ class ForgetConfig:
 
     Attributes:
         label: index or name of a class.
-        file: of ids: txt, csv, json or parquet.
+        file: of ids or file names: txt, csv, json or parquet.
+        column: of the file and of the data, by whose values examples are chosen: `customer_id`.
         fraction: share of the class, or of all training examples, in (0, 1].
         seed: of the choice.
         atypical: take the least typical examples of the class in place of random ones.
@@ -70,6 +76,7 @@ class ForgetConfig:
 
     label: int | str | None = None
     file: str | None = None
+    column: str | None = None
     fraction: float | None = None
     seed: int = 0
     atypical: bool = False
@@ -79,11 +86,15 @@ class ForgetConfig:
             raise ConfigurationError("Expected label, file or fraction to say what to forget, got none of them.")
         if self.file is not None and (self.label, self.fraction) != (None, None):
             raise ConfigurationError("Expected a file of ids alone, or label and fraction, got both.")
+        if self.column is not None and self.file is None:
+            raise ConfigurationError(f"Expected a file with the column {self.column!r}, got none.")
         if self.atypical and self.label is None:
             raise ConfigurationError("Expected a label with atypical, to say of which class, got none.")
 
     def choose(self, images: Images) -> ForgetSet:
         """Choose the forget set among the training images."""
+        if self.file is not None and self.column is not None:
+            return ForgetSet.by_column(images, self.column, read_column(Path(self.file), self.column))
         if self.file is not None:
             return ForgetSet.from_file(images, self.file)
         if self.label is None:

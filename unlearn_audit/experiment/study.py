@@ -90,7 +90,8 @@ class Planner:
     @cached_property
     def data(self) -> PlannedData:
         """The images, wherever a worker runs."""
-        return PlannedData(self.images.fingerprint, _with_absolute_paths(self.config.data, "source", "cache_dir"))
+        config = _with_absolute_paths(self.config.data, "source", "cache_dir", "processor")
+        return PlannedData(self.images.fingerprint, config, config.ids)
 
     @cached_property
     def forget(self) -> PlannedForgetSet:

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any, ClassVar
 
 from unlearn_audit.auditing.policy import Policy
-from unlearn_audit.auditing.report import MADE_ELSEWHERE
+from unlearn_audit.auditing.report import COPIES, MADE_ELSEWHERE
 from unlearn_audit.experiment.stages import forget as forget_stage
 from unlearn_audit.experiment.stages import predictions
 from unlearn_audit.experiment.stages.base import Stage, Workspace
@@ -20,6 +20,8 @@ from unlearn_audit.experiment.stages.retrained_by_command import RetrainedByComm
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
 from unlearn_audit.saved.request import AuditRequest, ModelFiles
 from unlearn_audit.saved.running import run_audit, save_audit
+
+NAMES = {"train": "retained", "test": "test examples"}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -74,8 +76,14 @@ class StudyAudit(Stage):
             measures=self.measures,
             class_names=self.data.load().train.class_names,
             title=self.title,
-            configuration=self._origins(),
+            configuration=self._origins() | self._copies(workspace),
         )
+
+    def _copies(self, workspace: Workspace) -> dict[str, str]:
+        """Return how many examples that stay are copies of forgotten ones, for the report."""
+        found = workspace.results_of(self.forget).get("copies") or {}
+        said = ", ".join(f"{count} {NAMES[split]}" for split, count in sorted(found.items(), reverse=True))
+        return {COPIES: said} if said else {}
 
     def _origins(self) -> dict[str, str]:
         """Return what was not made by this study's own training, for the report."""
