@@ -9,6 +9,7 @@ import typer
 
 from unlearn_audit.processes import limit_threads
 
+from .machine import tell
 from .options import Data, DataSettings, load_data, quiet
 
 
@@ -48,4 +49,5 @@ def run(
     )
     if process_state().is_main_process:
         found.save(output)
+        tell(file=output, examples=len(found.example_ids), data=images.name)
         typer.echo(f"{output}: {len(found.example_ids)} examples of {images.name}")

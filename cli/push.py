@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .machine import tell
 from .options import Data, DataSettings, load_data, quiet
 
 
@@ -82,6 +83,14 @@ def run(
             dry_run=dry_run,
             progress=progress,
         )
+    tell(
+        repo_id=pushed.repo_id,
+        files=pushed.files,
+        withheld=pushed.withheld,
+        exposures=pushed.exposures,
+        commit=pushed.commit,
+        url=pushed.url,
+    )
     for path, size in pushed.files.items():
         typer.echo(f"{size:>12,} bytes  {path}")
     for sentence in pushed.withheld:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 from unlearn_audit.errors import ConfigurationError, VerificationError
 from unlearn_audit.processes import limit_threads
 
+from .machine import tell
 from .options import quiet
 
 
@@ -33,18 +35,21 @@ def run(
 
     from .progress import TaskProgress
 
-    audits, named = _audits(folder), folder.startswith("hub:")
+    audits, named, told = _audits(folder), folder.startswith("hub:"), []
     for local in audits:
         if named:
             typer.echo(f"{local.name}: audited by {auditor_of(local)}")
         with TaskProgress() as progress:
             found = verify_published(local, progress=progress)
+        told.append({"folder": local, "auditor": auditor_of(local) if named else None, **dataclasses.asdict(found)})
+        tell(audits=told)
         for sentence in found.not_checked:
             typer.echo(sentence)
         found.raise_if_different()
         typer.echo(f"{found.files} files and {found.figures} figures agree.")
     if forget is not None and salt is not None:
         refuted = check_claim(audits[0], forget, salt)
+        tell(claim=refuted is None)
         if refuted:
             raise VerificationError(refuted)
         typer.echo(f"The audit was of the forget set in {forget.name}.")

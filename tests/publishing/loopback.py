@@ -95,6 +95,7 @@ class LoopbackHub:
     token: str = "hf_loopback"
     port: int = 0
     _faults: list[Fault] = field(default_factory=list)
+    buckets: dict[str, dict[str, bytes]] = field(default_factory=dict)  # files by path, by the bucket's id
     _gated: set[str] = field(default_factory=set)
     _large: dict[str, bytes] = field(default_factory=dict)  # LFS objects by sha256
 
@@ -183,6 +184,10 @@ class LoopbackHub:
             web.get(repo + "/discussions", self._discussions),
             web.post("/{address:.+}.git/info/lfs/objects/batch", self._large_batch),
             web.put("/_lfs/{oid}", self._large_put),
+            web.get("/api/buckets/{owner}/{name}", self._bucket),
+            web.post("/api/buckets/{owner}/{name}/paths-info", self._bucket_paths),
+            web.get("/api/buckets/{owner}/{name}/tree{path:.*}", self._bucket_tree),
+            web.get("/buckets/{owner}/{name}/resolve/{path:.+}", self._bucket_file),
             web.get("/{kind:datasets|spaces}/{owner}/{name}/resolve/{revision}/{path:.+}", self._resolve),
             web.get("/{owner}/{name}/resolve/{revision}/{path:.+}", self._resolve),
         ]
@@ -401,14 +406,48 @@ class LoopbackHub:
             for path in [p for p in files if p.startswith(value["path"])]:
                 del files[path]
 
+    async def _bucket(self, request: web.Request) -> web.Response:
+        files = self.buckets[self._repo_id(request)]
+        size = sum(map(len, files.values()))
+        answer = {"id": self._repo_id(request), "private": True, "createdAt": WHEN, "updatedAt": WHEN}
+        return web.json_response({**answer, "size": size, "totalFiles": len(files)})
+
+    async def _bucket_paths(self, request: web.Request) -> web.Response:
+        files = self.buckets[self._repo_id(request)]
+        paths = (await request.json())["paths"]
+        return web.json_response([self._bucket_entry(path, files[path]) for path in paths if path in files])
+
+    async def _bucket_tree(self, request: web.Request) -> web.Response:
+        files = self.buckets[self._repo_id(request)]
+        return web.json_response([self._bucket_entry(path, content) for path, content in files.items()])
+
+    async def _bucket_file(self, request: web.Request) -> web.Response:
+        content = self.buckets[self._repo_id(request)][request.match_info["path"]]
+        return self._content(request, content, {})
+
+    @staticmethod
+    def _bucket_entry(path: str, content: bytes) -> dict:
+        digest = hashlib.sha256(content).hexdigest()
+        return {
+            "type": "file",
+            "path": path,
+            "size": len(content),
+            "xetHash": digest,
+            "mtime": WHEN,
+            "uploadedAt": WHEN,
+        }
+
     async def _resolve(self, request: web.Request) -> web.Response:
         _, commit = self._located(request)
         path = request.match_info["path"]
         if path not in commit.files:
             raise _missing("EntryNotFound", f"{path} does not exist", {"X-Repo-Commit": commit.oid})
-        content = commit.files[path]
+        return self._content(request, commit.files[path], {"X-Repo-Commit": commit.oid})
+
+    @staticmethod
+    def _content(request: web.Request, content: bytes, more: dict[str, str]) -> web.Response:
         headers = {
-            "X-Repo-Commit": commit.oid,
+            **more,
             "ETag": f'"{_blob_oid(content)}"',
             "Accept-Ranges": "bytes",
             "Content-Type": "application/octet-stream",
