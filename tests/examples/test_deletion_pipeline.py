@@ -18,8 +18,8 @@ WORKFLOW = yaml.safe_load((PIPELINE / "audit-unlearning.yml").read_text(encoding
 STEPS = {step["name"]: step for step in WORKFLOW["jobs"]["audit"]["steps"] if "name" in step}
 BAD = (
     "unlearn-audit unlearn models/original --data digits --output models/bad --method random_labels "
-    "--forget-file audit/forget.json --set training.epochs=10 --set training.learning_rate=5e-2 --set training.batch_size=64 "
-    "--set training.precision=float32"
+    "--forget-file audit/forget.json --set training.epochs=10 --set training.learning_rate=5e-2 "
+    "--set training.batch_size=64 --set training.precision=float32"
 )
 
 
