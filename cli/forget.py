@@ -35,11 +35,11 @@ def run(
         Path | None, typer.Option(help="HTML file to write with pictures of forgotten examples and their copies.")
     ] = None,
 ) -> None:
-    """Turn a deletion request into a forget set, and show what it matched.
+    """Turn a deletion request into a forget set.
 
-    A request lists ids or file names, one a line or in a column example_id, id, file_name, filename, path or image; or
-    values of any --column of the data. Copies of forgotten images that would stay in the data are named: deleting one
-    copy of two deletes nothing.
+    It shows what the request matched. A request lists ids or file names, one a line or in a column example_id, id,
+    file_name, filename, path or image; or values of any --column of the data. Copies of forgotten images that would
+    stay in the data are named: deleting one copy of two deletes nothing.
     """
     limit_threads()
     quiet()

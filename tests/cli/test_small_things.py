@@ -93,7 +93,7 @@ def test_predictions_on_other_data_are_not_compared() -> None:
     other = made_up(5)
     other.metadata["data_fingerprint"] = "e" * 64
     with pytest.raises(PredictionsError, match="on other data"):
-        audit(models[0], [*models[1:], other], models[0].example_ids[:50])
+        audit(models[0], [*models[1:], other], models[0].example_ids[:50], original=made_up(9))
 
 
 def test_probabilities_that_are_called_logits_are_noticed(tmp_path) -> None:

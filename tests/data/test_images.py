@@ -273,7 +273,7 @@ def test_mixed_sizes_need_image_size(tmp_path):
     wide = np.zeros((6, 12, 3), np.uint8)
     wide[:, 3:9] = noise(1)[0]
     folder = small(tmp_path / "mixed", train=[noise(1)[0], wide])
-    with pytest.raises(DataError, match=r"row 0 is 6 by 6, row 1 is 6 by 12 .*Pass image_size"):
+    with pytest.raises(DataError, match=r"row 0 is 6 by 6, row 1 is 6 by 12 .*Pass processor, .* or image_size"):
         load_images(folder)
     pixels = load_images(folder, image_size=6).train.pixels
     assert np.array_equal(pixels[1], noise(1)[0])  # the centre of the wide one

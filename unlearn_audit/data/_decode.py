@@ -99,6 +99,7 @@ def _decoded_or_why_not(row: int, item: object, fit: Fit | None) -> np.ndarray |
     try:
         with Image.open(_open(item)) as image:
             rgb = _to_rgb(image)
+            rgb.load()  # while the file is open
     except (*_UNREADABLE, Image.DecompressionBombError) as error:
         name = f" ({Path(path).name})" if path else ""
         return f"row {row}{name}, {error}"
