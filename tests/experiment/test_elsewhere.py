@@ -1,225 +1,137 @@
-"""Studies of models that were made elsewhere: originals and references as models or predictions, and by a command."""
+"""A study as files for other people's computers: SLURM arrays, and a script for Hugging Face Jobs."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
+import os
+import subprocess
 import sys
-from pathlib import Path
 
-import numpy as np
 import pytest
+import yaml
+from huggingface_hub.cli._uv_script_header import parse_uv_script_header
+from typer.testing import CliRunner
+from unlearn_audit.cli.main import app
 
-from unlearn_audit import AuditReport, create_model, load_images, predict, save_model
-from unlearn_audit.errors import ConfigurationError, ModelError, PredictionsError
+from tests.publishing.loopback import LoopbackHub
+from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.experiment import Study, read_study
-from unlearn_audit.experiment.command import RetrainConfig, made_by_command
-from unlearn_audit.experiment.foreign import on_the_data
-from unlearn_audit.experiment.given import GivenConfig, PlannedGiven, training_seconds
-from unlearn_audit.experiment.stages import stage_named
-from unlearn_audit.models import load_model
-from unlearn_audit.predictions import Predictions
-from unlearn_audit.reporting.sections.cost import retraining_cost
-from unlearn_audit.reporting.sections.elsewhere import agreement, elsewhere_sentences
+from unlearn_audit.experiment.hf_jobs import STUDY, Job
 
-DIGITS = load_images("digits")
-# Writes predictions that know what to leave out and its seed; fails where a file says so.
-SCRIPT = """
-import sys
-import numpy as np
-forget, seed, folder = sys.argv[1:]
-open("calls.txt", "a").write(seed + "\\n")
-if seed == open("fails.txt").read():
-    sys.exit("out of memory, says the script")
-base = np.load("base.npz")
-rng = np.random.default_rng(int(seed))
-left_out = np.isin(base["example_id"], open(forget).read().split())
-logits = base["logits"] + 0.1 * rng.normal(size=base["logits"].shape) - left_out[:, None] * base["sure"]
-np.savez(folder + "/predictions.npz", example_id=base["example_id"], label=base["label"], logits=logits)
-"""
-STUDY = """
+CONFIG = """\
+name: tiny
 data: {source: digits}
 forget: {label: 8, fraction: 0.5}
-original: original.npz
+model: {name: resnet8}
+training: {epochs: 1}
 references: 3
-measures: [js]
-neighbourhood: {number: 3}
+methods:
+  finetune: {training: {epochs: 1}}
+  gradient_ascent: {training: {epochs: 1}}
+"""
+# Runs each task of an array at once, and prints a number for the job.
+SBATCH = """\
+#!/usr/bin/env bash
+set -euo pipefail
+for last; do :; done
+count=$(sed -n 's/#SBATCH --array=1-//p' "$last")
+for task in $(seq "$count"); do SLURM_ARRAY_TASK_ID=$task bash "$last" >&2; done
+echo "$*" >> "$RECORD.submitted"
+wc -l < "$RECORD.submitted"
 """
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch) -> Path:
-    """A folder with an original, two references and an unlearned model, as predictions, and a script."""
-    monkeypatch.chdir(tmp_path)
-    parts = (DIGITS.train, DIGITS.test)
-    ids, labels = (np.concatenate([getattr(images, name) for images in parts]) for name in ("ids", "labels"))
-    sure = 3.0 * np.eye(10)[labels]
-    base = {"example_id": ids, "label": labels, "logits": sure}
-    np.savez(tmp_path / "base.npz", **base, sure=0.3 * sure)
-    pixels = np.concatenate([images.pixels[..., 0].reshape(len(images), -1) for images in parts]).astype(np.float32)
-    for seed, name in enumerate(("original", "unlearned", "first")):
-        noise = 0.1 * np.random.default_rng(seed).normal(size=sure.shape)
-        order = np.random.default_rng(seed).permutation(len(ids))
-        rows = {key: value[order] for key, value in {**base, "logits": sure + noise, "embedding": pixels}.items()}
-        np.savez(tmp_path / f"{name}.npz", **rows)
-    (tmp_path / "script.py").write_text(SCRIPT)
-    (tmp_path / "fails.txt").write_text("none")
-    return tmp_path
+def config(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(CONFIG)
+    return path
 
 
-def planned(folder: Path, text: str = "", **settings: str) -> Study:
-    (folder / "study.yaml").write_text(STUDY + text)
-    return Study.plan(
-        read_study("study.yaml", settings=[f"{key}={value}" for key, value in settings.items()]), folder / "out"
-    )
+def command(path, name, text):
+    path.mkdir(exist_ok=True)
+    (path / name).write_text(text)
+    (path / name).chmod(0o755)
 
 
-COMMAND = f"""\
-retrain: {{command: '{sys.executable} script.py {{forget}} {{seed}} {{folder}}'}}
-unlearned: {{mine: unlearned.npz}}
-"""
+@pytest.fixture
+def ran(config, tmp_path):
+    """The commands that tasks ran, in order, and how the arrays were submitted."""
+    arguments = [
+        "slurm",
+        config,
+        "--to",
+        tmp_path / "jobs with space",
+        "-o",
+        tmp_path / "runs",
+        "--sbatch=--gres=gpu:1",
+    ]
+    done = CliRunner().invoke(app, [*map(str, arguments), "--set", "references=4"])
+    assert done.exit_code == 0, done.output
+    command(tmp_path / "bin", "sbatch", SBATCH)
+    command(tmp_path / "bin", "unlearn-audit", '#!/usr/bin/env bash\necho "$*" >> "$RECORD"\n')
+    environment = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "RECORD": str(tmp_path / "record")}
+    subprocess.run([tmp_path / "jobs with space" / "submit.sh"], env=environment, check=True, cwd="/")
+    return (tmp_path / "record").read_text().splitlines(), (tmp_path / "record.submitted").read_text().splitlines()
 
 
-@pytest.mark.slow
-def test_a_command_retrains_and_goes_on_where_it_failed(folder) -> None:
-    study = planned(folder, COMMAND)
-    (folder / "fails.txt").write_text("2")
-    with pytest.raises(ModelError, match=r"(?s)retrained-2: the command ended with 1.*out of memory, says the script"):
-        study.run()
-    (folder / "fails.txt").write_text("none")
-    study.run()
-    assert (folder / "calls.txt").read_text().split() == ["1", "2", "2", "3"]
-    report = AuditReport.load(folder / "out" / "report")
-    assert {model.name for model in report.by_role("candidate")} == {"mine"}
-    assert report.model("untrained" if report.by_role("untrained") else "original").role == "original"
-    assert 0 < report.model("retrained-1").seconds < 60 and report.model("original").seconds is None
-    assert "What the original took is not known" in retraining_cost(report)
-    forget = study.config.forget.choose(DIGITS.train)
-    first = study.store.folder(stage_named(study.stages, "retrained-1"))
-    assert (first / "forget.txt").read_text().split() == list(forget.ids)
-    assert len((first / "retain.txt").read_text().split()) == len(DIGITS.train) - len(forget)
+def test_slurm_tasks_run_every_stage_after_what_it_needs(ran, config, tmp_path):
+    study = Study.plan(read_study(config, settings=["references=4"]), tmp_path / "runs")
+    commands, submitted = ran
+    assert len(commands) == len(study.stages)
+    assert commands[-1] == f"run {config} --output {tmp_path / 'runs'} --set references=4"  # the whole, for its report
+    order = [line.partition(" --stage ")[2] or study.stages[-1].name for line in commands]
+    for stage in study.stages:
+        assert all(order.index(need.name) < order.index(stage.name) for need in stage.needs.values())
+    assert "--dependency" not in submitted[0]
+    assert [f"--dependency=afterok:{n}" in line for n, line in enumerate(submitted[1:], start=1)].count(False) == 0
+    assert len(submitted) < len(study.stages) / 2  # most run side by side
+    assert "#SBATCH --gres=gpu:1\n" in (tmp_path / "jobs with space" / "stages-1.sbatch").read_text()
 
 
-def test_a_changed_script_retrains_and_a_changed_place_does_not(folder) -> None:
-    first = planned(folder, COMMAND)
-    (folder / "deeper").mkdir()
-    for name in ("original.npz", "unlearned.npz"):
-        (folder / name).rename(folder / "deeper" / name)
-    text = COMMAND.replace("unlearned.npz", "deeper/unlearned.npz")
-    moved = planned(folder, text, original="deeper/original.npz")
-    assert {s.name: s.hash for s in moved.stages} == {s.name: s.hash for s in first.stages}
-    (folder / "script.py").write_text(SCRIPT + "\n# another")
-    changed = planned(folder, text, original="deeper/original.npz")
-    before = {stage.name: stage.hash for stage in moved.stages}
-    assert {s.name for s in changed.stages if s.hash != before[s.name]} == {
-        *(f"{kind}retrained-{k}" for k in (1, 2, 3) for kind in ("", "predict-")),
-        *("audit", "report"),
-    }
+def script_of(config, path, *options):
+    done = CliRunner().invoke(app, ["job", str(config), "-o", str(path), *options])
+    assert done.exit_code == 0, done.output
+    return path.read_text()
 
 
-@pytest.mark.slow
-def test_models_and_predictions_are_mixed(folder) -> None:
-    for seed in (1, 2):
-        save_model(create_model("resnet8", DIGITS.train, seed=seed, width=4), folder / f"model-{seed}")
-    (folder / "model-1" / "train_results.json").write_text(json.dumps({"train_runtime": 12.5}))
-    references = "references: [first.npz, {source: ./model-1}, {source: model-2, seconds: 7}]\n"
-    text = STUDY.replace("references: 3\n", references) + "unlearned: {mine: unlearned.npz}\n"
-    (folder / "study.yaml").write_text(text)
-    study = Study.plan(read_study("study.yaml"), folder / "out")
-    study.run()
-    report = AuditReport.load(folder / "out" / "report")
-    assert [model.seconds for model in report.by_role("reference")] == [None, 12.5, 7.0]
-    said = " ".join(elsewhere_sentences(report))
-    assert "Made elsewhere, too: retrained-1, retrained-2, retrained-3" in said and "they agree" in said
-    figures = dataclasses.replace(report.aggregate["original"], retain_accuracy=0.0, test_accuracy=None)
-    others = dataclasses.replace(report, aggregate={**report.aggregate, "original": figures})
-    (sentence,) = agreement(others)
-    assert "0.0%" in sentence and "they do not agree" in sentence
+def test_a_job_script_carries_its_study_and_the_hubs_parser_reads_its_header(config, tmp_path):
+    options = ["--bucket=ann/studies", "--flavor=a10g-small", "--timeout=90m", "--set", "data.source=uoft-cs/cifar100"]
+    text = script_of(config, tmp_path / "job.py", *options)
+    header = parse_uv_script_header(text)
+    assert (header.flavor, header.timeout, header.name) == ("a10g-small", "90m", "tiny")
+    assert header.volumes == ["hf://buckets/ann/studies:/studies"] and header.secrets == ["HF_TOKEN"]
+    carried = {}
+    exec(text.partition("import os")[0], carried)  # the study is written as a literal
+    assert yaml.safe_load(carried["STUDY"]) == {**yaml.safe_load(CONFIG), "data": {"source": "uoft-cs/cifar100"}}
 
 
-def test_an_original_s_predictions_cannot_be_made_to_forget(folder) -> None:
-    with pytest.raises(ConfigurationError, match="Expected a model as the original"):
-        planned(folder, COMMAND + "methods: {finetune: }\n")
+def test_a_job_script_runs_the_study_where_the_stages_are_kept(config, tmp_path):
+    """With a package in the place of this one that says what it was asked to do."""
+    text = script_of(config, tmp_path / "job.py").replace("'/studies'", repr(str(tmp_path / "mounted")))
+    (tmp_path / "job.py").write_text(text)
+    package = tmp_path / "unlearn_audit" / "cli"
+    package.mkdir(parents=True)
+    (package / "main.py").write_text("import sys\ndef main():\n    print(sys.argv[1:])\n")
+    done = subprocess.run([sys.executable, "job.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    kept = tmp_path / "mounted"
+    assert done.stdout.strip() == str(["run", f"{kept}/tiny.yaml", "--output", f"{kept}/tiny", "--json"])
+    assert yaml.safe_load((kept / "tiny.yaml").read_text()) == yaml.safe_load(CONFIG)
 
 
-MISTAKES = {
-    "retrain: {command: 'python x.py {folder} {forget}'}\n": "Expected {folder}, {seed}, and {forget}",
-    "retrain: {command: 'python x.py {folder} {seed} {forgit}'}\n": "got {forgit}",
-    "retrain: {command: 'python \"x.py {folder} {seed} {forget}'}\n": "No closing quotation",
-    "methods: {finetune: }\n": "Expected a model to start from, which the references are trained from",
-    "retrain: {command: 'a {folder} {seed} {forget}'}\nmethods: {}\n": "at least one entry under methods or unlearned",
-}
+def test_a_job_is_started_with_study_bucket_and_hardware():
+    with LoopbackHub() as hub:
+        job = Job(name="tiny", study=CONFIG, bucket="ann/studies", flavor="t4-small", timeout="30m")
+        started = job.submit(endpoint=hub.url, token=hub.token)
+    (asked,) = hub.jobs
+    assert started.id == "job-1" and hub.unhandled == []
+    assert asked["flavor"] == "t4-small" and asked["timeoutSeconds"] == 1800
+    assert asked["environment"][STUDY] == CONFIG and asked["secrets"] == {"HF_TOKEN": hub.token}
+    assert [(v["type"], v["source"], v["mountPath"]) for v in asked["volumes"]] == [
+        ("bucket", "ann/studies", "/studies")
+    ]
+    assert asked["command"][:2] == ["uv", "run"] and "unlearn-audit==" in " ".join(asked["command"])
 
 
-@pytest.mark.parametrize("text", MISTAKES)
-def test_mistakes_are_told_before_anything_is_done(text: str, folder) -> None:
-    with pytest.raises(ConfigurationError) as found:
-        planned(folder, text)
-    assert MISTAKES[text] in str(found.value)
-
-
-def test_what_is_given_must_be_there(folder) -> None:
-    for source, message in {"./nothing": "There is no folder or file", "deep": "which holds nothing"}.items():
-        (folder / "deep").mkdir(exist_ok=True)
-        with pytest.raises(ConfigurationError, match=message):
-            PlannedGiven.plan(GivenConfig(source=source))
-
-
-def test_the_last_checkpoint_is_taken_where_nothing_else_was_saved(tmp_path) -> None:
-    with pytest.raises(ModelError, match="found nothing"):
-        made_by_command(tmp_path)
-    for name in ("checkpoint-9", "checkpoint-10"):
-        (tmp_path / name).mkdir()
-        for file in ("config.json", "model.safetensors"):
-            (tmp_path / name / file).touch()
-    assert made_by_command(tmp_path).name == "checkpoint-10"
-    (tmp_path / "final").mkdir()
-    for file in ("config.json", "model.safetensors"):
-        (tmp_path / "final" / file).touch()
-    assert made_by_command(tmp_path).name == "final"
-
-
-def test_a_command_s_parts_may_hold_spaces() -> None:
-    command = RetrainConfig(command="'my python' x.py --to={folder} {seed} {forget} '{{\"a\": 1}}'")
-    values = {"folder": Path("a b"), "seed": 3, "forget": "f g"}
-    assert command.arguments(values) == ["my python", "x.py", "--to=a b", "3", "f g", '{"a": 1}']
-
-
-def test_the_time_of_a_training_is_read_where_trainer_leaves_it(tmp_path) -> None:
-    assert training_seconds(tmp_path) is None
-    (tmp_path / "trainer_state.json").write_text(json.dumps({"log_history": [{"loss": 1}, {"train_runtime": 3.5}]}))
-    assert training_seconds(tmp_path) == 3.5
-    (tmp_path / "train_results.json").write_text("[]")
-    assert training_seconds(tmp_path) == 3.5
-
-
-def test_predictions_on_other_data_are_refused(folder) -> None:
-    found = Predictions.load(folder / "original.npz")
-    assert on_the_data(found, DIGITS).example_ids.tolist() == [*DIGITS.train.ids, *DIGITS.test.ids]
-    others = {
-        "other data": Predictions(
-            found.example_ids, found.splits, found.labels, found.logits, metadata={"data_fingerprint": "f" * 64}
-        ),
-        "are missing": Predictions(found.example_ids[1:], found.splits[1:], found.labels[1:], found.logits[1:]),
-        "the same labels": Predictions(found.example_ids, found.splits, (found.labels + 1) % 10, found.logits),
-    }
-    for message, wrong in others.items():
-        with pytest.raises(PredictionsError, match=message):
-            on_the_data(wrong, DIGITS)
-
-
-def test_classes_in_another_order_are_matched_by_name(tmp_path) -> None:
-    model = create_model("resnet8", DIGITS.train, seed=0, width=4)
-    expected = predict(model, DIGITS.test).logits
-    save_model(model, tmp_path / "m")
-    for part in ("timm_model.fc.weight", "timm_model.fc.bias"):
-        state = model.state_dict()
-        state[part].copy_(state[part].flip(0))
-    model.config.id2label = {index: str(9 - index) for index in range(10)}
-    np.testing.assert_allclose(predict(model, DIGITS.test).logits, expected, atol=1e-5)
-    model.config.id2label = {index: f"LABEL_{index}" for index in range(10)}
-    np.testing.assert_allclose(predict(model, DIGITS.test).logits[:, ::-1], expected, atol=1e-5)
-    model.config.id2label = {index: str(index + 5) for index in range(10)}
-    with pytest.raises(ModelError, match="does not name '0'"):
-        predict(model, DIGITS.test)
-    assert load_model(tmp_path / "m").config.id2label[0] == "0"
+def test_a_bucket_has_an_owner():
+    with pytest.raises(ConfigurationError, match="USER/NAME"):
+        Job(name="tiny", study=CONFIG, bucket="studies")
