@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from unlearn_audit.saved.verify import verify as verify
     from unlearn_audit.training import TrainingConfig as TrainingConfig
     from unlearn_audit.training import fit as fit
-    from unlearn_audit.training import retrain as retrain
     from unlearn_audit.training import unlearn as unlearn
 
 __version__ = "0.1.0"
@@ -44,7 +43,6 @@ _HOMES = {
     "plan": "planning",
     "predict": "models",
     "push": "publishing",
-    "retrain": "training",
     "save_model": "models",
     "unlearn": "training",
     "verify": "saved.verify",
@@ -63,7 +61,6 @@ __all__ = [
     "plan",
     "predict",
     "push",
-    "retrain",
     "save_model",
     "unlearn",
     "verify",
