@@ -12,6 +12,7 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
 from unlearn_audit.data.batches import ExampleDataset
+from unlearn_audit.data.steps import PlannedDataset
 from unlearn_audit.errors import ModelError
 from unlearn_audit.models.prediction import evaluation_mode
 
@@ -83,9 +84,12 @@ class CostMeter(TrainerCallback, ExportableState):
     def on_step_end(self, args: Any, state: Any, control: Any, train_dataloader: Any = None, **kwargs: Any) -> None:
         """Count a step; the last of an epoch may be smaller."""
         self._count()
+        dataset = train_dataloader.dataset
+        if isinstance(dataset, PlannedDataset):
+            self.examples = dataset.seen(state.global_step)
+            return
         batch = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
-        epochs = state.epoch or 0.0
-        self.examples = min(state.global_step * batch, round(epochs * len(train_dataloader.dataset)))
+        self.examples = min(state.global_step * batch, round((state.epoch or 0.0) * len(dataset)))
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Count what came after the last step."""
@@ -135,4 +139,4 @@ def _accuracy(model: nn.Module, dataset: ExampleDataset) -> float:
             batch = plain.batch(rows)
             logits = model(pixel_values=batch["pixel_values"]).logits
             correct += int((logits.argmax(dim=1) == batch["labels"]).sum())
-    return correct / len(plain)
+    return correct / len(plain.rows)
