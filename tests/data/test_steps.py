@@ -69,7 +69,7 @@ def test_epochs_of_the_trainer_are_equal_and_the_rest_is_of_the_last_phase() -> 
     for epoch in (rows[1:5], rows[5:9]):
         assert sorted(row for step in epoch for row in step) == RETAIN.tolist()
     assert rows[9] == rows[5] and rows[1] != rows[5]
-    assert planned.seen(0) == 0 and planned.seen(5) == 40 and planned.seen(10) == 40 + 35 + 10
+    assert [planned.seen(steps, 10, 0.0) for steps in (0, 5, 10)] == [0, 40, 40 + 35 + 10]
 
 
 def test_a_step_never_mixes_phases_and_every_micro_batch_has_a_row() -> None:

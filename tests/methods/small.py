@@ -8,4 +8,5 @@ SMALL: dict[str, dict[str, Any]] = {
     "anchored_local_distillation": {"n_support": 16, "teacher_epochs": 1, "retain_share": 0.5},
     "local_teacher_distillation": {"n_support": 16, "teacher_epochs": 1},
     "local_teacher_knn": {"n_support": 16},
+    "amun": {"attack_steps": 5},
 }

@@ -134,6 +134,10 @@ class ExampleDataset(Dataset[dict[str, Tensor]]):
         narrowed.rows = rows
         return narrowed
 
+    def seen(self, steps: int, batch: int, epochs: float) -> int:
+        """Return how many examples went through `steps` steps of `batch` examples in so many epochs."""
+        return min(steps * batch, round(epochs * len(self)))  # the last batch of an epoch may be smaller
+
     def without_augmentation(self) -> ExampleDataset:
         """Return the same examples as the audit sees them."""
         plain = copy.copy(self)

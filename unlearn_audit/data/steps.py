@@ -113,8 +113,8 @@ class PlannedDataset(ExampleDataset):
         """Return the step of this number, from 0."""
         return self._steps[number]
 
-    def seen(self, steps: int) -> int:
-        """Return how many examples the first `steps` steps hold together."""
+    def seen(self, steps: int, batch: int, epochs: float) -> int:
+        """Return how many examples the first `steps` steps hold together, whatever the batch."""
         return self._seen[steps]
 
     def __len__(self) -> int:

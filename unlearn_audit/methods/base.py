@@ -13,7 +13,8 @@
 
 A method is a dataclass: its fields are its hyperparameters. It overrides as few as it can of `rows` (which examples it
 trains on), `steps` (in which steps), `learn` (what it needs of the original model), `edit` and `finish` (what it does
-to the weights before and after training), `change_gradients`, `phase_rates` and `per_example_loss`.
+to the weights before and after training), `inputs` (other pixels or labels), `change_gradients`, `phase_rates` and
+`per_example_loss`.
 """
 
 from __future__ import annotations
@@ -100,6 +101,10 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
     def per_example_loss(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """Map logits (n, c) in float32 and the batch to the loss of each example, (n,)."""
         raise NotImplementedError(f"{type(self).__name__} must define per_example_loss(logits, batch).")
+
+    def inputs(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the batch that the model and the loss see in training; by default as it is."""
+        return batch
 
     def rows(self, examples: ExampleDataset) -> Tensor:
         """Return which rows (m,) of the images to train on: the forget set, and `retain_share` of the retain set."""

@@ -12,7 +12,6 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
 from unlearn_audit.data.batches import ExampleDataset
-from unlearn_audit.data.steps import PlannedDataset
 from unlearn_audit.errors import ModelError
 from unlearn_audit.models.prediction import evaluation_mode
 
@@ -82,14 +81,10 @@ class CostMeter(TrainerCallback, ExportableState):
         self._since = _clocks()
 
     def on_step_end(self, args: Any, state: Any, control: Any, train_dataloader: Any = None, **kwargs: Any) -> None:
-        """Count a step; the last of an epoch may be smaller."""
+        """Count a step."""
         self._count()
-        dataset = train_dataloader.dataset
-        if isinstance(dataset, PlannedDataset):
-            self.examples = dataset.seen(state.global_step)
-            return
         batch = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
-        self.examples = min(state.global_step * batch, round((state.epoch or 0.0) * len(dataset)))
+        self.examples = train_dataloader.dataset.seen(state.global_step, batch, state.epoch or 0.0)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Count what came after the last step."""
