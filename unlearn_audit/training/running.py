@@ -17,7 +17,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from unlearn_audit.data.batches import Augmentation, ExampleDataset, collate
 from unlearn_audit.data.images import Images
-from unlearn_audit.models.loading import check_classes
+from unlearn_audit.models.labels import check_order
 from unlearn_audit.models.preprocessing import Preprocessing
 from unlearn_audit.processes import process_state
 from unlearn_audit.training.callbacks import CostMeter, StopAtAccuracy, UnlearningMethod
@@ -73,7 +73,7 @@ def example_dataset(
     model: nn.Module, images: Images, config: TrainingConfig, seed: int, **selection: Any
 ) -> ExampleDataset:
     """Return the training examples as `model` takes them, those that `selection` names."""
-    check_classes(model, images)
+    check_order(model, images)
     return ExampleDataset(
         images,
         Preprocessing.of(model),
