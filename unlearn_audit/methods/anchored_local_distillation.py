@@ -35,8 +35,8 @@ class AnchoredLocalDistillation(LocalDistillation):
         loss(x) = forget_weight · CE(mean teacher(x), f(x) / T)  on forget examples
                   retain_weight · CE(original(x), f(x))          on retain examples
 
-    Measured (docs/results.md), on half of a class that is memorised it forgets more than LTD and damages the rest of the
-    class less, best with `teacher="reset"`; it must not be used for examples at random, where everything suffers.
+    Measured (docs/results.md), on half of a class that is memorised it forgets more than LTD and damages the rest of it
+    less, best with `teacher="reset"`; it must not be used for examples at random, where everything suffers.
 
     Attributes:
         near_share: share of the retain examples trained on that are the nearest to the forget centre.
