@@ -12,7 +12,7 @@ import typer
 from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.processes import limit_threads
 
-from .options import Data, DataSettings, Settings, load_data, quiet
+from .options import Data, DataSettings, Settings
 
 if TYPE_CHECKING:
     from unlearn_audit.auditing.report import AuditReport
@@ -34,19 +34,22 @@ def run(
         Files,
         typer.Option(
             metavar="[NAME=]FILE",
-            help="An unlearned model's file, or hub:USER/NAME to predict --data with; repeat a NAME for its seeds.",
+            help="An unlearned model's file, here or hf://…, or hub:USER/NAME[@REVISION], a model to predict --data "
+            "with. Repeat a NAME for its seeds.",
         ),
     ],
-    reference: Annotated[Files, typer.Option(metavar="[NAME=]FILE", help="A retrained model; give at least 3.")],
-    forget: Annotated[Path, typer.Option(help="Ids of the forget set: txt, csv, json or parquet.")],
+    reference: Annotated[
+        Files, typer.Option(metavar="[NAME=]FILE", help="A retrained model, named as candidates are; give at least 3.")
+    ],
+    forget: Annotated[str, typer.Option(help="Ids of the forget set: txt, csv, json or parquet, here or hf://….")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the report.")] = Path("report"),
     original: Annotated[
         Files | None,
         typer.Option(metavar="FILE", help="The original model; its embeddings are the space. Repeat for several."),
     ] = None,
-    untrained: Annotated[Path | None, typer.Option(help="An untrained model.")] = None,
-    embeddings: Annotated[Path | None, typer.Option(help="File with example_id and embedding instead.")] = None,
-    proximities: Annotated[Path | None, typer.Option(help="File with example_id and proximity instead.")] = None,
+    untrained: Annotated[str | None, typer.Option(help="An untrained model.")] = None,
+    embeddings: Annotated[str | None, typer.Option(help="File with example_id and embedding instead.")] = None,
+    proximities: Annotated[str | None, typer.Option(help="File with example_id and proximity instead.")] = None,
     config: Annotated[
         Path | None, typer.Option(help="YAML with title, policy, neighbourhood and measures, as in a study's.")
     ] = None,
@@ -70,20 +73,22 @@ def run(
     from unlearn_audit.saved.running import REPORT, run_audit, save_audit
 
     from .progress import TaskProgress
+    from .sources import Source
     from .tables import show_report
 
     chosen = read_audit(config, settings=settings or ())
     for name in (*model_files(candidate), *model_files(reference)):
         checked_name(name, "a model")
     claim_folder(output, REPORT)
+    source = Source(output, data, data_settings)
     request = AuditRequest(
-        candidates=model_files(_fetched(candidate, output, data, data_settings)),
-        references=model_files(reference),
-        forget=str(forget),
-        original=ModelFiles(tuple(original)) if original else None,
-        untrained=one_model(untrained),
-        embeddings=_path(embeddings),
-        proximities=_path(proximities),
+        candidates=model_files(source.named(candidate)),
+        references=model_files(source.named(reference)),
+        forget=str(source.file(forget)),
+        original=ModelFiles(tuple(source.of("original", path) for path in original)) if original else None,
+        untrained=ModelFiles((source.of("untrained", untrained),)) if untrained else None,
+        embeddings=source.file(embeddings) if embeddings else None,
+        proximities=source.file(proximities) if proximities else None,
         neighbourhood=chosen.neighbourhood,
         policy=chosen.policy,
         measures=chosen.measures,
@@ -121,39 +126,3 @@ def model_files(named: Sequence[str]) -> dict[str, ModelFiles]:
             )
         found.setdefault(name if equals else Path(path).stem, []).append(path)
     return {name: ModelFiles(tuple(paths)) for name, paths in found.items()}
-
-
-def _fetched(named: Sequence[str], output: Path, data: str, data_settings: list[str] | None) -> list[str]:
-    """Replace each hub:USER/NAME by a file with that model's predictions on the data, beside the report."""
-    items = []
-    for item in named:
-        name, _, path = item.rpartition("=")
-        if path.startswith("hub:"):
-            name = name or path.rpartition("/")[2]
-            path = str(_predicted(path, output / "predictions" / f"{name}.parquet", data, data_settings))
-            item = f"{name}={path}"
-        items.append(item)
-    return items
-
-
-def _predicted(repo_id: str, path: Path, data: str, data_settings: list[str] | None) -> Path:
-    quiet()
-    from unlearn_audit.models import load_model, predict
-    from unlearn_audit.publishing.hub import pull
-    from unlearn_audit.saved.verify import MODEL_FILES
-
-    images = load_data(data, data_settings)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    predict(load_model(pull(repo_id, only=MODEL_FILES)), images, model_id=repo_id).save(path)
-    return path
-
-
-def one_model(path: Path | None) -> ModelFiles | None:
-    """Return the files of a model that has one, or None."""
-    from unlearn_audit.saved.request import ModelFiles
-
-    return None if path is None else ModelFiles((str(path),))
-
-
-def _path(path: Path | None) -> str | None:
-    return None if path is None else str(path)

@@ -12,6 +12,7 @@ from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.processes import limit_threads
 
 from .audit import model_files
+from .machine import tell
 from .options import Settings, quiet
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def run(
     else:
         output.write_text(page, encoding="utf-8")
         typer.echo(f"Wrote {output}.")
+    tell(pools=[{"name": calibration.pool, "holds": calibration.holds} for calibration in found], file=output)
     for calibration in found:
         told = "yes" if calibration.holds else "NO"
         typer.echo(f"{calibration.pool}: honest candidates fail in at most a share alpha of audits: {told}.")

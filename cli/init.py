@@ -13,6 +13,8 @@ import typer
 from unlearn_audit.errors import ConfigurationError, did_you_mean
 from unlearn_audit.files import write_text
 
+from .machine import tell
+
 
 def run(
     path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("study.yaml"),
@@ -27,6 +29,7 @@ def run(
         raise ConfigurationError(f"{path} is there already. Give another name, or --force to write over it.")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, configurations[example].read_text(encoding="utf-8"))
+    tell(file=path)
     typer.echo(f"Wrote {path}. Next: unlearn-audit run {path}")
 
 

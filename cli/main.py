@@ -12,7 +12,9 @@ from typing import Annotated
 import typer
 
 from unlearn_audit import __version__, cli
-from unlearn_audit.errors import ConfigurationError, UnlearnAuditError
+from unlearn_audit.errors import UnlearnAuditError
+
+from .machine import for_machines, tell_error
 
 # The order of `--help`: first the whole way, then its steps, what is done with a report, checks, lists of plug-ins. A
 # command that is not named here comes after these.
@@ -42,7 +44,7 @@ def _defines_run(module: pkgutil.ModuleInfo) -> bool:
 def add_commands(to: typer.Typer) -> None:
     """Add every command: the function `run` of the file of its name."""
     for name in command_names():
-        to.command(name)(importlib.import_module(f"{cli.__name__}.{name}").run)
+        to.command(name)(for_machines(name, importlib.import_module(f"{cli.__name__}.{name}").run))
 
 
 app = typer.Typer(
@@ -77,8 +79,7 @@ def main() -> None:
     try:
         app()
     except UnlearnAuditError as error:
-        typer.secho(f"Error: {error}", err=True, fg="red")
-        sys.exit(2 if isinstance(error, ConfigurationError) else 1)
+        tell_error(error)
     except KeyboardInterrupt:
         typer.secho("Stopped. The same command goes on from here.", err=True)
         sys.exit(130)

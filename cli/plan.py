@@ -9,6 +9,7 @@ import typer
 
 from unlearn_audit.processes import limit_threads
 
+from .machine import tell
 from .options import Settings
 
 
@@ -49,4 +50,5 @@ def run(
         neighbourhood=chosen.neighbourhood,
         seconds=seconds,
     )
+    tell(plan=found)
     typer.echo(repr(found))

@@ -10,6 +10,8 @@ from typing import Any
 from unlearn_audit.errors import ConfigurationError, did_you_mean
 from unlearn_audit.registry import Registry
 
+from .machine import tell
+
 
 def show(name: str | None, *registries: Registry) -> None:
     """Print a table of all plug-ins of each registry; with `name`, one plug-in's whole docstring and options."""
@@ -17,15 +19,24 @@ def show(name: str | None, *registries: Registry) -> None:
 
     console = Console(highlight=False, markup=False)
     if name is None:
+        tell(plugins=[_told(registry, known) for registry in registries for known in registry.names()])
         for place, registry in enumerate(registries):
             console.print(*([] if place == 0 else [""]), _overview(registry), sep="\n")
         return
-    plugin = _holder(name, registries).load(name)
+    holder = _holder(name, registries)
+    plugin = holder.load(name)
+    tell(plugins=[_told(holder, name)])
     console.print(_documentation(plugin))
     options = _options(plugin)
     if options:
         console.print()
         console.print(_option_table(options))
+
+
+def _told(registry: Registry, name: str) -> dict[str, Any]:
+    plugin = registry.load(name)
+    options = [dict(zip(("name", "type", "default"), option, strict=True)) for option in _options(plugin)]
+    return {"name": name, "kind": registry.kind, "summary": _summary(plugin), "options": options}
 
 
 def _holder(name: str, registries: Sequence[Registry]) -> Registry:

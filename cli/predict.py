@@ -9,16 +9,20 @@ import typer
 
 from unlearn_audit.processes import limit_threads
 
+from .machine import tell
 from .options import Data, DataSettings, load_data, quiet
 
 
 def run(
-    model: Annotated[str, typer.Argument(help="A folder or a Hub id.")],
+    model: Annotated[str, typer.Argument(help="A folder, a Hub id or hf://USER/NAME@REVISION/FOLDER.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")],
     data: Data = "digits",
     data_settings: DataSettings = None,
     batch_size: Annotated[int, typer.Option(help="Examples in a forward pass.")] = 512,
     precision: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
+    processor: Annotated[
+        str | None, typer.Option(help="Where the image processor is, if not beside the model: a folder or a Hub id.")
+    ] = None,
     embeddings: Annotated[bool, typer.Option(help="Write the penultimate embeddings too.")] = True,
 ) -> None:
     """Write a model's predictions to Parquet.
@@ -36,7 +40,7 @@ def run(
     claim_file(output, is_ours)
     images = load_data(data, data_settings)
     found = predict(
-        load_model(model),
+        load_model(model, processor=processor),
         images,
         batch_size=batch_size,
         precision=precision,
@@ -45,4 +49,5 @@ def run(
     )
     if process_state().is_main_process:
         found.save(output)
+        tell(file=output, examples=len(found.example_ids), data=images.name)
         typer.echo(f"{output}: {len(found.example_ids)} examples of {images.name}")

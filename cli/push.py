@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .machine import tell
 from .options import Data, DataSettings, load_data, quiet
 
 
@@ -19,8 +20,15 @@ def run(
     ] = None,
     private: Annotated[bool, typer.Option("--private", help="Make a private repository, if it is new.")] = False,
     revision: Annotated[str | None, typer.Option(help="Branch to push to.")] = None,
+    create_pr: Annotated[
+        bool, typer.Option("--create-pr", help="Put your audit of somebody's model into a pull request there.")
+    ] = False,
     license: Annotated[str | None, typer.Option(help="For the card's metadata, for example apache-2.0.")] = None,
     base_model: Annotated[str | None, typer.Option(help="Hub id of the model before unlearning.")] = None,
+    new_version: Annotated[str | None, typer.Option(help="Hub id of the model that replaces this one.")] = None,
+    dataset: Annotated[list[str] | None, typer.Option(help="Hub id of the data, for the card. Repeatable.")] = None,
+    dataset_revision: Annotated[str | None, typer.Option(help="Commit of the data, for the Hub's results.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="For the card's metadata. Repeatable.")] = None,
     include_forget_ids: Annotated[
         bool, typer.Option("--include-forget-ids", help="Publish who was forgotten, and all predictions.")
     ] = False,
@@ -31,11 +39,18 @@ def run(
     data_settings: DataSettings = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be pushed; push nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Push without a verdict too.")] = False,
+    allow_failing: Annotated[
+        bool, typer.Option("--allow-failing", help="Push a model that failed too; its card says so first.")
+    ] = False,
+    accept_exposure: Annotated[
+        bool, typer.Option("--accept-exposure", help="Publish figures and links that tell who was forgotten too.")
+    ] = False,
 ) -> None:
     """Publish a candidate with its audit on the Hub.
 
     Weights, configuration, card and report go into one commit. Who was forgotten stays here. Every figure is computed
-    again first: a report that was edited is not published, whatever is forced.
+    again first: a report that was edited is not published, whatever is forced. Attacks are run on what would be
+    published, and what tells who was forgotten is left out.
     """
     quiet()
     from unlearn_audit.experiment.study import model_folder_of
@@ -49,21 +64,37 @@ def run(
         force=force,
         include_forget_ids=include_forget_ids,
         include_forget_images=include_forget_images,
+        allow_failing=allow_failing,
+        accept_exposure=accept_exposure,
         license=license,
         base_model=base_model,
+        new_version=new_version,
+        datasets=tuple(dataset or ()),
+        dataset_revision=dataset_revision,
+        tags=tuple(tag or ()),
     )
     with TaskProgress() as progress:
         pushed = push(
             folder,
-            Destination(repo_id, private=private, revision=revision),
-            model_folder=model or model_folder_of(folder, candidate),
+            Destination(repo_id, private=private, revision=revision, create_pr=create_pr),
+            model_folder=model or (None if create_pr else model_folder_of(folder, candidate)),
             choices=choices,
             images=load_data(data, data_settings) if include_forget_images else None,
             dry_run=dry_run,
             progress=progress,
         )
+    tell(
+        repo_id=pushed.repo_id,
+        files=pushed.files,
+        withheld=pushed.withheld,
+        exposures=pushed.exposures,
+        commit=pushed.commit,
+        url=pushed.url,
+    )
     for path, size in pushed.files.items():
         typer.echo(f"{size:>12,} bytes  {path}")
     for sentence in pushed.withheld:
         typer.echo(f"Kept here: {sentence}")
+    for exposure in pushed.exposures:
+        typer.echo(f"Attack: {exposure}")
     typer.echo(f"Pushed to {pushed.url}" if pushed.url else "Nothing was pushed.")

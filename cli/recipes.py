@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from .machine import tell
 from .options import Output, Settings, quiet
 
 
@@ -32,5 +33,7 @@ def run(
     study = Study.plan(read_study(config, settings=settings), output)
     kept = [setting for setting in settings if not setting.startswith(("data.source=", "data.cache_dir="))]
     command = ["unlearn-audit", "recipes", config.name, *(part for setting in kept for part in ("--set", setting))]
-    for path in write_recipes(study, read_settings(config, settings=settings), to, command=shlex.join(command)):
+    written = write_recipes(study, read_settings(config, settings=settings), to, command=shlex.join(command))
+    tell(files=written)
+    for path in written:
         typer.echo(path)

@@ -9,6 +9,7 @@ import typer
 
 from unlearn_audit.errors import ConfigurationError
 
+from .machine import tell
 from .options import DataSettings, load_data, quiet
 
 
@@ -45,5 +46,6 @@ def run(
     else:
         path = claim_file(output or Path("comparison.html"), lambda path: says(path, 'content="unlearn-audit '))
         written = [compare_folders(folders, path, images=images, choices=choices)]
+    tell(files=written)
     for path in written:
         typer.echo(path)

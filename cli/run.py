@@ -8,17 +8,19 @@ import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.processes import limit_threads
 
+from .machine import tell
 from .options import Output, Settings, quiet
 
 if TYPE_CHECKING:
     from unlearn_audit.experiment.measured import Measured
+    from unlearn_audit.experiment.stages import Stage
     from unlearn_audit.experiment.study import Study
 
 Engine = Annotated[
@@ -54,9 +56,19 @@ def run(
 
     study = Study.plan(read_study(config, settings=settings or ()), output)
     if print_stages:
+        tell(stages=[_told_stage(study, stage) for stage in study.stages])
         typer.echo("\n".join(stage_lines(study, config, settings or [], output)))
         return
     run_study(study, engine=engine, only=stage)
+
+
+def _told_stage(study: Study, stage: Stage) -> dict[str, Any]:
+    return {
+        "name": stage.name,
+        "done": study.store.is_complete(stage),
+        "needs": [need.name for need in stage.needs.values()],
+        "folder": study.store.folder(stage),
+    }
 
 
 def run_study(study: Study, *, engine: str = "serial", only: str | None = None) -> None:
@@ -93,6 +105,7 @@ def show_agreement(study: Study, measured: Measured) -> None:
 
     (label,) = study.config.methods
     found = differences(AuditReport.load(study.store.root / "report"), label, measured)
+    tell(differences_from_recipe=found)
     if found:
         typer.echo("The recipe measured something else:\n  " + "\n  ".join(found))
     else:

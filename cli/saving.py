@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from .machine import tell
+
 if TYPE_CHECKING:
     from unlearn_audit.data import ForgetSet
     from unlearn_audit.training import TrainingRun
@@ -25,6 +27,14 @@ def report_run(run: TrainingRun, output: Path, forget: ForgetSet | None) -> None
     save_model(run.model, output)
     if forget is not None:
         forget.save(output / "forget.json")
+    tell(
+        folder=output,
+        forget=None if forget is None else output / "forget.json",
+        steps=run.steps,
+        examples=run.examples,
+        seconds=run.seconds,
+        cpu_seconds=run.cpu_seconds,
+    )
     typer.echo(f"{output}: {run.steps} steps, {run.examples} examples, {run.seconds:.1f} s")
     _remove_checkpoints(run, output / CHECKPOINTS)
 

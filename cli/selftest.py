@@ -6,6 +6,7 @@ import typer
 
 from unlearn_audit.processes import limit_threads
 
+from .machine import tell
 from .options import quiet
 
 
@@ -26,6 +27,7 @@ def run() -> None:
 
     with TaskProgress() as progress:
         found = run_selftest(progress=progress)
+    tell(passed=found.passed, seconds=found.seconds, rows=found.rows)
     table = Table("model", "expected", "outcome", "reason", box=None, pad_edge=False)
     for row in found.rows:
         outcome = f"[{COLOURS[row.outcome]}]{row.outcome}[/]" + ("" if row.behaves else " [bold red]wrong[/]")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,6 +17,8 @@ from unlearn_audit.auditing.policy import FirstPolicy
 from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.auditing.summary import worst_first
 from unlearn_audit.populations import POPULATIONS, RETAIN
+
+from .machine import tell
 
 if TYPE_CHECKING:
     from unlearn_audit.auditing.judgement import Judgement
@@ -43,6 +45,7 @@ def show_study(folder: Path, console: Console | None = None) -> None:
 
 def show_report(report: AuditReport, folder: Path, console: Console | None = None) -> None:
     """Print a report: alarms, the table of all models, what fails or is open, and where report.html is."""
+    tell(report=folder / "report.html", **findings_of(report))
     console = console or terminal()
     console.print()
     if report.controls:
@@ -63,6 +66,33 @@ def show_report(report: AuditReport, folder: Path, console: Console | None = Non
         console.print("Judged by the first version of the verdict: audit again for the three answers.", markup=False)
     console.print()
     console.print(str(folder / "report.html"), style="bold", markup=False, soft_wrap=True)
+
+
+def findings_of(report: AuditReport) -> dict[str, Any]:
+    """Return what a program needs of a report: alarms, K, and each candidate's verdict with its three answers."""
+    return {
+        "alarms": report.controls.alarms if report.controls else (),
+        "num_references": report.num_references,
+        "models": [
+            {
+                "name": name,
+                "outcome": verdict.outcome,
+                "withheld": verdict.withheld,
+                "reason": verdict.reason,
+                "references_needed": verdict.references_needed,
+                "answers": _answers_of(report.judgements.get(name)),
+            }
+            for name, verdict in ((name, report.verdicts[name]) for name in worst_first(report))
+        ],
+    }
+
+
+def _answers_of(judgement: Judgement | None) -> dict[str, dict[str, str]]:
+    """Return each question's outcome, how it fails, and a sentence."""
+    if judgement is None or judgement.withheld:
+        return {}
+    pairs = zip(judgement.answers, judgement.sentences, strict=True)
+    return {answer.question: {"outcome": answer.outcome, "how": answer.how, "sentence": told} for answer, told in pairs}
 
 
 def summary(report: AuditReport) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +29,17 @@ def run(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to save the model in.")],
     data: Data = "digits",
     data_settings: DataSettings = None,
-    model: Annotated[str, typer.Option("--model", help="A timm architecture, for example resnet20.")] = "resnet20",
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            help="An architecture of timm or transformers (resnet20, vit), or a checkpoint: folder or Hub id.",
+        ),
+    ] = "resnet20",
+    model_settings: Annotated[
+        list[str] | None,
+        typer.Option("--model-set", metavar="KEY=VALUE", help="Of the model: trained=lora, arguments.depth=4."),
+    ] = None,
     forget_class: Label = None,
     forget_fraction: Fraction = None,
     forget_file: ForgetFile = None,
@@ -44,9 +55,10 @@ def run(
     """
     limit_threads()
     quiet()
-    from unlearn_audit.experiment.config import from_settings
+    from unlearn_audit.experiment.config import ModelConfig, from_settings
+    from unlearn_audit.experiment.planned_models import PlannedModel
     from unlearn_audit.folders import claim_folder
-    from unlearn_audit.models import create_model
+    from unlearn_audit.models import merge
     from unlearn_audit.training import TrainingConfig, fit
 
     from .saving import CHECKPOINTS, report_run
@@ -54,7 +66,8 @@ def run(
     training = from_settings(TrainingConfig, settings or [])
     images = load_data(data, data_settings)
     forget = forget_set(images, forget_class, forget_fraction, forget_file, forget_seed)
-    made = create_model(model, images.train, seed=seed)
+    start = PlannedModel.of(from_settings(ModelConfig, model_settings or [], name=model, flag="--model-set"))
+    made = start.adapt(start.create(images.train, seed))
     checkpoints = claim_folder(output, "model") / CHECKPOINTS
     run = fit(made, images.train, training, seed=seed, output_dir=checkpoints, forget=forget)
-    report_run(run, output, forget)
+    report_run(dataclasses.replace(run, model=merge(run.model)), output, forget)

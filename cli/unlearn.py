@@ -28,6 +28,9 @@ def run(
     model: Annotated[str, typer.Argument(help="The original model: a folder or a Hub id.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to save the unlearned model in.")],
     method: Annotated[str, typer.Option("--method", help="One of `unlearn-audit methods`.")],
+    processor: Annotated[
+        str | None, typer.Option(help="Where the image processor is, if not beside the model: a folder or a Hub id.")
+    ] = None,
     data: Data = "digits",
     data_settings: DataSettings = None,
     forget_class: Label = None,
@@ -59,7 +62,7 @@ def run(
     if forget is None:
         raise ConfigurationError("Expected --forget-class, --forget-fraction or --forget-file, got none of them.")
     _check_other_folder(model, output)
-    original = load_model(model)
+    original = load_model(model, processor=processor)
     run = unlearn(
         original,
         images.train,

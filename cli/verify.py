@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -10,11 +11,12 @@ import typer
 from unlearn_audit.errors import ConfigurationError, VerificationError
 from unlearn_audit.processes import limit_threads
 
+from .machine import tell
 from .options import quiet
 
 
 def run(
-    folder: Annotated[str, typer.Argument(help="A report's folder, or hub:user/name.")],
+    folder: Annotated[str, typer.Argument(help="A report's folder, or hub:user/name[@revision].")],
     forget: Annotated[
         Path | None, typer.Option(help="File of ids: was the published audit of these? Takes --salt.")
     ] = None,
@@ -29,27 +31,34 @@ def run(
         raise ConfigurationError("Expected --forget and --salt together, got one of them.")
     limit_threads()
     quiet()
-    from unlearn_audit.publishing.checking import check_claim, verify_published
+    from unlearn_audit.publishing.checking import auditor_of, check_claim, verify_published
 
     from .progress import TaskProgress
 
-    local = _local(folder)
-    with TaskProgress() as progress:
-        found = verify_published(local, progress=progress)
-    for sentence in found.not_checked:
-        typer.echo(sentence)
-    found.raise_if_different()
-    typer.echo(f"{found.files} files and {found.figures} figures agree.")
+    audits, named, told = _audits(folder), folder.startswith("hub:"), []
+    for local in audits:
+        if named:
+            typer.echo(f"{local.name}: audited by {auditor_of(local)}")
+        with TaskProgress() as progress:
+            found = verify_published(local, progress=progress)
+        told.append({"folder": local, "auditor": auditor_of(local) if named else None, **dataclasses.asdict(found)})
+        tell(audits=told)
+        for sentence in found.not_checked:
+            typer.echo(sentence)
+        found.raise_if_different()
+        typer.echo(f"{found.files} files and {found.figures} figures agree.")
     if forget is not None and salt is not None:
-        refuted = check_claim(local, forget, salt)
+        refuted = check_claim(audits[0], forget, salt)
+        tell(claim=refuted is None)
         if refuted:
             raise VerificationError(refuted)
         typer.echo(f"The audit was of the forget set in {forget.name}.")
 
 
-def _local(folder: str) -> Path:
+def _audits(folder: str) -> list[Path]:
+    """Return the folders of the audits to check: of a repository all, the owner's first."""
     if not folder.startswith("hub:"):
-        return Path(folder)
-    from unlearn_audit.publishing.hub import AUDIT_FOLDER, AUDITED_FILES, pull
+        return [Path(folder)]
+    from unlearn_audit.publishing.hub import AUDITED_FILES, audits_in, pull
 
-    return pull(folder, only=AUDITED_FILES) / AUDIT_FOLDER
+    return audits_in(pull(folder, only=AUDITED_FILES))

@@ -25,11 +25,14 @@ for seed in 1 2 3; do
     unlearn-audit predict ann/retrained-$seed --output ann/retrained-$seed.parquet
 done
 
-# Ann: the audit, and what she publishes of it. Ids and images of the forget set stay with her.
+# Ann: the audit, and what she publishes of it. Ids and images of the forget set stay with her. So small a model may well
+# fail, and its card then says so; and half of class 8 by seed 0 is a draw that anyone can guess, and figures confirm:
+# here that may be known.
 unlearn-audit audit --candidate ann/unlearned.parquet --original ann/original.parquet \
     --reference ann/retrained-1.parquet --reference ann/retrained-2.parquet --reference ann/retrained-3.parquet \
     --forget ann/unlearned/forget.json --set neighbourhood.number=5 --output ann/report
-unlearn-audit push ann/report --repo-id "$repository" --model ann/unlearned --license apache-2.0
+unlearn-audit push ann/report --repo-id "$repository" --model ann/unlearned --license apache-2.0 \
+    --allow-failing --accept-exposure
 
 # Bob: has Ann's audit been changed since, and are its figures on the test set those of its predictions?
 unlearn-audit verify "hub:$repository"

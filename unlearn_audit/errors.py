@@ -20,6 +20,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_LISTED = 40  # names in a message
+
 
 class UnlearnAuditError(Exception):
     """Base of every error that this package raises on purpose."""
@@ -62,9 +64,10 @@ class HubError(UnlearnAuditError, RuntimeError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return " Did you mean 'x'?" for the nearest of `known`, else a list of all of them."""
+    """Return " Did you mean 'x'?" for the nearest of `known`, else a list of them, which is cut where it is long."""
     known = sorted(known)
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if nearest:
         return f" Did you mean {nearest[0]!r}?"
-    return f" Known: {', '.join(known)}." if known else ""
+    more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
+    return f" Known: {', '.join(known[:_LISTED])}{more}." if known else ""

@@ -30,6 +30,7 @@ LEAVES = {
     STUDY: ["runs/study/report/report.html"],
     "README.md": ["report/report.html"],
     "docs/audit-your-model.md": ["audit/report/report.html", "audit/report/plots/neighbourhood.png"],
+    "docs/your-own-models.md": ["fine-tuned/model.safetensors"],
     "docs/use-in-a-trainer.md": ["models/unlearned/model.safetensors", "audit/report/report.html"],
     "docs/write-a-method.md": ["runs/study/report/report.html"],
     "docs/write-a-measure.md": ["renyi-report/report.html"],

@@ -3,7 +3,7 @@ import pytest
 
 from tests.publishing.loopback import LoopbackHub
 from tests.reporting.audited import Audited, make_audited
-from unlearn_audit.publishing import hub as publishing
+from unlearn_audit.publishing import faults
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +15,7 @@ def audited(tmp_path_factory) -> Audited:
 def hub(monkeypatch, tmp_path):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(publishing, "WAITS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(faults, "WAITS", (0.0, 0.0, 0.0))
     with LoopbackHub() as hub:
         yield hub
         assert hub.unhandled == []

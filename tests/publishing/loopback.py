@@ -91,9 +91,12 @@ class LoopbackHub:
     repositories: dict[tuple[str, str], Repository] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)
     unhandled: list[tuple[str, str]] = field(default_factory=list)
+    agents: set[str] = field(default_factory=set)  # what clients call themselves
     token: str = "hf_loopback"
     port: int = 0
     _faults: list[Fault] = field(default_factory=list)
+    buckets: dict[str, dict[str, bytes]] = field(default_factory=dict)  # files by path, by the bucket's id
+    _gated: set[str] = field(default_factory=set)
     _large: dict[str, bytes] = field(default_factory=dict)  # LFS objects by sha256
 
     @classmethod
@@ -114,6 +117,10 @@ class LoopbackHub:
     def fail(self, fault: Fault) -> None:
         """Let requests fail from now on as `fault` says."""
         self._faults.append(fault)
+
+    def gate(self, repo_id: str) -> None:
+        """Let nobody read a model repository from now on who was not granted access."""
+        self._gated.add(repo_id)
 
     def expire_token(self) -> None:
         """Refuse the token from now on, as the Hub does once it has expired."""
@@ -174,8 +181,13 @@ class LoopbackHub:
             web.post(repo + "/preupload/{revision}", self._preupload),
             web.post(repo + "/paths-info/{revision}", self._paths_info),
             web.post(repo + "/commit/{revision}", self._commit),
+            web.get(repo + "/discussions", self._discussions),
             web.post("/{address:.+}.git/info/lfs/objects/batch", self._large_batch),
             web.put("/_lfs/{oid}", self._large_put),
+            web.get("/api/buckets/{owner}/{name}", self._bucket),
+            web.post("/api/buckets/{owner}/{name}/paths-info", self._bucket_paths),
+            web.get("/api/buckets/{owner}/{name}/tree{path:.*}", self._bucket_tree),
+            web.get("/buckets/{owner}/{name}/resolve/{path:.+}", self._bucket_file),
             web.get("/{kind:datasets|spaces}/{owner}/{name}/resolve/{revision}/{path:.+}", self._resolve),
             web.get("/{owner}/{name}/resolve/{revision}/{path:.+}", self._resolve),
         ]
@@ -184,6 +196,7 @@ class LoopbackHub:
     async def _guard(self, request: web.Request, handler: object) -> web.StreamResponse:
         await request.read()
         self.requests.append((request.method, request.path_qs))
+        self.agents.add(request.headers.get("User-Agent", ""))
         fault = next((f for f in self._faults if f.strikes(request)), None)
         if fault is not None and not fault.after_effect:
             return self._strike(request, fault)
@@ -353,9 +366,32 @@ class LoopbackHub:
         for line in lines:
             self._apply(files, line["key"], line["value"])
         commit = Commit(_oid(f"{head.oid}{header['summary']}{sorted(files)}"), header["summary"], files)
+        url = f"{self.url}/{self._repo_id(request)}"
+        answer = {"success": True, "commitOid": commit.oid, "commitUrl": f"{url}/commit/{commit.oid}"}
+        if request.query.get("create_pr") == "1":
+            number = 1 + sum(name.startswith("refs/pr/") for name in repository.branches)
+            repository.branches[f"refs/pr/{number}"] = [head, commit]
+            return web.json_response({**answer, "pullRequestUrl": f"{url}/discussions/{number}"})
         repository.branches[branch].append(commit)
-        url = f"{self.url}/{self._repo_id(request)}/commit/{commit.oid}"
-        return web.json_response({"success": True, "commitOid": commit.oid, "commitUrl": url})
+        return web.json_response(answer)
+
+    async def _discussions(self, request: web.Request) -> web.Response:
+        """List the pull requests, newest first."""
+        branches = self._repository(request).branches
+        opened = [(int(name[8:]), commits[-1]) for name, commits in branches.items() if name.startswith("refs/pr/")]
+        listed = [
+            {
+                "num": number,
+                "title": commit.title,
+                "isPullRequest": True,
+                "status": "open",
+                "author": {"name": OWNER},
+                "createdAt": WHEN,
+                "repo": {"name": self._repo_id(request), "type": request.match_info["kind"][:-1]},
+            }
+            for number, commit in sorted(opened, key=lambda found: -found[0])
+        ]
+        return web.json_response({"discussions": listed, "count": len(listed), "start": 0})
 
     def _apply(self, files: dict[str, bytes], key: str, value: dict) -> None:
         if key == "file":
@@ -370,14 +406,48 @@ class LoopbackHub:
             for path in [p for p in files if p.startswith(value["path"])]:
                 del files[path]
 
+    async def _bucket(self, request: web.Request) -> web.Response:
+        files = self.buckets[self._repo_id(request)]
+        size = sum(map(len, files.values()))
+        answer = {"id": self._repo_id(request), "private": True, "createdAt": WHEN, "updatedAt": WHEN}
+        return web.json_response({**answer, "size": size, "totalFiles": len(files)})
+
+    async def _bucket_paths(self, request: web.Request) -> web.Response:
+        files = self.buckets[self._repo_id(request)]
+        paths = (await request.json())["paths"]
+        return web.json_response([self._bucket_entry(path, files[path]) for path in paths if path in files])
+
+    async def _bucket_tree(self, request: web.Request) -> web.Response:
+        files = self.buckets[self._repo_id(request)]
+        return web.json_response([self._bucket_entry(path, content) for path, content in files.items()])
+
+    async def _bucket_file(self, request: web.Request) -> web.Response:
+        content = self.buckets[self._repo_id(request)][request.match_info["path"]]
+        return self._content(request, content, {})
+
+    @staticmethod
+    def _bucket_entry(path: str, content: bytes) -> dict:
+        digest = hashlib.sha256(content).hexdigest()
+        return {
+            "type": "file",
+            "path": path,
+            "size": len(content),
+            "xetHash": digest,
+            "mtime": WHEN,
+            "uploadedAt": WHEN,
+        }
+
     async def _resolve(self, request: web.Request) -> web.Response:
         _, commit = self._located(request)
         path = request.match_info["path"]
         if path not in commit.files:
             raise _missing("EntryNotFound", f"{path} does not exist", {"X-Repo-Commit": commit.oid})
-        content = commit.files[path]
+        return self._content(request, commit.files[path], {"X-Repo-Commit": commit.oid})
+
+    @staticmethod
+    def _content(request: web.Request, content: bytes, more: dict[str, str]) -> web.Response:
         headers = {
-            "X-Repo-Commit": commit.oid,
+            **more,
             "ETag": f'"{_blob_oid(content)}"',
             "Accept-Ranges": "bytes",
             "Content-Type": "application/octet-stream",
@@ -398,6 +468,12 @@ class LoopbackHub:
         repository = self.repositories.get((request.match_info.get("kind", "models"), self._repo_id(request)))
         if repository is None:
             raise _missing("RepoNotFound", "Repository not found")
+        if self._repo_id(request) in self._gated:
+            raise web.HTTPForbidden(
+                headers={"X-Error-Code": "GatedRepo"},
+                text=json.dumps({"error": "Access to this model is restricted"}),
+                content_type="application/json",
+            )
         return repository
 
     def _located(self, request: web.Request) -> tuple[Repository, Commit]:

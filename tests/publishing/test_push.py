@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
 import pytest
-from huggingface_hub import HfApi, ModelCard
+import yaml
+from huggingface_hub import HfApi, ModelCard, parse_eval_result_entries
 
 from tests.publishing.loopback import Fault
 from tests.reporting.samples import make_images
@@ -19,10 +20,14 @@ from unlearn_audit.data.forget import ForgetSet
 from unlearn_audit.errors import AuditError, HubError
 from unlearn_audit.files import sha256
 from unlearn_audit.predictions import Predictions
-from unlearn_audit.publishing.checking import check_claim, verify_published
-from unlearn_audit.publishing.hub import AUDITED_FILES, Destination, pull, push
+from unlearn_audit.publishing import hub as publishing
+from unlearn_audit.publishing import publication, staging
+from unlearn_audit.publishing.attacks import Exposure
+from unlearn_audit.publishing.checking import auditor_of, check_claim, verify_published
+from unlearn_audit.publishing.hub import AUDITED_FILES, Destination, audits_in, pull, push
 from unlearn_audit.publishing.public import OF_MODELS
-from unlearn_audit.publishing.publication import prepare_publication
+from unlearn_audit.publishing.publication import Publication, prepare_publication
+from unlearn_audit.reporting.card_data import METRICS
 from unlearn_audit.reporting.choices import PublishChoices
 from unlearn_audit.saved.forgotten import Forgotten, commitment
 from unlearn_audit.saved.manifest import read_manifest, seal
@@ -58,7 +63,7 @@ def test_a_push_is_one_commit_with_model_card_and_audit(hub, audited):
     assert {f"audit/{n}" for n in ("report.json", "report.html", "examples.parquet", "manifest.json")} <= set(
         commit.files
     )
-    assert {path.rpartition(".")[2] for path in result.files} == {"json", "safetensors", "md", "html", "parquet"}
+    assert {path.rpartition(".")[2] for path in result.files} == {"json", "safetensors", "md", "html", "parquet", "png"}
     assert result.files["model.safetensors"] == len(commit.files["model.safetensors"])
 
 
@@ -218,15 +223,160 @@ def test_the_published_hash_is_salted_and_the_publisher_can_prove_the_set(hub, a
     assert "another forget set" in check_claim(audit, ids, salt)
 
 
-def test_a_forget_set_of_few_examples_is_not_published(hub, audited, tmp_path):
+def test_of_few_forgotten_examples_the_answers_alone_are_published(hub, audited, tmp_path):
     (tmp_path / "few.txt").write_text("\n".join(audited.forget.ids[:29]))
     folder = audit_again(audited, tmp_path / "report", forget=str(tmp_path / "few.txt"))
-    for force in (False, True):
-        with pytest.raises(AuditError, match=r"at least 30 examples .* got 29"):
-            send(hub, audited, folder=folder, force=force)
-    assert hub.repositories == {}
-    send(hub, audited, folder=folder, include_forget_ids=True, force=True)
+    sent = send(hub, audited, folder=folder, force=True, allow_failing=True)
+    assert "fewer than 30 forgotten examples" in sent.withheld[0]
+    assert_only_answers(hub)
+    found = verify_published(fetch(hub) / "audit")
+    assert found.differences == () and "answers" in found.not_checked[0]
+    assert check_claim(fetch(hub) / "audit", tmp_path / "few.txt", read_manifest(folder).salt) is None
+    send(hub, audited, folder=folder, include_forget_ids=True, force=True, allow_failing=True)
     assert verify(fetch(hub) / "audit").differences == ()
+
+
+def assert_only_answers(hub):
+    """Nothing but yes, no or not settled is said, and neither size nor class of the forget set."""
+    files = hub.files(REPO)
+    assert {path for path in files if path.startswith("audit/")} == {"audit/answers.json", "audit/manifest.json"}
+    said = json.loads(files["audit/answers.json"])
+    assert set(said["answers"].values()) <= {"yes", "no", "not settled"}
+    card = files["README.md"].decode()
+    assert "class 8" not in card and "stratum" not in card and "remembers" not in card
+    assert set(numbers({**said, "policy": None})) == {said["test_accuracy"]}
+
+
+def test_a_draw_that_the_figures_would_confirm_leaves_the_answers_alone(hub, audited, tmp_path):
+    """Anyone can draw three quarters of class 8 by seed 0, and hold it against the published accuracy."""
+    forget = ForgetSet.by_class(make_images().train, 8, fraction=0.75, seed=0)
+    forget.save(tmp_path / "forget.json")
+    noise = np.random.default_rng(0).normal(0, 2, (500, 10)).astype(np.float32)
+    changes = {"forget": str(tmp_path / "forget.json")}
+    folder = with_other_logits(audited, tmp_path, lambda found: found.logits + noise, **changes)
+    sent = send(hub, audited, folder=folder, allow_failing=True, force=True)
+    assert any("draw that fits the published figures" in reason for reason in sent.withheld)
+    assert_only_answers(hub)
+    sent = send(hub, audited, folder=folder, allow_failing=True, force=True, accept_exposure=True)
+    assert next(e for e in sent.exposures if e.attack == "guesses").found == 1
+    assert "audit/report.json" in hub.files(REPO)
+
+
+def test_the_base_model_is_linked_unless_it_tells_who_was_forgotten(hub, audited, monkeypatch):
+    sent = send(hub, audited, base_model="user/original")
+    assert next(e for e in sent.exposures if e.attack == "differencing").chance == pytest.approx(0.75)
+    assert ModelCard(hub.files(REPO)["README.md"].decode()).data.base_model == "user/original"
+    monkeypatch.setattr(publication, "exposures", lambda target: [leak] if target.linked else [])
+    leak = Exposure("differencing", "The base model that the card links", 1.0, 0.75, True, "base_model")
+    sent = send(hub, audited, base_model="user/original")
+    assert any("link to the base model" in reason for reason in sent.withheld)
+    assert "user/original" not in hub.files(REPO)["README.md"].decode()
+    send(hub, audited, base_model="user/original", accept_exposure=True)
+    assert "base_model: user/original" in hub.files(REPO)["README.md"].decode()
+
+
+def test_ids_in_what_would_be_published_stop_it(hub, audited, monkeypatch):
+    monkeypatch.setattr(staging, "write_curve", lambda report, path, **_: path.with_suffix(".md").write_text(secret))
+    secret = f"see {audited.forget.ids[3]}."
+    with pytest.raises(AuditError, match="Ids that are published: 100 %"):
+        send(hub, audited)
+    assert hub.repositories == {}
+
+
+def with_other_logits(audited, folder, change, **changes):
+    """Audit again as if the candidate's weights had given what a function makes of its predictions."""
+    found = Predictions.load(audited.folder.parent / "candidate.parquet")
+    dataclasses.replace(found, logits=change(found)).save(folder / "candidate.parquet")
+    files = read_manifest(audited.folder).request.candidates["candidate"]
+    candidates = {"candidate": dataclasses.replace(files, predictions=(str(folder / "candidate.parquet"),))}
+    return audit_again(audited, folder / "report", candidates=candidates, **changes)
+
+
+def test_a_model_that_failed_is_published_only_when_asked_and_says_so_first(hub, audited, tmp_path):
+
+    def remembering(found):
+        sure = 9 * np.eye(10, dtype=np.float32)[8] * np.isin(found.example_ids, audited.forget.ids)[:, None]
+        return found.logits + sure
+
+    folder = with_other_logits(audited, tmp_path, remembering)
+    assert AuditReport.load(folder).verdicts["candidate"].outcome == "fail"
+    with pytest.raises(AuditError, match=r"failed its audit: It remembers.*--allow-failing"):
+        send(hub, audited, folder=folder, force=True)
+    assert hub.repositories == {}
+    send(hub, audited, folder=folder, allow_failing=True)
+    body = hub.files(REPO)["README.md"].decode().split("---\n", 2)[2]
+    assert body.strip().startswith("> **This model failed its unlearning audit.**")
+
+
+def test_the_hubs_parser_reads_the_results(hub, audited):
+    send(hub, audited, datasets=("uoft-cs/cifar100",), dataset_revision="a" * 40, new_version="tester/better")
+    files = hub.files(REPO)
+    entries = parse_eval_result_entries(yaml.safe_load(files[".eval_results/unlearn-audit.yaml"]))
+    found = {entry.task_id: entry for entry in entries}
+    report = published_report(hub)
+    assert found["accuracy"].value == pytest.approx(report.aggregate["candidate"].test_accuracy, abs=1e-6)
+    for answer in report.judgements["candidate"].answers:
+        entry = found[METRICS[answer.question]]
+        assert entry.value.startswith({"pass": "yes", "fail": "no", "inconclusive": "not settled"}[answer.outcome])
+        assert "K = 3" in entry.notes
+    assert {(e.dataset_id, e.dataset_revision, e.date) for e in entries} == {
+        ("uoft-cs/cifar100", "a" * 40, report.provenance.created)
+    }
+    assert all(e.source_url.endswith(f"{REPO}/tree/main/audit") for e in entries)
+    data = ModelCard(files["README.md"].decode()).data
+    assert data.to_dict()["new_version"] == "tester/better" and "arxiv:2605.31317" in data.tags
+    indexed = {result.metric_type: result.metric_value for result in data.eval_results}
+    assert {kind: entry.value for kind, entry in found.items()} == indexed
+
+
+def test_requests_name_the_library(hub, audited):
+    send(hub, audited)
+    assert {agent for agent in hub.agents if agent.startswith("unlearn-audit/")}
+
+
+def test_another_auditors_pull_request_leaves_the_model_alone(hub, audited, tmp_path):
+    send(hub, audited)
+    mine = hub.files(REPO)
+    to = Destination(REPO, create_pr=True, endpoint=hub.url, token="hf_loopback")
+    result = push(audited.folder, to)
+    assert result.url.endswith(f"{REPO}/discussions/1")
+    assert hub.files(REPO) == mine
+    asked = hub.files(REPO, "refs/pr/1")
+    assert {p for p in asked if p not in mine} == set(result.files)
+    assert all(p.startswith(("audits/tester/", ".eval_results/unlearn-audit-tester")) for p in result.files)
+    assert {p: asked[p] for p in mine} == mine
+    folder = pull(f"hub:{REPO}@refs/pr/1", endpoint=hub.url, token="hf_loopback")
+    own, other = audits_in(folder)
+    assert (auditor_of(own), auditor_of(other)) == ("its owner", "tester")
+    for audit in (own, other):
+        assert verify_published(audit).differences == ()
+
+
+def test_a_pull_request_to_changed_weights_is_refused(hub, audited):
+    send(hub, audited)
+    weights = (audited.model_folder.parent / "original" / "model.safetensors").read_bytes()
+    HfApi(endpoint=hub.url, token=hub.token).upload_file(
+        path_or_fileobj=weights, path_in_repo="model.safetensors", repo_id=REPO
+    )
+    to = Destination(REPO, create_pr=True, endpoint=hub.url, token="hf_loopback")
+    with pytest.raises(AuditError, match="weights that were audited"):
+        push(audited.folder, to)
+    assert "refs/pr/1" not in hub.repositories["models", REPO].branches
+
+
+def test_a_dry_run_checks_the_name_of_the_repository(hub, audited):
+    for name in ("no spaces allowed", "a/b/c", "-x/y", "user"):
+        to = Destination(name, endpoint=hub.url, token="hf_loopback")
+        with pytest.raises(HubError, match="user/name"):
+            push(audited.folder, to, model_folder=audited.model_folder, dry_run=True)
+    assert hub.requests == []
+
+
+def test_a_gated_repository_is_told_from_one_that_is_not_there(hub, audited):
+    send(hub, audited)
+    hub.gate(REPO)
+    with pytest.raises(HubError, match="is gated: ask for access"):
+        fetch(hub)
 
 
 def test_with_the_ids_everything_is_published_and_can_be_computed_again(hub, audited):
@@ -511,6 +661,7 @@ def test_a_model_without_safetensors_is_refused(hub, audited, tmp_path):
         send(hub, audited, model_folder=tmp_path)
 
 
+@pytest.mark.usefixtures("prepared")
 def test_a_public_repository_is_not_taken_for_a_private_one(hub, audited):
     HfApi(endpoint=hub.url, token=hub.token).create_repo(REPO, private=False)
     with pytest.raises(HubError, match="is public"):
@@ -518,6 +669,7 @@ def test_a_public_repository_is_not_taken_for_a_private_one(hub, audited):
     assert hub.commits(REPO) == []
 
 
+@pytest.mark.usefixtures("prepared")
 def test_a_new_repository_is_private_when_asked(hub, audited):
     send(hub, audited, private=True)
     assert hub.repositories["models", REPO].private
@@ -530,6 +682,14 @@ def test_a_wrong_name_is_named(hub, audited, name):
 
 
 # Faults on the way
+
+
+@pytest.fixture
+def prepared(laid_out, monkeypatch):
+    """Let a push send what is laid out already: here it matters what becomes of it."""
+    files = {p.relative_to(laid_out).as_posix(): p for p in laid_out.rglob("*") if p.is_file()}
+    found = Publication(files, (), "Publish candidate with its audit 0123456789ab")
+    monkeypatch.setattr(publishing, "prepare_publication", lambda *_, **__: found)
 
 
 @pytest.mark.parametrize(
@@ -549,6 +709,7 @@ def test_a_wrong_name_is_named(hub, audited, name):
     ],
     ids=lambda f: f"{f.method} {f.path} {f.status or 'cut'}{' once made' if f.after_effect else ''} x{f.times}",
 )
+@pytest.mark.usefixtures("prepared")
 def test_a_passing_fault_ends_in_exactly_one_commit(hub, audited, fault):
     hub.fail(fault)
     result = send(hub, audited)
@@ -568,15 +729,34 @@ def test_a_passing_fault_ends_in_exactly_one_commit(hub, audited, fault):
     ],
     ids=["500", "cut", "409", "403", "400"],
 )
+@pytest.mark.usefixtures("prepared")
 def test_a_lasting_fault_is_told_and_leaves_the_repository_untouched(hub, audited, fault, message):
-    send(hub, audited, license="mit")
+    with_a_note(hub)
     before = hub.commits(REPO)
     hub.fail(fault)
     with pytest.raises(HubError, match=message):
-        send(hub, audited, license="apache-2.0")
+        send(hub, audited)
     assert hub.commits(REPO) == before
 
 
+def with_a_note(hub):
+    """Make the repository, with a file of somebody's in it."""
+    api = HfApi(endpoint=hub.url, token=hub.token)
+    api.create_repo(REPO)
+    api.upload_file(path_or_fileobj=b"mine", path_in_repo="notes.txt", repo_id=REPO)
+
+
+@pytest.mark.usefixtures("prepared")
+def test_a_pull_request_whose_answer_was_lost_is_not_opened_twice(hub, audited):
+    with_a_note(hub)
+    hub.fail(Fault("POST", "/commit/", after_effect=True))
+    to = Destination(REPO, create_pr=True, endpoint=hub.url, token="hf_loopback")
+    result = push(audited.folder, to, model_folder=audited.model_folder)
+    assert result.url.endswith("/discussions/1") and result.commit == "refs/pr/1"
+    assert set(hub.repositories["models", REPO].branches) == {"main", "refs/pr/1"}
+
+
+@pytest.mark.usefixtures("prepared")
 def test_an_expired_token_is_told(hub, audited):
     hub.expire_token()
     with pytest.raises(HubError, match="hf auth login"):
@@ -584,6 +764,7 @@ def test_an_expired_token_is_told(hub, audited):
     assert hub.repositories == {}
 
 
+@pytest.mark.usefixtures("prepared")
 def test_a_hub_that_cannot_be_reached_is_told(audited, hub):
     to = Destination(REPO, endpoint="http://127.0.0.1:9", token="hf_loopback")
     with pytest.raises(HubError, match="cannot be reached"):
@@ -614,6 +795,7 @@ def test_a_push_takes_away_what_an_earlier_one_left_and_nothing_else(hub, audite
     assert set(hub.files(REPO)) == {*result.files, "notes.txt", ".gitattributes"}
 
 
+@pytest.mark.usefixtures("prepared")
 def test_a_branch_is_made_and_main_left_alone(hub, audited):
     send(hub, audited, revision="second-try")
     assert hub.commits(REPO) == []

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from transformers import PreTrainedModel
 
 from tests.reporting.samples import make_images
 from unlearn_audit.data.forget import ForgetSet
 from unlearn_audit.data.images import ImageData
-from unlearn_audit.models.loading import create_model, save_model
+from unlearn_audit.models import create_model, save_model
 from unlearn_audit.models.prediction import predict
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
 from unlearn_audit.saved.request import AuditRequest, ModelFiles
@@ -38,7 +39,9 @@ def make_audited(base: Path) -> Audited:
 def make_references(base: Path) -> tuple[ImageData, ForgetSet, PreTrainedModel]:
     """Save the forget set and the predictions of all models but the candidate, which is returned."""
     images = make_images()
-    forget = ForgetSet.by_class(images.train, 8, fraction=0.75, seed=0)
+    eights = np.flatnonzero(images.train.labels == 8)
+    chosen = np.random.default_rng(7_301_554).permutation(eights)[:30]  # by no seed that an attacker tries
+    forget = ForgetSet.from_ids(images.train, images.train.ids[chosen].tolist(), description="75 % of class 8, seed 0")
     forget.save(base / "forget.json")
     models = {name: create_model("resnet8", images.train, seed=seed) for seed, name in enumerate(NAMES)}
     for name in NAMES[1:]:

@@ -8,7 +8,7 @@ from huggingface_hub import ModelCard
 
 from tests.reporting.samples import make_first_report, make_report
 from unlearn_audit.errors import ConfigurationError
-from unlearn_audit.reporting.card import card_text, write_card
+from unlearn_audit.reporting.card import CardFacts, card_text, write_card
 from unlearn_audit.reporting.choices import PublishChoices
 
 WHOLE_CARD = Path(__file__).parent / "whole_card.md"
@@ -17,7 +17,7 @@ CHOICES = PublishChoices(license="apache-2.0", base_model="user/original", datas
 
 def card(report=None, candidate="gradient_ascent", choices=CHOICES, repo_id="user/forgetful"):
     choices = dataclasses.replace(choices, candidate=candidate)
-    return card_text(report or make_report(), repo_id=repo_id, choices=choices)
+    return card_text(report or make_report(), CardFacts(repo_id, choices))
 
 
 def test_whole_card():
@@ -27,7 +27,7 @@ def test_whole_card():
 
 def test_the_hubs_client_reads_the_metadata(tmp_path):
     choices = dataclasses.replace(CHOICES, candidate="gradient_ascent")
-    path = write_card(make_report(), tmp_path / "README.md", repo_id="user/forgetful", choices=choices)
+    path = write_card(make_report(), tmp_path / "README.md", CardFacts("user/forgetful", choices))
     data = ModelCard.load(path).data
     assert data.library_name == "transformers"
     assert data.pipeline_tag == "image-classification"
@@ -42,7 +42,7 @@ def test_the_hubs_client_reads_the_metadata(tmp_path):
 
 def test_the_metadata_says_the_three_answers_with_k(tmp_path):
     choices = dataclasses.replace(CHOICES, candidate="gradient_ascent")
-    path = write_card(make_report(), tmp_path / "README.md", repo_id="user/forgetful", choices=choices)
+    path = write_card(make_report(), tmp_path / "README.md", CardFacts("user/forgetful", choices))
     found = {result.metric_type: result for result in ModelCard.load(path).data.eval_results}
     told = [found[kind] for kind in ("forgotten", "neighbours_unharmed", "everything_else_unharmed")]
     assert [result.metric_value for result in told] == ["no: over-forgets", "no: loses confidence", "yes"]

@@ -104,7 +104,7 @@ def neighbourhood_in(
     column = config.make_strata().column_needed()
     return find_neighbourhood(
         config,
-        None if proximity is not None else _embeddings(first, original, source),
+        None if proximity is not None else embeddings_of(first, original, source),
         is_forget=population == FORGET,
         is_retain=population == RETAIN,
         labels=first.labels,
@@ -114,9 +114,14 @@ def neighbourhood_in(
     )
 
 
-def _embeddings(
+def embeddings_of(
     first: PredictionSource, original: PredictionSource | None, source: NeighbourSource | None
 ) -> np.ndarray:
+    """Return the embeddings (n, d) that proximities are taken from, in the order of the predictions `first`.
+
+    Raises:
+        AuditError: where neither the source nor the original has any.
+    """
     found = source.column("embedding", first.example_ids) if source else None
     if found is not None:
         return found

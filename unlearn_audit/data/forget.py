@@ -171,7 +171,11 @@ def _class_index(images: Images, label: int | str) -> int:
 
 
 def _draw(candidates: np.ndarray, fraction: float, *, seed: int, what: str) -> np.ndarray:
-    size = _size(len(candidates), fraction, what)
+    return draw(candidates, _size(len(candidates), fraction, what), seed=seed)
+
+
+def draw(candidates: np.ndarray, size: int, *, seed: int) -> np.ndarray:
+    """Return `size` of the rows (n,), in order: those that `by_class` and `random` choose by this seed."""
     return np.sort(np.random.default_rng(seed).choice(candidates, size, replace=False))
 
 

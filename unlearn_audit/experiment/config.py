@@ -21,6 +21,7 @@ from unlearn_audit.experiment.tuning import SearchConfig
 from unlearn_audit.experiment.yaml_source import Key, Source, override, read_yaml
 from unlearn_audit.measures import registry as measures
 from unlearn_audit.methods import registry as methods
+from unlearn_audit.models.adapting import Trained
 from unlearn_audit.names import checked_name
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
 from unlearn_audit.training import TrainingConfig
@@ -91,10 +92,28 @@ class ForgetConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """The architecture of all models: a timm name, and the arguments that it takes."""
+    """What all models start from: an architecture, or a checkpoint.
+
+    Attributes:
+        name: of an architecture of timm (`resnet20`) or of transformers (`vit`), which starts from random weights; or a
+            checkpoint: a folder, a Hub id or `hf://USER/NAME[@REVISION][/FOLDER]`.
+        arguments: that the architecture takes, or that are put over the configuration of transformers.
+        pretrained: true takes a timm architecture's own checkpoint; false takes a checkpoint's configuration alone.
+        trained: what of the model is trained: "all", its "head", or "lora": adapters, which are merged at the end.
+        lora: options of PEFT's `LoraConfig`, for example `{r: 8}`.
+    """
 
     name: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    pretrained: bool | None = None
+    trained: Trained = "all"
+    lora: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if "pretrained" in self.arguments:
+            raise ConfigurationError("Expected `pretrained` beside `arguments`, got it inside `arguments`.")
+        if self.lora and self.trained != "lora":
+            raise ConfigurationError(f"Expected trained: lora with options of `lora`, got trained: {self.trained}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,7 +254,7 @@ class StudyConfig(AuditConfig):
         name: of the study, and of its folder under `runs/`; by default the file's.
         data: where the images come from.
         forget: which training examples to forget.
-        model: the architecture of all models.
+        model: what all models start from.
         training: of the original and the retrained models.
         references: K, the number of retrained models, each from its own seed.
         candidates: J, how many unlearned models a method makes, each from its own seed.

@@ -14,6 +14,7 @@ from unlearn_audit.data import ForgetSet, ImageData
 from unlearn_audit.errors import ConfigurationError, did_you_mean
 from unlearn_audit.experiment.config import MethodConfig, StudyConfig
 from unlearn_audit.experiment.engines import registry as engines
+from unlearn_audit.experiment.planned_models import PlannedModel
 from unlearn_audit.experiment.stages import MANIFEST, Progress, Stage, Store, stage_named, with_needs
 from unlearn_audit.experiment.stages.audit import StudyAudit
 from unlearn_audit.experiment.stages.examples import PlannedData, PlannedForgetSet
@@ -143,12 +144,17 @@ class Planner:
         """A model that never saw the forget set."""
         return Retrained(name=name, data=self.data, forget=self.forget, seed=seed, **self._training())
 
+    @cached_property
+    def model(self) -> PlannedModel:
+        """What all models start from, wherever a worker runs."""
+        return PlannedModel.of(self.config.model)
+
     def _training(self) -> dict[str, Any]:
-        return {"model": self.config.model, "training": self.config.training, "threads": self.config.threads}
+        return {"model": self.model, "training": self.config.training, "threads": self.config.threads}
 
     def untrained(self) -> Untrained:
         """The original model as it was before training."""
-        return Untrained(name="untrained", data=self.data, model=self.config.model, seed=self.config.seed)
+        return Untrained(name="untrained", data=self.data, model=self.model, seed=self.config.seed)
 
     def unlearned(self, label: str, original: Original, j: int) -> Unlearned:
         """The unlearned model number `j`, from 1, of the method that the configuration calls `label`."""

@@ -9,7 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from unlearn_audit.data.batches import ExampleDataset
-from unlearn_audit.models.loading import classifier, create_model
+from unlearn_audit.models.creating import create_model
+from unlearn_audit.models.loading import classifier
 from unlearn_audit.models.preprocessing import Preprocessing
 from unlearn_audit.training import TrainingConfig, fit
 

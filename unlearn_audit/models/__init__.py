@@ -4,16 +4,20 @@ Importing this package registers `resnet8` … `resnet110` and `cnn3`, which a m
 """
 
 from unlearn_audit.models import cifar_cnn, cifar_resnet
-from unlearn_audit.models.loading import create_model, load_model, save_model, weights_hash, with_processor
+from unlearn_audit.models.adapting import adapt, merge
+from unlearn_audit.models.creating import create_model
+from unlearn_audit.models.loading import load_model, save_model, weights_hash, with_processor
 from unlearn_audit.models.prediction import predict
 from unlearn_audit.models.preprocessing import Preprocessing
 
 __all__ = [
     "Preprocessing",
+    "adapt",
     "cifar_cnn",
     "cifar_resnet",
     "create_model",
     "load_model",
+    "merge",
     "predict",
     "save_model",
     "weights_hash",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.errors import UnlearnAuditError
+from unlearn_audit.publishing.answers import ANSWERS, PublishedAnswers
 from unlearn_audit.saved.forgotten import Forgotten, commitment
 from unlearn_audit.saved.manifest import PublishedModel, read_manifest
 from unlearn_audit.saved.verify import Verification, verify
@@ -31,7 +32,7 @@ def verify_published(folder: str | Path, *, progress: Callable[[str, int, int], 
         return found
     try:
         record = _recorded_weights(folder, model)
-        differences = tuple(_weights_differences(folder.parent, record)) if record else ()
+        differences = tuple(_weights_differences(folder / model.top, record)) if record else ()
     except UnlearnAuditError as error:
         return dataclasses.replace(found, differences=(*found.differences, f"The weights cannot be checked: {error}"))
     untold = () if record else (NO_WEIGHTS_HASH,)
@@ -54,18 +55,33 @@ def check_claim(folder: str | Path, forget: str | Path, salt: str) -> str | None
     Raises:
         AuditError: for a report, and ForgetSetError for ids, that cannot be read.
     """
-    published = AuditReport.load(folder).forget_set
+    published = _commitment(Path(folder))
     found = commitment(Forgotten.read(Path(forget)).ids, salt)
-    if found == published.hash:
+    if found == published:
         return None
     return (
         f"The ids in {Path(forget).name} and this salt give the hash {found[:12]}…, but the audit was published with "
-        f"{published.hash[:12]}…: it was of another forget set, or the salt is another one's."
+        f"{published[:12]}…: it was of another forget set, or the salt is another one's."
     )
 
 
+def auditor_of(folder: str | Path) -> str:
+    """Say who published an audit: the name by which the Hub knew them, or the owner of the repository."""
+    model = read_manifest(folder).model
+    return model.auditor if model is not None and model.auditor else "its owner"
+
+
+def _commitment(folder: Path) -> str:
+    """Return the published hash of the forget set."""
+    if (folder / ANSWERS).is_file():
+        return PublishedAnswers.load(folder).commitment
+    return AuditReport.load(folder).forget_set.hash
+
+
 def _recorded_weights(folder: Path, model: PublishedModel) -> str:
-    """Return the hash of the candidate's weights that the report states, empty where it states none."""
+    """Return the hash of the candidate's weights that the audit states, empty where it states none."""
+    if (folder / ANSWERS).is_file():
+        return PublishedAnswers.load(folder).weights_hash
     records = {record.name: record for record in AuditReport.load(folder).models}
     return records[model.candidate].weights_hash if model.candidate in records else ""
 

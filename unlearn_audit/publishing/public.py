@@ -26,7 +26,6 @@ from unlearn_audit.auditing.groups import TEST_GROUPS
 from unlearn_audit.auditing.judgement import Judgement
 from unlearn_audit.auditing.report import AuditReport, ForgetRecord, ModelRecord, Provenance, Result
 from unlearn_audit.auditing.statistics import MIN_COUNT, Comparison, StratumStatistics
-from unlearn_audit.errors import AuditError
 from unlearn_audit.populations import FORGET, POPULATIONS, TEST
 from unlearn_audit.predictions import open_predictions
 from unlearn_audit.predictions.parquet import write_parquet
@@ -46,14 +45,9 @@ METADATA = ("model_id", "weights_hash", "data", "data_fingerprint", "preprocessi
 _CHUNK = 16_384  # rows of logits held at a time
 
 
-def check_size(forget: ForgetRecord) -> None:
-    """Raise `AuditError` where the forget set is so small that the figures on it tell which examples it holds."""
-    if forget.size < LEAST_FORGOTTEN:
-        raise AuditError(
-            f"Expected a forget set of at least {LEAST_FORGOTTEN} examples to publish figures on it without its ids, "
-            f"got {forget.size}: of so few, they tell which these are. Publish the model without its audit, or with "
-            "--include-forget-ids if it may be known who was forgotten."
-        )
+def too_few(forget: ForgetRecord) -> bool:
+    """Tell whether the forget set is so small that figures on it tell which examples it holds."""
+    return forget.size < LEAST_FORGOTTEN
 
 
 def public_report(report: AuditReport, *, title: str, commitment: str) -> AuditReport:
@@ -74,7 +68,7 @@ def public_report(report: AuditReport, *, title: str, commitment: str) -> AuditR
         models=tuple(_public_model(model) for model in report.models),
         results=tuple(_public_result(result) for result in report.results),
         aggregate={name: _public_aggregate(figures) for name, figures in report.aggregate.items()},
-        membership=_rounded(report.membership, FEWEST_DIGITS),
+        membership=rounded(report.membership),
         provenance=Provenance(report.provenance.created, report.provenance.versions, seconds=report.provenance.seconds),
     )
     return _judged_by_rounded_findings(named)
@@ -105,7 +99,7 @@ def _public_result(result: Result) -> Result:
             strata=tuple(_unless_few(stratum) for stratum in comparison.strata),
             nearest=_unless_few(comparison.nearest),
         )
-    return dataclasses.replace(result, comparison=_rounded(comparison, FEWEST_DIGITS))
+    return dataclasses.replace(result, comparison=rounded(comparison))
 
 
 def _without_rank(comparison: Comparison) -> Comparison:
@@ -121,7 +115,7 @@ def _unless_few(stratum: StratumStatistics) -> StratumStatistics:
 
 
 def _public_aggregate(figures: AggregateFigures) -> AggregateFigures:
-    return dataclasses.replace(_rounded(figures, FEWEST_DIGITS), test_accuracy=figures.test_accuracy)
+    return dataclasses.replace(rounded(figures), test_accuracy=figures.test_accuracy)
 
 
 def _judged_by_rounded_findings(report: AuditReport) -> AuditReport:
@@ -142,11 +136,11 @@ def _rounded_judgement(judgement: Judgement, digits: int) -> Judgement:
     answers = tuple(
         dataclasses.replace(
             answer,
-            findings=tuple(f if f.group in TEST_GROUPS else _rounded(f, digits) for f in answer.findings),
+            findings=tuple(f if f.group in TEST_GROUPS else rounded(f, digits) for f in answer.findings),
         )
         for answer in judgement.answers
     )
-    shares = {name: _rounded(getattr(judgement, name), digits) for name in ("level_gone", "pattern_gone")}
+    shares = {name: rounded(getattr(judgement, name), digits) for name in ("level_gone", "pattern_gone")}
     return dataclasses.replace(judgement, answers=answers, **shares)
 
 
@@ -157,18 +151,18 @@ def _outcomes(report: AuditReport) -> dict[str, tuple[tuple[str, str], ...]]:
     }
 
 
-def _rounded(value: T, digits: int) -> T:
+def rounded(value: T, digits: int = FEWEST_DIGITS) -> T:
     """Return a value with every float in it rounded to significant digits."""
     found: Any = value
     if isinstance(value, float):
         found = float(f"{value:.{digits - 1}e}")
     elif isinstance(value, tuple):
-        found = tuple(_rounded(item, digits) for item in value)
+        found = tuple(rounded(item, digits) for item in value)
     elif isinstance(value, dict):
-        found = {key: _rounded(item, digits) for key, item in value.items()}
+        found = {key: rounded(item, digits) for key, item in value.items()}
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = dataclasses.fields(value)
-        found = dataclasses.replace(value, **{f.name: _rounded(getattr(value, f.name), digits) for f in fields})
+        found = dataclasses.replace(value, **{f.name: rounded(getattr(value, f.name), digits) for f in fields})
     return found
 
 

@@ -4,56 +4,55 @@ An audit's folder tells in several ways who was forgotten: by the ids of the for
 population of each example, and its proximity; by predictions on training examples, because the rows that are missing
 are the forgotten ones, and because a retrained model is less sure of them; by the seed of the choice, with which anyone
 can draw the same set again; and by words and file names. None of these is published unless it is asked for: `public.py`
-says what is, instead.
+says what is, instead. Attacks are then run on it (`attacks/`), and where one succeeds, the answers alone are published.
 
-On the Hub: the model's own files and README.md at the top, all of the audit in `audit/`. Its manifest holds the hash of
-every file, those at the top too.
+On the Hub: the model's own files and README.md at the top, all of the audit in `audit/`, or in `audits/NAME/` where
+somebody else audited the model. Its manifest holds the hash of every file, those at the top too.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearn_audit.auditing.report import AuditReport, ModelRecord
 from unlearn_audit.errors import AuditError, VerificationError
-from unlearn_audit.files import replacing, sha256, write_text
-from unlearn_audit.names import file_name
-from unlearn_audit.publishing.public import check_size, public_report, public_rows, write_test_predictions
-from unlearn_audit.reporting.card import find_candidate, write_card
+from unlearn_audit.files import sha256, write_text
+from unlearn_audit.publishing.attacks import Exposure, exposures
+from unlearn_audit.publishing.exposure import target_of
+from unlearn_audit.publishing.model import (
+    check_model_files,
+    check_verdict,
+    check_weights,
+    model_files,
+    registered_here,
+)
+from unlearn_audit.publishing.public import LEAST_FORGOTTEN, too_few
+from unlearn_audit.publishing.staging import Disclosure, Layout, Staging, stage
+from unlearn_audit.reporting.card import find_candidate
 from unlearn_audit.reporting.choices import PublishChoices
-from unlearn_audit.reporting.html import write_html
-from unlearn_audit.reporting.ledger import read_ledger
-from unlearn_audit.reporting.sections.verdicts import has_verdict
-from unlearn_audit.saved.forgotten import Forgotten, commitment
-from unlearn_audit.saved.manifest import MANIFEST, Manifest, PublishedModel, read_manifest
-from unlearn_audit.saved.request import AuditRequest, ModelFiles
-from unlearn_audit.saved.verify import MODEL_FILES, verify
+from unlearn_audit.saved.manifest import MANIFEST, PublishedModel, read_manifest
+from unlearn_audit.saved.verify import verify
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from transformers import PreTrainedModel
 
     from unlearn_audit.reporting.pictures import ImageSource
 
-AUDIT_FOLDER = "audit"
-PREDICTIONS_FOLDER = "predictions"  # of the published audit
-CARD = "README.md"
-WITHHELD_POPULATIONS = ("retain", "forget")
+OWNER = Layout()
 
 
 @dataclass(frozen=True)
 class Publication:
-    """Local files by their path on the Hub, what was left out, and the title of the commit."""
+    """Local files by their path on the Hub, what was left out, what attacks found, and the title of the commit."""
 
     files: dict[str, Path]
     withheld: tuple[str, ...]
     title: str
+    exposures: tuple[Exposure, ...] = ()
 
 
 def prepare_publication(
@@ -64,79 +63,90 @@ def prepare_publication(
     repo_id: str,
     choices: PublishChoices,
     images: ImageSource | None = None,
+    layout: Layout = OWNER,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Publication:
     """Lay out in `staging` what is to be published.
 
     Raises:
-        AuditError: where the report is not what its inputs say, without a verdict, for weights that are no safetensors
-            or not those that were audited, and for a forget set too small to be kept unknown.
+        AuditError: where the report is not what its inputs say, without a verdict or with one that fails, for weights
+            that are no safetensors or not those that were audited, and where an attack finds ids in what would be
+            published.
     """
-    from unlearn_audit.models.loading import load_model
-
     folder, model_folder = folder.resolve(), model_folder.resolve()
     report = AuditReport.load(folder)
-    model = find_candidate(report, choices.candidate)
+    record = find_candidate(report, choices.candidate)
     files = model_files(model_folder)
-    _check_model_files(model_folder, files)
-    loaded = load_model(model_folder)
-    if not choices.force:
-        check_verdict(report, model)
-    check_weights(model, loaded, unknown_too=choices.force)
-    ours = registered_here(loaded)
-    stage_audit(
-        folder, staging, repo_id=repo_id, choices=choices, images=images, custom_architecture=ours, progress=progress
-    )
-    cover_model(staging, {**files, CARD: staging / CARD})
+    loaded = _checked_model(report, record, model_folder, files, choices)
+    check_unedited(folder, progress)
+    check_verdict(report, record, choices)
+    most = Disclosure.everything if choices.include_forget_ids else Disclosure.figures
+    plan = Staging(folder, staging, repo_id, choices, layout, images, registered_here(loaded), most)
+    plan, found, reasons = _withholding(plan, report, record)
+    _cover_model(staging, layout, files)
     staged = {p.relative_to(staging).as_posix(): p for p in sorted(staging.rglob("*")) if p.is_file()}
-    digest = sha256(staging / AUDIT_FOLDER / MANIFEST)[:12]
-    return Publication({**files, **staged}, _left_out(choices), f"Publish {model.name} with its audit {digest}")
+    digest = sha256(staging / layout.audit / MANIFEST)[:12]
+    what = f"Publish {record.name} with its audit" if layout.own else f"Audit by {layout.auditor} of {record.name}:"
+    return Publication(
+        files={**(files if layout.own else {}), **staged},
+        withheld=(*reasons, *_left_out(plan)),
+        title=f"{what} {digest}",
+        exposures=found,
+    )
 
 
-def stage_audit(
-    folder: Path,
-    staging: Path,
-    *,
-    repo_id: str,
-    choices: PublishChoices,
-    images: ImageSource | None = None,
-    custom_architecture: bool,
-    progress: Callable[[str, int, int], None] | None = None,
-) -> None:
-    """Write `README.md` and `audit/` into `staging`, with no more than `choices` allows to publish.
+def _checked_model(
+    report: AuditReport, record: ModelRecord, folder: Path, files: Mapping[str, Path], choices: PublishChoices
+) -> PreTrainedModel:
+    from unlearn_audit.models.loading import load_model
 
-    `cover_model` then adds the model's files to the manifest.
+    check_model_files(folder, files)
+    loaded = load_model(folder)
+    check_weights(record, loaded, unknown_too=choices.force)
+    return loaded
+
+
+def _withholding(
+    plan: Staging, report: AuditReport, record: ModelRecord
+) -> tuple[Staging, tuple[Exposure, ...], tuple[str, ...]]:
+    """Stage as much as leaks nothing; return what was staged, what attacks on that find, and why less than all is.
 
     Raises:
-        AuditError: where the report is not what its inputs say, or the forget set too small to be kept unknown.
+        AuditError: where what leaks cannot be left out.
     """
-    check_unedited(folder, progress)
-    report, manifest = AuditReport.load(folder), read_manifest(folder)
-    audit = staging / AUDIT_FOLDER
-    shutil.rmtree(audit, ignore_errors=True)
-    audit.mkdir()
-    if choices.include_forget_ids:
-        request, shown, ledger = _copy_everything(folder, manifest, audit), report, read_ledger(folder)
-    else:
-        check_size(report.forget_set)
-        title = f"Unlearning audit of {repo_id.split('/')[-1]}"
-        request = _copy_test_rows(folder, manifest, audit, title)
-        shown = public_report(report, title=title, commitment=_commitment(folder, manifest))
-        ledger = public_rows(read_ledger(folder), [model.name for model in report.models])
-    _write_audit(shown, ledger, audit, choices, images)
-    candidate = find_candidate(report, choices.candidate).name
-    _write_manifest(audit, request, manifest, candidate, whole=choices.include_forget_ids)
-    write_card(shown, staging / CARD, repo_id=repo_id, choices=choices, custom_architecture=custom_architecture)
+    if plan.disclosure is Disclosure.everything:
+        stage(plan)
+        return plan, (), ()
+    reasons: list[str] = []
+    if too_few(report.forget_set):
+        plan = dataclasses.replace(plan, disclosure=Disclosure.answers)
+        reasons.append(f"all figures: of fewer than {LEAST_FORGOTTEN} forgotten examples, they tell which these are")
+    while True:
+        commitment = stage(plan)
+        found = tuple(exposures(target_of(plan, report, record, commitment)))
+        leaks = [] if plan.choices.accept_exposure else [e for e in found if e.leaks]
+        if any(e.remedy == "refuse" for e in found if e.leaks):
+            told = " ".join(str(e) for e in found if e.leaks)
+            raise AuditError(f"Expected nothing in what is published to tell who was forgotten. {told} Report this.")
+        figures = [e for e in leaks if e.remedy == "figures" and plan.disclosure is Disclosure.figures]
+        links = [e for e in leaks if e.remedy == "base_model"]
+        if not figures and not links:
+            return plan, found, tuple(reasons)
+        reasons += [f"all figures. {e}" for e in figures] + [f"the link to the base model. {e}" for e in links]
+        plan = plan.without(figures=bool(figures), link=bool(links))
 
 
-def cover_model(root: Path, files: Mapping[str, Path]) -> None:
-    """Add the hashes of the model's files and of the card, by their path at the top, to the manifest below `root`."""
-    path = root / AUDIT_FOLDER
-    manifest = read_manifest(path)
+def _cover_model(root: Path, layout: Layout, files: Mapping[str, Path]) -> None:
+    """Add the hashes of what lies at the top, by path, to the manifest of the audit below `root`."""
+    audit = root / layout.audit
+    manifest = read_manifest(audit)
+    staged = [p for p in root.rglob("*") if p.is_file() and audit not in p.parents]
+    top = {**files, **{p.relative_to(root).as_posix(): p for p in staged}}
+    hashes = {name: sha256(path) for name, path in sorted(top.items())}
     if manifest.model is None:
-        raise AuditError(f"Expected a published audit in {AUDIT_FOLDER!r}, got another one.")
-    model = dataclasses.replace(manifest.model, files={name: sha256(file) for name, file in sorted(files.items())})
-    write_text(path / MANIFEST, dataclasses.replace(manifest, model=model).to_json())
+        raise AuditError(f"Expected a published audit in {layout.audit!r}, got another one.")
+    model: PublishedModel = dataclasses.replace(manifest.model, files=hashes)
+    write_text(audit / MANIFEST, dataclasses.replace(manifest, model=model).to_json())
 
 
 def check_unedited(folder: Path, progress: Callable[[str, int, int], None] | None = None) -> None:
@@ -150,164 +160,12 @@ def check_unedited(folder: Path, progress: Callable[[str, int, int], None] | Non
         ) from error
 
 
-def _commitment(folder: Path, manifest: Manifest) -> str:
-    if not manifest.salt:
-        raise AuditError(
-            f"Expected a salt in {MANIFEST}, for the hash of the forget set that is published, found none: an earlier "
-            "version made this report. Write it again with `unlearn-audit report`."
-        )
-    return commitment(Forgotten.read(folder / manifest.request.forget).ids, manifest.salt)
-
-
-def _left_out(choices: PublishChoices) -> tuple[str, ...]:
+def _left_out(plan: Staging) -> tuple[str, ...]:
     left = []
-    if not choices.include_forget_ids:
+    if plan.disclosure is not Disclosure.everything:
         left.append("ids of the forget set, and the ledger and predictions on training examples, which would tell them")
         left.append("proximities, seeds, and the words and files that the forget set was given by")
         left.append(f"the salt of the forget set's hash, in {MANIFEST}: keep it, it proves which set was forgotten")
-    if not choices.include_forget_images:
+    if not plan.choices.include_forget_images:
         left.append("images of the forget set")
     return tuple(left)
-
-
-# The model
-
-
-def model_files(folder: Path) -> dict[str, Path]:
-    """Return the files by which a model is loaded, by name: configuration, safetensors weights, image processor."""
-    return {p.name: p.resolve() for pattern in MODEL_FILES for p in sorted(folder.glob(pattern))}
-
-
-def _check_model_files(folder: Path, found: Mapping[str, Path]) -> None:
-    if "config.json" not in found:
-        raise AuditError(f"Expected a model with its config.json in {folder.name!r}, found none.")
-    if "preprocessor_config.json" not in found and _config(folder).get("model_type") != "timm_wrapper":
-        raise AuditError(f"Expected an image processor (preprocessor_config.json) in {folder.name!r}, found none.")
-    if not any(name.endswith(".safetensors") for name in found):
-        raise AuditError(
-            f"Expected weights as *.safetensors in {folder.name!r}, found none. Save the model with save_pretrained."
-        )
-
-
-def check_verdict(report: AuditReport, model: ModelRecord) -> None:
-    """Raise `AuditError` where the audit gives no verdict on the model."""
-    if not has_verdict(report, model.name):
-        reason = report.verdicts[model.name].reason if model.name in report.verdicts else "The audit gives none."
-        raise AuditError(
-            f"Expected a verdict on {model.name!r} before publishing it, found none. {reason} Add retrained models, or "
-            "publish without a verdict with --force; the card will say so."
-        )
-
-
-def check_weights(record: ModelRecord, model: PreTrainedModel, *, unknown_too: bool = False) -> None:
-    """Raise `AuditError` where the model's weights are not those that were audited.
-
-    With `unknown_too`, an audit that does not say which weights it saw is no reason.
-    """
-    from unlearn_audit.models.loading import weights_hash
-
-    if not record.weights_hash:
-        if unknown_too:
-            return
-        raise AuditError(
-            f"The audit does not say which weights of {record.name!r} it saw, so it cannot be told whether these are "
-            "the same. Publish with --force if you know that they are."
-        )
-    found = weights_hash(model)
-    if found != record.weights_hash:
-        raise AuditError(
-            f"Expected the weights that were audited as {record.name!r} (SHA-256 {record.weights_hash[:12]}…), but "
-            f"these are others ({found[:12]}…). Audit these, or give the folder of the right model."
-        )
-
-
-def registered_here(model: PreTrainedModel) -> bool:
-    """Tell whether the architecture is one that this package registers with timm."""
-    from timm import is_model
-    from timm.models import model_entrypoint
-
-    architecture = getattr(model.config, "architecture", None)
-    if not architecture or not is_model(architecture):
-        return False
-    return model_entrypoint(architecture).__module__.startswith("unlearn_audit.")
-
-
-def _config(folder: Path) -> dict[str, object]:
-    found: dict[str, object] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return found
-
-
-# The audit
-
-
-def _write_audit(
-    report: AuditReport, ledger: pa.Table, audit: Path, choices: PublishChoices, images: ImageSource | None
-) -> None:
-    write_text(audit / "report.json", report.to_json())
-    _write_table(ledger, audit / "examples.parquet")
-    write_html(report, ledger, audit / "report.html", images=images, choices=choices)
-
-
-def _write_table(rows: pa.Table, path: Path) -> None:
-    import pyarrow.parquet as pq
-
-    with replacing(path) as draft:
-        pq.write_table(rows, draft, compression="zstd")
-
-
-def _write_manifest(audit: Path, request: AuditRequest, private: Manifest, candidate: str, *, whole: bool) -> None:
-    outputs = {p.relative_to(audit).as_posix(): sha256(p) for p in sorted(audit.rglob("*")) if p.is_file()}
-    manifest = Manifest(
-        request=request,
-        inputs=private.inputs if whole else {},
-        outputs=outputs,
-        withheld=() if whole else WITHHELD_POPULATIONS,
-        model=PublishedModel(candidate, {}),
-    )
-    write_text(audit / MANIFEST, manifest.to_json())
-
-
-def _copy_everything(folder: Path, manifest: Manifest, audit: Path) -> AuditRequest:
-    """Copy every input into `audit/inputs`, and return the request that names them there."""
-    request = manifest.request
-    taken: dict[str, str] = {}
-
-    def copied(path: str) -> str:
-        if path not in taken:
-            taken[path] = f"inputs/{len(taken):02d}-{PurePath(path).name}"
-            target = audit / taken[path]
-            target.parent.mkdir(exist_ok=True)
-            shutil.copyfile(folder / path, target)
-        return taken[path]
-
-    moved = request.with_each(lambda _, files: files.with_paths(lambda _, path: copied(path)))
-    return dataclasses.replace(
-        moved,
-        forget=copied(request.forget),
-        embeddings=request.embeddings and copied(request.embeddings),
-        proximities=request.proximities and copied(request.proximities),
-    )
-
-
-def _copy_test_rows(folder: Path, manifest: Manifest, audit: Path, title: str) -> AuditRequest:
-    """Write the test rows of every file of predictions, and return a request that names only those."""
-    taken: set[str] = set()
-    (audit / PREDICTIONS_FOLDER).mkdir()
-
-    def cut(name: str, files: ModelFiles) -> ModelFiles:
-        paths = []
-        for place, path in enumerate(files.predictions):
-            file = file_name(f"{name}-{place}", ".parquet", taken)
-            taken.add(file)
-            paths.append(f"{PREDICTIONS_FOLDER}/{file}")
-            write_test_predictions(folder / path, audit / paths[-1])
-        return dataclasses.replace(files, predictions=tuple(paths), seed=None)
-
-    return dataclasses.replace(
-        manifest.request.with_each(cut),
-        title=title,
-        forget="withheld",
-        embeddings=None,
-        proximities=None,
-        configuration={},
-    )

@@ -1,27 +1,35 @@
-"""The model card: a README.md with metadata as the Hub reads it, and the verdict in words."""
+"""The model card: a README.md whose first screen says whether it was forgotten, whom it hurt, and how one knows."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unlearn_audit.auditing.briefly import answer_word
+from unlearn_audit.auditing.briefly import brief
 from unlearn_audit.auditing.groups import Question
-from unlearn_audit.auditing.sentences import TITLES
+from unlearn_audit.auditing.policy import FirstPolicy
+from unlearn_audit.auditing.questions import Outcome
 from unlearn_audit.errors import ConfigurationError, did_you_mean
 from unlearn_audit.files import write_text
+from unlearn_audit.reporting.card_data import card_data
 from unlearn_audit.reporting.charting import primary_population
 from unlearn_audit.reporting.choices import PublishChoices
+from unlearn_audit.reporting.citation import BIBTEX, PAPER
 from unlearn_audit.reporting.sections.limits import limits_of
 from unlearn_audit.reporting.sections.provenance import subject_facts
 from unlearn_audit.reporting.sections.strata import strata_table
-from unlearn_audit.reporting.sections.verdicts import alarms, has_verdict, policy_sentence, shown_verdict
+from unlearn_audit.reporting.sections.verdicts import (
+    alarms,
+    has_verdict,
+    policy_sentence,
+    retrained_models,
+    shown_verdict,
+)
 from unlearn_audit.reporting.tables import Group, Table, escape_markdown, markdown, whole
 from unlearn_audit.reporting.templating import environment
 
 if TYPE_CHECKING:
-    from huggingface_hub import EvalResult, ModelCardData
-
     from unlearn_audit.auditing.report import AuditReport, ModelRecord
 
 WITHHELD = (
@@ -29,62 +37,109 @@ WITHHELD = (
     "and predictions on training examples, from which it could be told. What can be checked: every file's hash, that "
     "the weights are those that were audited, all figures on the test set, and that the answers follow from findings."
 )
+ANSWERS_ONLY = (
+    "Of the audit the answers alone are published, and a salted hash of the forget set: its figures would tell who was "
+    "forgotten. What can be checked: every file's hash, and that the weights are those that were audited."
+)
 PUBLISHED_WHOLE = "The ids of the forget set are published too: every figure can be recomputed."
 DEFAULTS = PublishChoices()
-METRICS: dict[Question, str] = {
-    "forgotten": "forgotten",
-    "neighbours": "neighbours_unharmed",
-    "rest": "everything_else_unharmed",
-}
 CARD_COLUMNS = ("stratum", "examples", "discrepancy", "noise floor", "ratio", "excess")
+# What the first screen says of an answer.
+SAID: dict[Question, dict[Outcome, str]] = {
+    "forgotten": {"pass": "Yes.", "fail": "No.", "inconclusive": "Not settled."},
+    "neighbours": {
+        "pass": "Its neighbours: unharmed.",
+        "fail": "Its neighbours: harmed.",
+        "inconclusive": "Its neighbours: not settled.",
+    },
+    "rest": {
+        "pass": "Everything else: unharmed.",
+        "fail": "Everything else: harmed.",
+        "inconclusive": "Everything else: not settled.",
+    },
+}
 
 
-def write_card(
-    report: AuditReport,
-    path: str | Path,
-    *,
-    repo_id: str,
-    choices: PublishChoices = DEFAULTS,
-    custom_architecture: bool = True,
-) -> Path:
-    """Write the card of one candidate, and return its path.
+@dataclass(frozen=True)
+class CardFacts:
+    """What a card has to know besides the report.
 
-    Args:
-        report: the audit.
-        path: of the file, usually README.md.
+    Attributes:
         repo_id: where the model will be, as `user/name`.
         choices: which candidate, what is published with it, and what goes into the metadata.
         custom_architecture: whether the architecture is one that `import unlearn_audit.models` registers with timm; by
             default the card imports it, which is right for every model.
+        figures: whether figures may be told; otherwise the answers alone are.
+        audit: the folder in which the audit lies on the Hub.
+        curve: the path of the picture as seen from the card; empty shows none.
     """
-    write_text(path, card_text(report, repo_id=repo_id, choices=choices, custom_architecture=custom_architecture))
+
+    repo_id: str
+    choices: PublishChoices = DEFAULTS
+    custom_architecture: bool = True
+    figures: bool = True
+    audit: str = "audit"
+    curve: str = ""
+
+
+def write_card(report: AuditReport, path: str | Path, facts: CardFacts) -> Path:
+    """Write the card of one candidate, and return its path, usually README.md."""
+    write_text(path, card_text(report, facts))
     return Path(path)
 
 
-def card_text(
-    report: AuditReport, *, repo_id: str, choices: PublishChoices = DEFAULTS, custom_architecture: bool = True
-) -> str:
-    """Return the text of the card, metadata first; the arguments are those of `write_card`."""
-    model = find_candidate(report, choices.candidate)
+def card_text(report: AuditReport, facts: CardFacts) -> str:
+    """Return the text of the card, metadata first."""
+    model = find_candidate(report, facts.choices.candidate)
     templates = environment(escape=False)
     templates.filters["md"] = escape_markdown
     templates.filters["code"] = _code
+    metadata = card_data(report, model, facts.repo_id, facts.choices, figures=facts.figures)
+    verdict = shown_verdict(report, model)
     return templates.get_template("card.md.j2").render(
-        metadata=card_data(report, model, repo_id, choices).to_yaml().strip(),
-        name=repo_id.split("/")[-1],
-        verdict=shown_verdict(report, model),
-        forget_set=escape_markdown(_forget_set(report)),
+        facts=facts,
+        metadata=metadata.to_yaml().strip(),
+        name=facts.repo_id.split("/")[-1],
+        verdict=verdict,
+        failed=verdict.kind == "fail",
+        answers=_answers(report, model, facts),
+        forget_set=_forget_set(report) if facts.figures else "some of its training examples",
         method=model.method or model.name,
-        num_references=report.num_references,
-        alarms=alarms(report),
+        references=retrained_models(report.num_references),
+        alarms=alarms(report) if facts.figures else (),
         policy=policy_sentence(report),
-        strata=markdown(_strata(report, model)),
-        custom_architecture=custom_architecture,
-        repo_id=repo_id,
-        checking=PUBLISHED_WHOLE if choices.include_forget_ids else WITHHELD,
-        limits=limits_of(report),
-        provenance=subject_facts(report),
+        strata=markdown(_strata(report, model)) if facts.figures else "",
+        checking=_checking(facts),
+        limits=limits_of(report) if facts.figures else limits_of(report)[:4],
+        provenance=subject_facts(report) if facts.figures else _few_facts(report),
+        paper=PAPER,
+        bibtex=BIBTEX,
     )
+
+
+def _checking(facts: CardFacts) -> str:
+    if facts.choices.include_forget_ids:
+        return PUBLISHED_WHOLE
+    return WITHHELD if facts.figures else ANSWERS_ONLY
+
+
+def _answers(report: AuditReport, model: ModelRecord, facts: CardFacts) -> dict[str, tuple[str, str]]:
+    """Return for each question what the first screen says, in a word and by what; empty without a verdict."""
+    judgement, policy = report.judgements.get(model.name), report.policy
+    if judgement is None or isinstance(policy, FirstPolicy) or not has_verdict(report, model.name):
+        return {}
+    unit = next(measure.unit for measure in report.measures if measure.name == policy.measure)
+    return {
+        answer.question: (
+            SAID[answer.question][answer.outcome],
+            _capital(brief(answer, policy, unit).partition(": ")[2]) if facts.figures else "",
+        )
+        for answer in judgement.answers
+    }
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def find_candidate(report: AuditReport, name: str | None) -> ModelRecord:
@@ -99,82 +154,14 @@ def find_candidate(report: AuditReport, name: str | None) -> ModelRecord:
     return candidates[name]
 
 
-def card_data(report: AuditReport, model: ModelRecord, repo_id: str, choices: PublishChoices) -> ModelCardData:
-    """Return the card's metadata."""
-    from huggingface_hub import ModelCardData
-
-    datasets = _datasets(report, choices)
-    relation: dict[str, Any] = {"base_model_relation": "finetune"} if choices.base_model else {}
-    return ModelCardData(
-        model_name=repo_id.split("/")[-1],
-        library_name="transformers",
-        pipeline_tag="image-classification",
-        tags=["unlearn-audit", "machine-unlearning"],
-        datasets=datasets or None,
-        base_model=choices.base_model,
-        license=choices.license,
-        metrics=["accuracy"],
-        eval_results=_eval_results(report, model, (datasets or [report.data.name])[0]) or None,
-        **relation,
-    )
-
-
-def _datasets(report: AuditReport, choices: PublishChoices) -> list[str]:
-    if choices.datasets:
-        return list(choices.datasets)
-    return [report.data.name] if report.data.name.count("/") == 1 else []
-
-
-def _eval_results(report: AuditReport, model: ModelRecord, dataset: str) -> list[EvalResult]:
-    results = []
-    figures = report.aggregate.get(model.name)
-    if figures is not None and figures.test_accuracy is not None:
-        results.append(_eval_result(report, dataset, "test", "accuracy", "accuracy", figures.test_accuracy))
-    population, measure = primary_population(report), report.policy.measure
-    found = report.comparison(model.name, population, measure)
-    if found is not None and found.strata[0].excess is not None:
-        split = "test" if population == "test" else "train"
-        title = f"excess {measure} in the nearest stratum, {population} set, K = {report.num_references}"
-        results.append(_eval_result(report, dataset, split, f"excess_{measure}", title, found.strata[0].excess))
-    return results + _answers(report, model, dataset)
-
-
-def _answers(report: AuditReport, model: ModelRecord, dataset: str) -> list[EvalResult]:
-    """Return the answers as metrics, each in words with its K; none where the audit gives no verdict."""
-    judgement = report.judgements.get(model.name)
-    if judgement is None or not has_verdict(report, model.name):
-        return []
-    return [
-        _eval_result(
-            report,
-            dataset,
-            "train" if answer.question == "forgotten" else "train+test",
-            METRICS[answer.question],
-            f"{TITLES[answer.question].lower()} K = {judgement.num_references}",
-            answer_word(answer),
-        )
-        for answer in judgement.answers
-    ]
-
-
-def _eval_result(
-    report: AuditReport, dataset: str, split: str, kind: str, title: str, value: float | str
-) -> EvalResult:
-    from huggingface_hub import EvalResult
-
-    return EvalResult(
-        task_type="image-classification",
-        dataset_type=dataset,
-        dataset_name=report.data.name,
-        dataset_split=split,
-        metric_type=kind,
-        metric_name=title,
-        metric_value=value if isinstance(value, str) else round(value, 6),
-    )
-
-
 def _forget_set(report: AuditReport) -> str:
     return f"{report.forget_set.description} ({whole(report.forget_set.size)} examples)"
+
+
+def _few_facts(report: AuditReport) -> tuple[tuple[str, Any], ...]:
+    """Return what was audited without anything of the forget set but its salted hash."""
+    kept = ("Data", "Data fingerprint", "Forget-set hash, salted")
+    return tuple(fact for fact in subject_facts(report) if fact[0] in kept)
 
 
 def _strata(report: AuditReport, model: ModelRecord) -> Table:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.errors import ConfigurationError, did_you_mean
 from unlearn_audit.names import file_name
-from unlearn_audit.reporting.card import write_card
+from unlearn_audit.reporting.card import CardFacts, write_card
 from unlearn_audit.reporting.charting import chart_data
 from unlearn_audit.reporting.choices import LOCAL, PublishChoices
 from unlearn_audit.reporting.damage import class_damage, shortened
@@ -82,11 +82,11 @@ def _write_cards(report: AuditReport, folder: Path) -> list[Path]:
     """Write each candidate's card as it reads where nothing tells who was forgotten."""
     candidates = [model.name for model in report.by_role("candidate")]
     if len(candidates) == 1:
-        return [write_card(report, folder / "README.md", repo_id=f"user/{candidates[0]}")]
+        return [write_card(report, folder / "README.md", CardFacts(f"user/{candidates[0]}"))]
     cards = folder / "cards"
     cards.mkdir(exist_ok=True)
     written: list[Path] = []
     for name in candidates:
         path = cards / file_name(name, ".md", taken=[path.name for path in written])
-        written.append(write_card(report, path, repo_id=f"user/{name}", choices=PublishChoices(candidate=name)))
+        written.append(write_card(report, path, CardFacts(f"user/{name}", PublishChoices(candidate=name))))
     return written

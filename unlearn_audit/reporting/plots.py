@@ -82,6 +82,14 @@ def svg_of(draw: Callable[[Axes], None], *, height: float = 3.6) -> bytes:
     return buffer.getvalue()
 
 
+def png_of(draw: Callable[[Axes], None], *, height: float = 3.0) -> bytes:
+    """Return one drawing as the bytes of a PNG file, the same for the same drawing; `height` in inches."""
+    buffer = io.BytesIO()
+    with _figure(draw, height=height) as figure:
+        figure.savefig(buffer, format="png", dpi=160, metadata={"Software": None})
+    return buffer.getvalue()
+
+
 def _drawings(charts: ChartData, measure: str, population: str) -> dict[str, Callable[[Axes], None]]:
     drawings = {"neighbourhood": lambda axes: draw_neighbourhood(axes, charts, measure, population)}
     if population in charts.classes:

@@ -22,10 +22,19 @@ SALT_BYTES = 32
 
 @dataclass(frozen=True)
 class PublishedModel:
-    """The model that a published audit lies beside: its name in the audit, and SHA-256 of its files and the card."""
+    """The model that a published audit is of.
+
+    Attributes:
+        candidate: its name in the audit.
+        files: SHA-256 of its files, and of what else lies beside them, such as the card.
+        auditor: who published the audit, as the Hub knew them; empty where it was not asked.
+        top: the way to those files from the audit's folder.
+    """
 
     candidate: str
     files: dict[str, str]
+    auditor: str = ""
+    top: str = ".."
 
 
 @dataclass(frozen=True)

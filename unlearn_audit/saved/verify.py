@@ -20,6 +20,7 @@ from unlearn_audit.auditing.audit import Findings
 from unlearn_audit.auditing.policy import FirstPolicy
 from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.errors import AuditError, UnlearnAuditError, VerificationError
+from unlearn_audit.populations import POPULATIONS, TEST
 from unlearn_audit.saved.manifest import MANIFEST, Manifest, file_hash, read_manifest
 from unlearn_audit.saved.published import FIRST_VERSION, consequences, escaped, recomputed_test_figures
 from unlearn_audit.saved.running import run_audit
@@ -32,6 +33,7 @@ MODEL_FILES = (  # all by which a model is loaded
     "*.safetensors",
     "*.safetensors.index.json",
 )
+ANSWERS_ALONE = "Only the answers are published, without the figures that they follow from: these are not checked."
 RELATIVE = 1e-4
 ABSOLUTE = 1e-6
 _SHOWN = 20
@@ -98,6 +100,8 @@ def _verified_where_published(folder: Path, manifest: Manifest, files: int, diff
     withheld = (
         f"Predictions on {' and '.join(manifest.withheld)} examples are withheld: what rests on them is not checked.",
     )
+    if POPULATIONS[TEST] in manifest.withheld:
+        return Verification(files, 0, tuple(differences), (ANSWERS_ALONE,))
     try:
         report = AuditReport.load(folder)
         found = [*recomputed_test_figures(folder, report, manifest.request), *consequences(report)]
@@ -121,7 +125,7 @@ def _hash_differences(folder: Path, manifest: Manifest) -> Iterator[str]:
     paths = [(what, folder / path) for what, path in manifest.request.files().items()]
     expected = [] if manifest.withheld else [(what, path, manifest.inputs.get(what)) for what, path in paths]
     expected += [(name, folder / name, digest) for name, digest in manifest.outputs.items()]
-    expected += [(name, folder.parent / name, digest) for name, digest in _beside(manifest).items()]
+    expected += [(name, _top(folder, manifest) / name, digest) for name, digest in _beside(manifest).items()]
     for what, path, digest in expected:
         try:
             found = file_hash(path)
@@ -137,12 +141,17 @@ def _beside(manifest: Manifest) -> dict[str, str]:
     return manifest.model.files if manifest.model else {}
 
 
+def _top(folder: Path, manifest: Manifest) -> Path:
+    """Return the folder in which the files of model and card lie."""
+    return folder / manifest.model.top if manifest.model else folder.parent
+
+
 def _unknown_files(folder: Path, manifest: Manifest) -> Iterator[str]:
     """Name the files of a published audit, and those by which a model is loaded, that the manifest does not."""
     if manifest.model is None:
         return
     here = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
-    beside = {p.name for pattern in MODEL_FILES for p in folder.parent.glob(pattern)}
+    beside = {p.name for pattern in MODEL_FILES for p in _top(folder, manifest).glob(pattern)}
     unknown = sorted(here - manifest.outputs.keys() - {MANIFEST})
     unknown = [f"{folder.name}/{name}" for name in unknown] + sorted(beside - _beside(manifest).keys())
     for name in unknown:

@@ -1,6 +1,7 @@
 """What a study is made of: one file a kind of stage, a frozen dataclass of what it needs and a `run` that does it."""
 
 from unlearn_audit.experiment.stages.base import (
+    ADDED,
     INCIDENTAL,
     MANIFEST,
     Outcome,
@@ -14,6 +15,7 @@ from unlearn_audit.experiment.stages.base import (
 )
 
 __all__ = [
+    "ADDED",
     "INCIDENTAL",
     "MANIFEST",
     "Outcome",

@@ -33,6 +33,8 @@ from unlearn_audit.files import sha256, write_text
 MANIFEST = "manifest.json"
 # Metadata of a dataclass field that changes no result, and therefore stays out of a stage's hash and manifest.
 INCIDENTAL = MappingProxyType({"incidental": True})
+# Metadata of a field that was added later: with its default it stays out too, so that older studies keep their hashes.
+ADDED = MappingProxyType({"added": True})
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -70,7 +72,7 @@ class Stage(ABC):
         return {
             each.name: _plain(self._of(each))
             for each in dataclasses.fields(self)
-            if not each.metadata.get("incidental") and not any(_stages("", self._of(each)))
+            if _decides(each, self._of(each)) and not any(_stages("", self._of(each)))
         }
 
     @cached_property
@@ -102,10 +104,18 @@ def _stages(role: str, value: Any) -> Iterator[tuple[str, Stage]]:
             yield from _stages(f"{role}.{position}", item)
 
 
+def _decides(each: dataclasses.Field[Any], value: Any) -> bool:
+    """Whether a field with this value belongs into a stage's hash."""
+    if each.metadata.get("added"):
+        made = each.default_factory
+        return bool(value != (each.default if made is dataclasses.MISSING else made()))
+    return not each.metadata.get("incidental")
+
+
 def _plain(value: Any) -> Any:
     """Return a value as JSON, without the incidental fields of dataclasses."""
     if dataclasses.is_dataclass(value):
-        kept = (each.name for each in dataclasses.fields(value) if not each.metadata.get("incidental"))
+        kept = (each.name for each in dataclasses.fields(value) if _decides(each, getattr(value, each.name)))
         return {name: _plain(getattr(value, name)) for name in kept}
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}

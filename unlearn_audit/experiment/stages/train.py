@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 from transformers import TrainerCallback
 
 from unlearn_audit.data import ForgetSet, ImageData
-from unlearn_audit.experiment.config import ModelConfig
+from unlearn_audit.experiment.planned_models import PlannedModel
 from unlearn_audit.experiment.stages.base import Stage, Workspace
 from unlearn_audit.experiment.stages.examples import PlannedData, PlannedForgetSet
-from unlearn_audit.models import create_model, save_model, weights_hash
+from unlearn_audit.models import merge, save_model, weights_hash
 from unlearn_audit.training import TrainingConfig, TrainingRun, fit
 
 
@@ -23,7 +23,7 @@ class Original(Stage):
 
     kind: ClassVar[str] = "original"
     data: PlannedData
-    model: ModelConfig
+    model: PlannedModel
     training: TrainingConfig
     seed: int
 
@@ -34,7 +34,7 @@ class Original(Stage):
     def fit(self, workspace: Workspace, data: ImageData, forget: ForgetSet | None) -> Mapping[str, Any]:
         """Train on the training examples without those of `forget`, and save the model."""
         run = fit(
-            create_model(self.model.name, data.train, seed=self.seed, **self.model.arguments),
+            self.model.adapt(self.model.create(data.train, self.seed)),
             data.train,
             self.training,
             seed=self.seed,
@@ -72,13 +72,14 @@ class ReportSteps(TrainerCallback):
 
 def save_run(run: TrainingRun, workspace: Workspace) -> dict[str, Any]:
     """Save a trained model, remove the checkpoints, and return what it cost, for the manifest."""
-    save_model(run.model, workspace.folder / "model")
+    model = merge(run.model)
+    save_model(model, workspace.folder / "model")
     shutil.rmtree(workspace.folder / "checkpoints", ignore_errors=True)
     return {
         "seconds": run.seconds,
         "cpu_seconds": run.cpu_seconds,
         "examples": run.examples,
         "steps": run.steps,
-        "weights_hash": weights_hash(run.model),
+        "weights_hash": weights_hash(model),
         "log": list(run.log),
     }

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from unlearn_audit.experiment.config import ModelConfig
+from unlearn_audit.experiment.planned_models import PlannedModel
 from unlearn_audit.experiment.stages.base import Stage, Workspace
 from unlearn_audit.experiment.stages.examples import PlannedData
 from unlearn_audit.experiment.stages.train import save_run
-from unlearn_audit.models import create_model
 from unlearn_audit.training import TrainingRun
 
 
@@ -20,10 +19,10 @@ class Untrained(Stage):
 
     kind: ClassVar[str] = "untrained"
     data: PlannedData
-    model: ModelConfig
+    model: PlannedModel
     seed: int
 
     def run(self, workspace: Workspace) -> Mapping[str, Any]:
         """Make the model."""
-        model = create_model(self.model.name, self.data.load().train, seed=self.seed, **self.model.arguments)
+        model = self.model.create(self.data.load().train, self.seed)
         return save_run(TrainingRun(model, seconds=0.0, cpu_seconds=0.0, examples=0, steps=0), workspace)

@@ -1,0 +1,56 @@
+"""Where the inputs of an audit lie: here, or on the Hub, from which they are fetched beside the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from unlearn_audit.names import checked_name, file_name
+from unlearn_audit.publishing.sources import MODEL, fetched_file, is_remote, model_folder
+
+from .options import load_data, quiet
+
+
+@dataclass(frozen=True)
+class Source:
+    """Fetches inputs of the report in `output`; models predict the examples that `--data` and `--data-set` name."""
+
+    output: Path
+    data: str
+    data_settings: list[str] | None
+    _taken: set[str] = field(default_factory=set, init=False)
+
+    def named(self, items: Sequence[str]) -> list[str]:
+        """Return [NAME=]FILE items with a file of this machine each; a model on the Hub is named as its repository."""
+        found = []
+        for item in items:
+            name, _, source = item.rpartition("=")
+            if is_remote(source):
+                name = checked_name(name or _own_name(source), "a model")
+                item = f"{name}={self.of(name, source)}"
+            found.append(item)
+        return found
+
+    def of(self, name: str, source: str) -> str:
+        """Return the file of a model's predictions."""
+        return str(self._predicted(name, source)) if source.startswith(MODEL) else self.file(source)
+
+    def file(self, source: str) -> str:
+        """Return a file of this machine, fetched where it lies on the Hub."""
+        return str(fetched_file(source, self.output / "inputs"))
+
+    def _predicted(self, name: str, source: str) -> Path:
+        quiet()
+        from unlearn_audit.models import load_model, predict
+
+        folder = self.output / "predictions"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / file_name(name, ".parquet", self._taken)
+        self._taken.add(path.name)
+        predict(load_model(model_folder(source)), load_data(self.data, self.data_settings), model_id=source).save(path)
+        return path
+
+
+def _own_name(source: str) -> str:
+    return source.rpartition("/")[2].partition("@")[0].removesuffix(".parquet")
