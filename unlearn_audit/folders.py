@@ -24,7 +24,7 @@ def claim_folder(folder: str | Path, kind: str) -> Path:
 
     Args:
         folder: new, empty, or one of the same kind that an earlier run wrote.
-        kind: what it is for: "model", "report", "study" or "pools".
+        kind: what it is for: "model", "report", "study", "pools" or "slurm".
 
     Raises:
         ConfigurationError: where it holds anything else, with the names of what is in the way, or cannot be written.

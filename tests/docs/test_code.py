@@ -22,6 +22,7 @@ AFTER = {
     "README.md": PREDICTIONS,
     "docs/write-a-measure.md": PREDICTIONS,
     "docs/write-a-neighbourhood.md": PREDICTIONS,
+    "docs/elsewhere.md": STUDY,
     "docs/publishing.md": STUDY,
 }
 # What a reader finds when a page has been followed to its end.

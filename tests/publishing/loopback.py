@@ -95,6 +95,7 @@ class LoopbackHub:
     token: str = "hf_loopback"
     port: int = 0
     _faults: list[Fault] = field(default_factory=list)
+    jobs: list[dict] = field(default_factory=list)  # what was asked to be run
     buckets: dict[str, dict[str, bytes]] = field(default_factory=dict)  # files by path, by the bucket's id
     _gated: set[str] = field(default_factory=set)
     _large: dict[str, bytes] = field(default_factory=dict)  # LFS objects by sha256
@@ -185,6 +186,7 @@ class LoopbackHub:
             web.post("/{address:.+}.git/info/lfs/objects/batch", self._large_batch),
             web.put("/_lfs/{oid}", self._large_put),
             web.get("/api/buckets/{owner}/{name}", self._bucket),
+            web.post("/api/jobs/{owner}", self._job),
             web.post("/api/buckets/{owner}/{name}/paths-info", self._bucket_paths),
             web.get("/api/buckets/{owner}/{name}/tree{path:.*}", self._bucket_tree),
             web.get("/buckets/{owner}/{name}/resolve/{path:.+}", self._bucket_file),
@@ -405,6 +407,11 @@ class LoopbackHub:
         elif key == "deletedFolder":
             for path in [p for p in files if p.startswith(value["path"])]:
                 del files[path]
+
+    async def _job(self, request: web.Request) -> web.Response:
+        self.jobs.append(await request.json())
+        answer = {"id": f"job-{len(self.jobs)}", "createdAt": WHEN, "owner": {"id": "0", "name": OWNER, "type": "user"}}
+        return web.json_response({**answer, "status": {"stage": "RUNNING", "message": None}})
 
     async def _bucket(self, request: web.Request) -> web.Response:
         files = self.buckets[self._repo_id(request)]

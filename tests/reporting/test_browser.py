@@ -1,5 +1,9 @@
 """The report in a real browser, opened from disk."""
 
+import base64
+import re
+from itertools import pairwise
+
 import pytest
 
 from tests.reporting.browser import open_browser
@@ -55,6 +59,72 @@ def test_measure_and_population_change_chart_and_tables(browser):
     assert visible_tables(browser) == [("confidence_gap", "test")]
     assert "confidence gap, test set" in browser.one("[data-title]").text
     assert "confidence gap" in browser.one("[data-chart=neighbourhood] svg[role=img]").get_attribute("aria-label")
+
+
+def columns(browser):
+    return [cell.text for cell in browser.shown("[data-pair] thead [data-column]")]
+
+
+def test_two_candidates_stand_side_by_side(browser):
+    assert len(columns(browser)) == 2
+    browser.choose("[data-choose=left]", "gradient_ascent")
+    browser.choose("[data-choose=right]", "random_labels")
+    assert set(columns(browser)) == {"gradient ascent", "random labels"}
+    words = [cell.text for cell in browser.shown("[data-pair] tbody tr:nth-child(2) td[data-column]")]
+    assert set(words) == {"no: over-forgets", "no: predicts otherwise"}
+
+
+def test_what_is_chosen_stands_in_the_address_and_comes_back_with_it(browser, window, path):
+    browser.choose("[data-choose=measure]", "confidence_gap")
+    browser.choose("[data-choose=population]", "test")
+    address = browser.run("return location.href")
+    assert address.startswith(f"{path.as_uri()}#audit-0-neighbourhood?")
+    window.open(path)
+    assert visible_tables(browser) == [("js", "retain")]
+    window.driver.get("about:blank")
+    window.driver.get(address)
+    assert visible_tables(browser) == [("confidence_gap", "test")]
+    assert browser.run("return window.scrollY") > 0
+    window.driver.get("about:blank")
+    window.driver.get(f"{path.as_uri()}#audit-0-strata?audit-0.measure=<none>&audit-9.x=1")
+    assert visible_tables(browser) == [("js", "retain")]
+    assert [said for said in browser.console() if "SEVERE" in said] == []
+
+
+def test_a_printed_report_has_four_pages(browser):
+    pages = base64.b64decode(browser.driver.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})["data"])
+    assert len(re.findall(rb"/Type\s*/Page[^s]", pages)) == 4
+
+
+def test_by_keyboard_the_first_stop_leads_to_the_verdicts(browser):
+    from selenium.webdriver.common.keys import Keys
+
+    browser.one("body").send_keys(Keys.TAB)
+    first = browser.driver.switch_to.active_element
+    assert first.text == "To the verdicts" and first.is_displayed()
+    first.send_keys(Keys.ENTER)
+    assert browser.run("return location.hash") == "#verdicts"
+
+
+def test_a_screen_reader_finds_a_name_for_everything(browser):
+    """Every menu has a label, every picture a text, every section its heading, and headings skip no level."""
+    unnamed = browser.run("""
+        const text = (e) => e.getAttribute("aria-label") || e.closest("label")?.innerText || e.innerText || "";
+        const named = (e) => text(e).trim();
+        return [...document.querySelectorAll("select, button, a, summary")].filter((e) => !named(e)).length;
+    """)
+    assert unnamed == 0
+    assert browser.run("return [...document.images].filter((i) => !i.hasAttribute('alt')).length") == 0
+    assert (
+        browser.run("""
+        return [...document.querySelectorAll("section[aria-labelledby]")]
+            .filter((s) => !document.getElementById(s.getAttribute("aria-labelledby"))).length;
+    """)
+        == 0
+    )
+    levels = browser.run("return [...document.querySelectorAll('h1, h2, h3, h4')].map((h) => Number(h.tagName[1]))")
+    assert levels[0] == 1 and all(later - earlier <= 1 or earlier == 1 for earlier, later in pairwise(levels))
+    assert browser.run("return document.documentElement.lang") == "en"
 
 
 def test_the_table_by_stratum_shows_the_chosen_model(browser):

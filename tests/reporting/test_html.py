@@ -7,8 +7,10 @@ import json
 import re
 import sys
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from tests.reporting.samples import CANDIDATES, GROUPS, make_first_report, make_images, make_ledger, make_report
@@ -17,7 +19,7 @@ from unlearn_audit.auditing.sentences import TITLES
 from unlearn_audit.auditing.summary import worst_first
 from unlearn_audit.registry import Registry
 from unlearn_audit.reporting import sections
-from unlearn_audit.reporting.choices import LOCAL
+from unlearn_audit.reporting.choices import LOCAL, PublishChoices
 from unlearn_audit.reporting.html import AuditSource, render_html, script_json, write_html
 from unlearn_audit.reporting.pictures import Pictures
 
@@ -25,6 +27,7 @@ pytestmark = pytest.mark.slow
 
 SECTIONS = [
     "neighbourhood",
+    "pair",
     "questions",
     "strata",
     "remembered",
@@ -86,7 +89,7 @@ def test_a_section_has_the_name_of_its_file_and_one_place_on_the_page(page, name
     assert [s.order for s in sections.ordered()].count(section.order) == 1
     if not section.at_top:
         start = page.index(f'<section id="audit-0-{name}"')
-        assert f"<h2>{section.title}</h2>" in page[start : page.index("</section>", start)]
+        assert f'-{name}-title">{section.title} <a' in page[start : page.index("</section>", start)]
         assert page.count(f'<a href="#audit-0-{name}">{section.entry or section.title}</a>') == 1
 
 
@@ -101,7 +104,7 @@ def test_a_new_section_is_one_new_file(tmp_path, monkeypatch):
     monkeypatch.setattr(sections, "__path__", [*sections.__path__, str(tmp_path)])
     monkeypatch.setattr(sections, "registry", Registry(sections.__name__, "report section"))
     page = render(make_report(title=EVIL))
-    assert page.index("<h2>Stratum by stratum</h2>") < page.index("<h2>Added</h2>") < page.index("<h2>Examples that")
+    assert page.index('">Stratum by stratum <a') < page.index('">Added <a') < page.index('">Examples that')
     assert "<p class=new>&lt;script&gt;alert(" in page
     assert '<a href="#audit-0-added">Added</a>' in page
     monkeypatch.delitem(sys.modules, f"{sections.__name__}.added")
@@ -136,7 +139,9 @@ def test_answers_that_are_withheld_are_not_told():
     report = make_report()
     judgements = {n: dataclasses.replace(j, withheld=True) for n, j in report.judgements.items()}
     words = Reader(render(dataclasses.replace(report, judgements=judgements))).words
-    assert words.count("Forgotten? withheld") == len(CANDIDATES) + 1
+    assert (
+        words.count("Forgotten? withheld") == len(CANDIDATES) + 2
+    )  # the original's, and the row that sets two side by side
     assert "no: remembers" not in words
 
 
@@ -320,3 +325,24 @@ def test_several_audits_are_compared():
 def test_write_html_returns_the_file(tmp_path):
     path = write_html(make_report(), None, tmp_path / "report.html")
     assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+@pytest.mark.slow
+def test_a_report_on_as_many_examples_as_imagenet_has_stays_below_a_megabyte():
+    """1.28 million examples of 1,000 classes, with photographs of those that suffer most."""
+    n, classes = 1_280_000, 1000
+    small = make_ledger()
+    rows = np.arange(n) % len(small)
+    ids = pa.array(np.char.add("train-", np.arange(n).astype(str)))
+    ledger = small.take(pa.array(rows)).set_column(0, "example_id", ids)
+    ledger = ledger.set_column(ledger.column_names.index("label"), "label", pa.array(np.arange(n) % classes))
+    pixels = np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8)
+
+    every = np.broadcast_to(pixels, (n, *pixels.shape))
+    photographs = SimpleNamespace(ids=ids.to_numpy(zero_copy_only=False), pixels=every)
+    source = SimpleNamespace(train=photographs, test=SimpleNamespace(ids=[], pixels=[]))
+    report = make_report(class_names=tuple(f"class number {i}" for i in range(classes)))
+    choices = PublishChoices(include_forget_ids=True, include_forget_images=True)
+    page = render_html([AuditSource(report, ledger, source)], choices=choices)
+    assert page.count("data:image/jpeg") > 20
+    assert len(page.encode()) < 1_000_000

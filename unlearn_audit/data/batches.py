@@ -156,6 +156,16 @@ class ExampleDataset(Dataset[dict[str, Tensor]]):
         narrowed.order = order or self.order
         return narrowed
 
+    def at(self, epoch: int) -> ExampleDataset:
+        """Return the same examples with the augmentations of `epoch`."""
+        other = copy.copy(self)
+        other.epoch = epoch
+        return other
+
+    def seen(self, steps: int, batch: int, epochs: float) -> int:
+        """Return how many examples went through `steps` steps of `batch` examples in so many epochs."""
+        return min(steps * batch, round(epochs * len(self)))  # the last batch of an epoch may be smaller
+
     def without_augmentation(self) -> ExampleDataset:
         """Return the same examples as the audit sees them."""
         plain = copy.copy(self)

@@ -1,4 +1,4 @@
-"""Local teachers: small networks from scratch, and heads on the original model's frozen embeddings."""
+"""Local teachers: small networks from scratch, and parts learned anew on the original model, the rest of it frozen."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from typing import Any
 from torch import Tensor, nn
 
 from unlearn_audit.data.batches import ExampleDataset
+from unlearn_audit.methods._copies import fresh
 from unlearn_audit.models.creating import create_model
 from unlearn_audit.models.loading import classifier
 from unlearn_audit.models.preprocessing import Preprocessing
 from unlearn_audit.training import TrainingConfig, fit
 
 HEADS = ("linear", "mlp")
+RESET = "reset"
 HIDDEN = 256  # of the MLP head, as in the paper
 
 
@@ -27,6 +29,8 @@ def build_teacher(
     """
     if name in HEADS:
         return _head_on(original, name, seed)
+    if name == RESET:
+        return _reset(original, examples, seed)
     prepare = Preprocessing.of(original)
     teacher = create_model(name, examples.images, seed=seed, image_size=prepare.size, **model_args)
     prepare.attach(teacher)
@@ -65,6 +69,27 @@ def _head_on(original: nn.Module, name: str, seed: int) -> nn.Module:
     teacher.set_submodule(path, head)
     teacher.register_forward_pre_hook(_evaluation_mode)
     return teacher
+
+
+def _reset(original: nn.Module, examples: ExampleDataset, seed: int) -> nn.Module:
+    """Copy the original, freeze the first two thirds of its layers in evaluation mode, and make the others anew.
+
+    What single examples left behind lies mostly in the last layers; what the first ones compute, all examples taught.
+    """
+    teacher = copy.deepcopy(original).to(examples.device).requires_grad_(False)
+    layers = [path for path, module in teacher.named_modules() if list(module.parameters(recurse=False))]
+    untrained = fresh(original, examples, seed=seed).requires_grad_(True)
+    first = len(layers) - max(1, len(layers) // 3)
+    for path in layers[first:]:
+        teacher.set_submodule(path, untrained.get_submodule(path))
+    kept = [teacher.get_submodule(path) for path in layers[:first]]
+    teacher.register_forward_pre_hook(lambda module, inputs: _stay_in_evaluation_mode(kept))
+    return teacher
+
+
+def _stay_in_evaluation_mode(modules: list[nn.Module]) -> None:
+    for module in modules:
+        module.eval()
 
 
 def _evaluation_mode(teacher: nn.Module, inputs: tuple[Tensor, ...]) -> None:

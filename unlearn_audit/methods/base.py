@@ -12,13 +12,13 @@
     trainer.train()  # `original` is now the unlearned model
 
 A method is a dataclass: its fields are its hyperparameters. It overrides as few as it can of `rows` (which examples it
-trains on), `learn` (what it needs of the original model), `edit` (what it does to the weights without training),
-`change_gradients` and `per_example_loss`.
+trains on), `steps` (where its steps differ), `learn` (what it needs of the original model), `edit` (what it does to the
+weights without training), `inputs` (other pixels or labels), `change_gradients` and `per_example_loss`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -31,6 +31,7 @@ from transformers.trainer_callback import ExportableState
 from unlearn_audit.data.batches import ExampleDataset, as_given, forget_first
 from unlearn_audit.data.randomness import draw_rows
 from unlearn_audit.errors import ConfigurationError, MethodError
+from unlearn_audit.methods._steps import PlannedExamples, Step
 from unlearn_audit.methods.hooks import LossHook
 from unlearn_audit.methods.saliency import WeightMask, saliency_mask
 from unlearn_audit.training.callbacks import UnlearningMethod, check_finite
@@ -80,6 +81,7 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
         self._mask: WeightMask | None = None
         self._before: dict[str, Tensor] = {}
         self._first_step = 0
+        self._planned: PlannedExamples | None = None
 
     # What a method overrides
 
@@ -87,10 +89,21 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
         """Map logits (n, c) in float32 and the batch to the loss of each example, (n,)."""
         raise NotImplementedError(f"{type(self).__name__} must define per_example_loss(logits, batch).")
 
+    def inputs(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the batch that the model and the loss see in training; by default as it is."""
+        return batch
+
     def rows(self, examples: ExampleDataset) -> Tensor:
         """Return which rows (m,) of the images to train on: the forget set, and `retain_share` of the retain set."""
         retain = draw_rows(examples.retain_rows, self.retain_share, seed=self.seed)
         return torch.cat([examples.forget_rows, retain])
+
+    def steps(self, examples: ExampleDataset, epoch: int, size: int) -> Iterator[Step]:
+        """Yield the optimizer steps of an epoch, `size` examples each at most, where the method's steps differ.
+
+        By default a method has none of its own: Trainer shuffles `rows`, or goes through them in the method's `order`.
+        """
+        raise NotImplementedError
 
     def learn(self, model: nn.Module, examples: ExampleDataset) -> None:
         """Learn what the method needs of the original model, before training; nothing by default."""
@@ -127,6 +140,9 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
         if self.saliency_share is not None:
             self._mask = WeightMask(saliency_mask(model, examples, self.saliency_share))
         self.learn(model, examples)
+        if self._has_steps:
+            self._planned = PlannedExamples.of(examples)
+            return self._planned
         return examples.subset(self.rows(examples), order=ORDERS[self.order])
 
     def before_forward(self, model: nn.Module) -> None:
@@ -141,8 +157,10 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
     def on_init_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Keep `is_forget` and `index` in the batches, and the order of the method."""
         args.remove_unused_columns = False
-        if self.order == "forget_first":
+        if self.order == "forget_first" or self._has_steps:
             args.train_sampling_strategy = "sequential"
+        if self._planned is not None:
+            self._plan(self._planned, args)
         LossHook.on(model)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
@@ -199,6 +217,24 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
         if torch.distributed.is_initialized():
             for parameter in model.parameters():
                 torch.distributed.broadcast(parameter, src=0)
+
+    @property
+    def _has_steps(self) -> bool:
+        return type(self).steps is not UnlearningCallback.steps
+
+    def _plan(self, planned: PlannedExamples, args: Any) -> None:
+        epochs = int(args.num_train_epochs)
+        if epochs != args.num_train_epochs or epochs < 1 or args.max_steps > 0:
+            raise ConfigurationError(
+                f"{type(self).__name__} plans whole epochs: expected num_train_epochs of 1, 2, … and no max_steps, got "
+                f"{args.num_train_epochs:g} and {args.max_steps}."
+            )
+        planned.plan(
+            self.steps,
+            epochs=epochs,
+            micro_batch=args.per_device_train_batch_size,
+            micro_batches=args.world_size * args.gradient_accumulation_steps,
+        )
 
     def state(self) -> dict[str, dict[str, Any]]:
         """Return the hyperparameters, for Trainer's checkpoints."""

@@ -22,6 +22,9 @@ class LossOwner(Protocol):
     def before_forward(self, model: nn.Module) -> None:
         """Do what must be done before each forward pass of training."""
 
+    def inputs(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the batch that the model and the loss shall see."""
+
     def per_example_loss(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """Map logits (n, c) and the batch to the loss (n,)."""
 
@@ -76,8 +79,9 @@ class LossHook:
         extra = {name: kwargs.pop(name) for name in list(kwargs) if name not in self._known}
         count = extra.pop("num_items_in_batch", None)
         if self.owner is not None and model.training:
-            self._pending = (self.owner, {**kwargs, **extra}, count)
-            kwargs.pop("labels", None)
+            batch = self.owner.inputs({**kwargs, **extra})
+            self._pending = (self.owner, batch, count)
+            kwargs = {name: batch[name] for name in kwargs if name != "labels"}
             self.owner.before_forward(model)
         return args, kwargs
 

@@ -46,7 +46,7 @@ class _RenderedSection:
     id: str
     title: str
     entry: str
-    may_break: bool
+    classes: str
     body: Markup
 
 
@@ -140,7 +140,8 @@ def _rendered(source: AuditSource, place: int, choices: PublishChoices, static: 
         body = section.render(shown)
         if body is not None:
             entry = section.entry or section.title
-            rendered = _RenderedSection(section.id, section.title, entry, section.may_break, body)
+            classes = ("long" if section.may_break else "", "" if section.printed or static else "unprinted")
+            rendered = _RenderedSection(section.id, section.title, entry, " ".join(filter(None, classes)), body)
             (top if section.at_top else below).append(rendered)
     return _RenderedAudit(f"audit-{place}", source.report.title, shown.charts, tuple(top), tuple(below))
 

@@ -81,11 +81,10 @@ class CostMeter(TrainerCallback, ExportableState):
         self._since = _clocks()
 
     def on_step_end(self, args: Any, state: Any, control: Any, train_dataloader: Any = None, **kwargs: Any) -> None:
-        """Count a step; the last of an epoch may be smaller."""
+        """Count a step."""
         self._count()
         batch = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
-        epochs = state.epoch or 0.0
-        self.examples = min(state.global_step * batch, round(epochs * len(train_dataloader.dataset)))
+        self.examples = train_dataloader.dataset.seen(state.global_step, batch, state.epoch or 0.0)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Count what came after the last step."""

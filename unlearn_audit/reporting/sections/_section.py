@@ -64,6 +64,7 @@ class Section:
         entry: its name in the table of contents; by default the title.
         at_top: stands above the table of contents, without a heading of its own.
         may_break: may be spread over several printed pages.
+        printed: is on paper too; a printed report is a summary, and `pdf-ready` prints all.
     """
 
     id: str
@@ -74,6 +75,7 @@ class Section:
     entry: str = ""
     at_top: bool = False
     may_break: bool = False
+    printed: bool = True
 
     def render(self, shown: ShownAudit) -> Markup | None:
         """Return the section's HTML below its heading, or None where there is nothing to show."""

@@ -48,7 +48,14 @@ def _values(shown: ShownAudit) -> dict[str, Any] | None:
 
 
 classes = Section(
-    "classes", "Which classes suffer", order=40, template=TEMPLATE, values=_values, entry="Classes", may_break=True
+    "classes",
+    "Which classes suffer",
+    order=40,
+    template=TEMPLATE,
+    values=_values,
+    entry="Classes",
+    may_break=True,
+    printed=False,
 )
 
 

@@ -120,6 +120,7 @@ examples = Section(
     values=_values,
     entry="Examples",
     may_break=True,
+    printed=False,
 )
 
 

@@ -105,6 +105,7 @@ remembered = Section(
     values=_values,
     entry="Remembered",
     may_break=True,
+    printed=False,
 )
 
 

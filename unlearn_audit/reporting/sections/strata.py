@@ -47,7 +47,14 @@ def _values(shown: ShownAudit) -> dict[str, Any]:
 
 
 strata = Section(
-    "strata", "Stratum by stratum", order=20, template=TEMPLATE, values=_values, entry="Strata", may_break=True
+    "strata",
+    "Stratum by stratum",
+    order=20,
+    template=TEMPLATE,
+    values=_values,
+    entry="Strata",
+    may_break=True,
+    printed=False,
 )
 
 

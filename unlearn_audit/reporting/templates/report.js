@@ -376,6 +376,45 @@
     filter();
   }
 
+  /* Two candidates side by side */
+
+  function sideBySide(article) {
+    const table = article.querySelector("[data-pair]");
+    const sides = ["left", "right"].map((side) => article.querySelector(`[data-choose=${side}]`));
+    if (!table) return;
+    const show = () => {
+      const chosen = sides.map((side) => side.value);
+      for (const cell of table.querySelectorAll("[data-column]")) cell.hidden = !chosen.includes(cell.dataset.column);
+    };
+    for (const side of sides) side.addEventListener("change", show);
+    show();
+  }
+
+  /* Deep links: what is chosen stands in the address, and comes back with it */
+
+  const menus = [...document.querySelectorAll("[data-choose]")];
+  const called = (menu) => `${menu.closest("article").id}.${menu.dataset.choose}`;
+  const linked = () => location.hash.slice(1).split("?");
+
+  function keep(menu) {
+    const chosen = new URLSearchParams(linked()[1] || "");
+    chosen.set(called(menu), menu.value);
+    history.replaceState(null, "", `#${menu.closest("section").id}?${chosen}`);
+  }
+
+  function recall() {
+    const [place, query] = linked();
+    if (!query) return;
+    for (const [name, value] of new URLSearchParams(query)) {
+      const menu = menus.find((m) => called(m) === name);
+      if (!menu || ![...menu.options].some((option) => option.value === value)) continue;
+      menu.value = value;
+      menu.dispatchEvent(new Event("change"));
+    }
+    const section = document.getElementById(place);
+    if (section) section.scrollIntoView();
+  }
+
   const renders = [];
   document.querySelectorAll("article.audit").forEach((article, index) => {
     const audit = report.audits[index];
@@ -389,9 +428,14 @@
       renders.push(render);
     }
     followTables(article);
+    sideBySide(article);
     const pictures = article.querySelector("[data-gallery]");
     if (pictures) gallery(pictures);
   });
+
+  recall();
+  for (const menu of menus) menu.addEventListener("change", () => keep(menu));
+  window.addEventListener("hashchange", recall);
 
   let waiting = 0;
   let lastWidth = window.innerWidth;
