@@ -20,7 +20,7 @@ from .machine import for_machines, tell_error
 # command that is not named here comes after these.
 ORDER = (
     *("demo", "init", "run"),
-    *("train", "unlearn", "predict", "plan", "audit"),
+    *("forget", "train", "unlearn", "predict", "plan", "audit"),
     *("verify", "report", "push"),
     *("recipes", "selftest", "calibrate"),
     *("methods", "measures", "neighbourhoods"),
@@ -68,7 +68,7 @@ def _show_version(wanted: bool) -> None:
 def _options(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+        typer.Option("--version", "-V", callback=_show_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
     pass

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from unlearn_audit.errors import ForgetSetError
+from unlearn_audit.errors import ForgetSetError, did_you_mean
 
 LARGEST = 1 << 30  # bytes
-_COLUMNS = ("example_id", "id")
+_COLUMNS = ("example_id", "id", "file_name", "filename", "file", "path", "file_path", "image", "image_id")
 
 
 def read_ids(path: Path) -> list[str] | dict[str, Any]:
@@ -46,12 +46,36 @@ def _from_csv(path: Path) -> list[str]:
         rows = [[cell.strip() for cell in row] for row in csv.reader(file) if any(row)]
     if not rows:
         return []
-    column = next((rows[0].index(name) for name in _COLUMNS if name in rows[0]), None)
+    header = [cell.lower() for cell in rows[0]]
+    column = next((header.index(name) for name in _COLUMNS if name in header), None)
     if column is not None:
         return [row[column] if column < len(row) else "" for row in rows[1:]]
     if len(rows[0]) > 1:
         raise ForgetSetError(_no_column(path, rows[0]))
     return [row[0] for row in rows]
+
+
+def read_column(path: Path, column: str) -> list[str]:
+    """Return the values of one column of a csv, json (a list of objects) or parquet file, as text.
+
+    Raises:
+        ForgetSetError: where there is no such file or column, or a value is missing.
+    """
+    import pandas as pd
+
+    readers = {".csv": pd.read_csv, ".json": pd.read_json, ".parquet": pd.read_parquet}
+    if path.suffix.lower() not in readers or not path.is_file():
+        raise ForgetSetError(f"Expected a csv, json or parquet file with the column {column!r}, got {str(path)!r}.")
+    options = {"dtype": str} if path.suffix.lower() == ".csv" else {}
+    try:
+        table = readers[path.suffix.lower()](path, **options)
+    except (OSError, ValueError) as error:
+        raise ForgetSetError(f"{path} cannot be read as a table: {error}") from error
+    if column not in table.columns:
+        raise ForgetSetError(f"{path} has no column {column!r}.{did_you_mean(column, map(str, table.columns))}")
+    if table[column].isna().any():
+        raise ForgetSetError(f"{path}: the column {column!r} is empty in row {int(table[column].isna().argmax())}.")
+    return [str(value) for value in table[column]]
 
 
 def _from_json(path: Path) -> list[str] | dict[str, Any]:
@@ -80,4 +104,4 @@ def _from_parquet(path: Path) -> list[str]:
 
 
 def _no_column(path: Path, names: list[str]) -> str:
-    return f"{path} needs its ids in a column 'example_id' or 'id'; it has the columns {', '.join(names)}."
+    return f"{path} needs its ids in a column {', '.join(_COLUMNS)}; it has the columns {', '.join(names)}."

@@ -61,7 +61,7 @@ def test_probabilities_of_another_framework(tmp_path) -> None:
         ),
         (
             {"example_id": ["a", "b"], "label": [0, 0], "logits": [[0.0], [1.0, 2.0]]},
-            "lists of one length|at least 2 classes",
+            "lists of one length|2 classes",
         ),
         (
             {"example_id": ["a", "b"], "label": [0, 1], "logits": [[0.0, 1.0], [np.nan, 1.0]]},

@@ -16,9 +16,12 @@ from unlearn_audit.auditing.policy import Policy, measure_of_pattern
 from unlearn_audit.data import ForgetSet, ImageData, Images, load_images
 from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.experiment.checking import build, option_fields, validated
+from unlearn_audit.experiment.command import RetrainConfig
+from unlearn_audit.experiment.given import GivenConfig
 from unlearn_audit.experiment.measured import Measured
 from unlearn_audit.experiment.tuning import SearchConfig
 from unlearn_audit.experiment.yaml_source import Key, Source, override, read_yaml
+from unlearn_audit.id_files import read_column
 from unlearn_audit.measures import registry as measures
 from unlearn_audit.methods import registry as methods
 from unlearn_audit.models.adapting import Trained
@@ -58,6 +61,10 @@ class DataConfig:
     cache_dir: str | None = None
     train_split: str = "train"
     test_split: str = "test"
+    flip: bool = True
+    processor: str | None = None
+    ids: str | None = None
+    skip_unreadable: bool = False
 
     def load(self) -> ImageData:
         """Load the training and test images."""
@@ -70,7 +77,8 @@ class ForgetConfig:
 
     Attributes:
         label: index or name of a class.
-        file: of ids: txt, csv, json or parquet.
+        file: of ids or file names: txt, csv, json or parquet.
+        column: of the file and of the data, by whose values examples are chosen: `customer_id`.
         fraction: share of the class, or of all training examples, in (0, 1].
         seed: of the choice.
         atypical: take the least typical examples of the class in place of random ones.
@@ -78,6 +86,7 @@ class ForgetConfig:
 
     label: int | str | None = None
     file: str | None = None
+    column: str | None = None
     fraction: float | None = None
     seed: Seed = 0
     atypical: bool = False
@@ -89,11 +98,15 @@ class ForgetConfig:
             raise ConfigurationError("Expected a file of ids alone, or label and fraction, got both.")
         if self.fraction is not None and not 0 < self.fraction <= 1:
             raise ConfigurationError(f"Expected a fraction in (0, 1], got {self.fraction}.")
+        if self.column is not None and self.file is None:
+            raise ConfigurationError(f"Expected a file with the column {self.column!r}, got none.")
         if self.atypical and self.label is None:
             raise ConfigurationError("Expected a label with atypical, to say of which class, got none.")
 
     def choose(self, images: Images) -> ForgetSet:
         """Choose the forget set among the training images."""
+        if self.file is not None and self.column is not None:
+            return ForgetSet.by_column(images, self.column, read_column(Path(self.file), self.column))
         if self.file is not None:
             return ForgetSet.from_file(images, self.file)
         if self.label is None:
@@ -279,6 +292,29 @@ class AuditConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PushConfig:
+    """Where `unlearn-audit run` publishes an unlearned model with its audit, once the study is done.
+
+    Attributes:
+        repo_id: `user/name` on the Hub.
+        candidate: which one; needed where there are several.
+        private: make a private repository, if it is new.
+        revision: branch to push to.
+        license: for the card's metadata.
+        base_model: Hub id of the model before unlearning.
+        allow_failing: publish a model that failed, too; its card says so first.
+    """
+
+    repo_id: str
+    candidate: str | None = None
+    private: bool = False
+    revision: str | None = None
+    license: str | None = None
+    base_model: str | None = None
+    allow_failing: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyConfig(AuditConfig):
     """A whole study: how to audit, and what comes before.
 
@@ -288,12 +324,19 @@ class StudyConfig(AuditConfig):
         forget: which training examples to forget.
         model: what all models start from.
         training: of the original and the retrained models.
-        references: K, the number of retrained models, each from its own seed.
+        original: an original that exists already: a model's folder, a Hub id, or a file of predictions; it is not
+            trained then.
+        retrain: how to retrain by a command of your own; by default the retrained models are trained as `model` and
+            `training` say.
+        references: K, the number of retrained models, each from its own seed; or a list of models and files of
+            predictions that exist already.
+        unlearned: unlearned models that exist already, by the name to show: folders, Hub ids, files of predictions.
         candidates: J, how many unlearned models a method makes, each from its own seed.
         seed: of the original model; the retrained models and the methods' seeds follow from it.
         methods: the unlearning methods, by the name to show.
         tuning: of the methods that have a `search`.
         predictions: how predictions are computed.
+        push: where to publish an unlearned model with its audit at the end; by default nowhere.
         threads: of the CPU, for each stage; by default those that are free when the run begins. Small models are far
             faster with 1.
         measured: what came out for the one method, where the configuration is a recipe; it changes nothing.
@@ -302,14 +345,18 @@ class StudyConfig(AuditConfig):
     name: str = "study"
     data: DataConfig
     forget: ForgetConfig
-    model: ModelConfig
+    model: ModelConfig | None = None
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    references: Count = 3
+    original: str | GivenConfig | None = None
+    retrain: RetrainConfig | None = None
+    references: Count | tuple[str | GivenConfig, ...] = 3
+    unlearned: Mapping[str, str | GivenConfig] = field(default_factory=dict)
     candidates: Count = 1
     seed: Seed = 0
     methods: Mapping[str, MethodConfig] = field(default_factory=dict)
     tuning: TuningConfig = field(default_factory=TuningConfig)
     predictions: PredictionConfig = field(default_factory=PredictionConfig)
+    push: PushConfig | None = None
     threads: Count | None = None
     measured: Measured | None = None
 
@@ -318,16 +365,37 @@ class StudyConfig(AuditConfig):
             raise ConfigurationError(
                 f"Expected one method in a recipe, which says what was `measured`, got {len(self.methods)}."
             )
-        if not self.methods:
-            raise ConfigurationError("Expected at least one entry under methods, got none.")
+        if not self.methods and not self.unlearned:
+            raise ConfigurationError("Expected at least one entry under methods or unlearned, got none.")
+        self._check_models()
         checked_name(self.name, "the study")
-        for name in self.methods:
+        for name in (*self.methods, *self.unlearned):
             checked_name(name, "an entry under methods")
             if not _NAME.fullmatch(name) or _RESERVED.match(name):
                 raise ConfigurationError(
                     "Expected names under methods of letters, digits, '_', '-', '+' and '.', which no other "
                     f"stage has, got {name!r}."
                 )
+
+    @property
+    def num_references(self) -> int:
+        """K, the number of retrained models."""
+        return self.references if isinstance(self.references, int) else len(self.references)
+
+    def _check_models(self) -> None:
+        """Refuse a configuration that does not say where a model comes from, or says it twice."""
+        retrained = isinstance(self.references, int)
+        trains = self.original is None or (retrained and self.retrain is None)
+        if self.model is None and trains:
+            raise ConfigurationError(
+                "Expected a model to start from, which the "
+                f"{'original is' if self.original is None else 'references are'} trained from, got none."
+            )
+        if self.retrain is not None and not retrained:
+            raise ConfigurationError("Expected a number of references with retrain, got a list of models.")
+        repeated = sorted(self.methods.keys() & self.unlearned.keys())
+        if repeated:
+            raise ConfigurationError(f"Expected each name once under methods and unlearned, got {repeated[0]!r} twice.")
 
 
 def read_study(path: str | Path, *, settings: Iterable[str] = ()) -> StudyConfig:

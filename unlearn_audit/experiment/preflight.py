@@ -16,10 +16,11 @@ import torch
 
 from unlearn_audit.data import ForgetSet, ImageData
 from unlearn_audit.errors import ConfigurationError, ModelError, UnlearnAuditError
-from unlearn_audit.experiment.config import StudyConfig
+from unlearn_audit.experiment.config import ModelConfig, StudyConfig
 from unlearn_audit.experiment.planned_models import PlannedModel
 from unlearn_audit.experiment.yaml_source import Key, Source, dotted
 from unlearn_audit.models.checkpoints import load_config
+from unlearn_audit.models.naming import checkpoint_named
 
 _NUMBER = 4  # bytes of a float32
 _COPIES = 4  # of the weights while a model is trained: themselves, gradients, momentum, the original
@@ -47,7 +48,7 @@ def checked(config: StudyConfig, data: ImageData, folder: Path, places: Mapping[
             problems.append((key, str(error)))
 
     forget = tried(("forget",), lambda: config.forget.choose(data.train))
-    weights = tried(("model",), lambda: _number_of_weights(PlannedModel.of(config.model), data))
+    weights = tried(("model",), lambda: _number_of_weights(config.model, data))
     problems += _too_many(config, len(data.train), None if forget is None else len(forget.ids))
     problems += _no_strata(config)
     problems += _too_large(config, data, weights or 0, folder)
@@ -61,11 +62,15 @@ def _line(source: Source, key: Key, message: str) -> str:
     return f"{source.places[source.written(key)]}: {dotted(key)}: {message}"
 
 
-def _number_of_weights(model: PlannedModel, data: ImageData) -> int:
-    """Return how many weights the model has; of a checkpoint only the configuration is read."""
-    if model.processor is not None:
-        load_config(model.processor)
+def _number_of_weights(config: ModelConfig | None, data: ImageData) -> int:
+    """Return how many weights a model of the study has; of a checkpoint only the configuration is read."""
+    if config is None:
         return 0
+    checkpoint = checkpoint_named(config.name, pretrained=config.pretrained)
+    if checkpoint is not None:
+        load_config(checkpoint)
+        return 0
+    model = PlannedModel.of(config)
     try:
         with torch.device("meta"):
             sizes = [weight.numel() for weight in model.create(data.train, 0).parameters()]
@@ -103,7 +108,8 @@ def _too_large(config: StudyConfig, data: ImageData, weights: int, folder: Path)
     """Compare least estimates of memory and disk with what this machine has."""
     examples = len(data.train) + len(data.test)
     predictions = examples * data.train.num_classes * _NUMBER
-    models = 2 + config.references + config.candidates * len(config.methods)
+    references = config.references if isinstance(config.references, int) else len(config.references)
+    models = 2 + references + config.candidates * len(config.methods)
     memory = _COPIES * weights * _NUMBER + predictions
     disk = models * (weights * _NUMBER + predictions)
     free = shutil.disk_usage(next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists()))

@@ -105,6 +105,21 @@ def check_finite(name: str, column: str, values: np.ndarray, ids: np.ndarray) ->
             )
 
 
+def check_no_probabilities(name: str, logits: np.ndarray) -> None:
+    """Raise `PredictionsError` where all rows of `logits` (n, c), two at least, are probabilities."""
+    first = logits[:2].astype(np.float64)
+    if len(first) < 2 or not _are_distributions(first).all() or not _are_distributions(logits).all():
+        return
+    raise PredictionsError(
+        f"{name}: expected logits, got probabilities: every row is at least 0 and sums to 1. Call the column "
+        "`probabilities` (or take their logarithm): a softmax over probabilities makes all models look alike."
+    )
+
+
+def _are_distributions(values: np.ndarray) -> np.ndarray:
+    return (values >= 0).all(axis=1) & (np.abs(values.sum(axis=1, dtype=np.float64) - 1) < 1e-3)
+
+
 def log_probabilities(name: str, probabilities: np.ndarray, ids: np.ndarray) -> np.ndarray:
     """Return probabilities (n, c) as logits, float32; raises `PredictionsError` with ids whose row is no distribution.
 
@@ -129,6 +144,13 @@ def matching_rows(reference: PredictionSource, other: PredictionSource) -> np.nd
     if reference.num_classes != other.num_classes:
         raise PredictionsError(
             f"{other.name}: expected {reference.num_classes} classes as in {reference.name}, got {other.num_classes}."
+        )
+    mine, theirs = (source.metadata.get("data_fingerprint") for source in (reference, other))
+    if mine and theirs and mine != theirs:
+        raise PredictionsError(
+            f"{other.name}: expected predictions on the data of {reference.name} ({mine[:12]}…), got some on other "
+            f"data ({theirs[:12]}…): images, labels or their order differ, so rows of one id may be other examples. "
+            "Make all predictions again on the same data."
         )
     rows = None
     if not np.array_equal(reference.example_ids, other.example_ids):

@@ -17,7 +17,13 @@ import numpy as np
 
 from unlearn_audit.errors import PredictionsError
 from unlearn_audit.files import regular, replacing
-from unlearn_audit.predictions.checks import check_finite, check_index, check_memory, log_probabilities
+from unlearn_audit.predictions.checks import (
+    check_finite,
+    check_index,
+    check_memory,
+    check_no_probabilities,
+    log_probabilities,
+)
 
 ROW_GROUP = 16_384
 # No dictionary of logits: they hardly repeat, and looking for one takes most of the time to write.
@@ -132,6 +138,8 @@ class PredictionsFile:
             values = matrix(self.name, column, batch.column(0))
             ids = self.example_ids[start : start + len(values)]
             check_finite(self.name, column, values, ids)
+            if column == "logits":
+                check_no_probabilities(self.name, values)
             yield values if column == "logits" else log_probabilities(self.name, values, ids)
             start += len(values)
 
