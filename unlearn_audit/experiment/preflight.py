@@ -7,6 +7,7 @@ model is made without memory for its weights, on PyTorch's `meta` device, so tha
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,8 @@ def _number_of_weights(config: ModelConfig | None, data: ImageData) -> int:
         return 0
     model = PlannedModel.of(config)
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of layers without weights, which are refused below
             sizes = [weight.numel() for weight in model.create(data.train, 0).parameters()]
     except (RuntimeError, ValueError, TypeError) as error:
         raise ModelError(f"the model {model.name!r} cannot be built: {error}") from error
