@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -83,4 +84,5 @@ def save_run(run: TrainingRun, workspace: Workspace) -> dict[str, Any]:
         "steps": run.steps,
         "weights_hash": weights_hash(model),
         "log": list(run.log),
+        **({} if run.change is None else {"change": dataclasses.asdict(run.change)}),
     }
