@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 
 from unlearn_audit.errors import PredictionsError
+from unlearn_audit.files import regular
+from unlearn_audit.predictions.checks import check_memory
 from unlearn_audit.predictions.parquet import matrix
 from unlearn_audit.predictions.tables import fields_of_arrays
 
+_GROWTH = 4  # of a text file of numbers in memory, at most
 _MATRICES = ("logits", "log_probabilities", "probabilities", "embedding")
 
 
@@ -49,6 +52,7 @@ def read_json_lines(path: Path) -> dict[str, Any]:
     from pyarrow import json
 
     try:
+        check_memory(path.name, _GROWTH * regular(path).stat().st_size)
         table = json.read_json(path)
     except (OSError, pa.ArrowException) as error:
         raise PredictionsError(f"Expected a file of JSON lines, got {str(path)!r}: {error}") from error
