@@ -83,4 +83,4 @@ class _Before:
         return Change(weights=(moved / size) ** 0.5, predictions=float(variation))
 
     def _softmax(self, model: nn.Module) -> Tensor:
-        return torch.from_numpy(predict(model, self._forgotten).logits).double().softmax(dim=1)
+        return torch.from_numpy(predict(model, self._forgotten, embeddings=False).logits).double().softmax(dim=1)
