@@ -35,7 +35,9 @@ def goal_of(**options) -> Goal:
     return Goal.of(held_out, original, FORGET, IMAGES, **{"neighbourhood": QUARTERS, "strata": 1, **options})
 
 
-def search(folder, *, trials: int, name: str = "gradient_ascent", goal: Goal | None = None, search_config=SEARCH, **options):
+def search(
+    folder, *, trials: int, name: str = "gradient_ascent", goal: Goal | None = None, search_config=SEARCH, **options
+):
     original = tiny_resnet(IMAGES)
     before = weights_hash(original)
     found = tune(

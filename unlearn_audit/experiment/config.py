@@ -148,8 +148,8 @@ class MethodConfig:
         method: name of the method, as `unlearn-audit methods` lists it.
         options: the method's fields, without its seed.
         training: how it trains: the method's own defaults, with what the configuration changes.
-        search: learning rates, numbers of epochs and options to try, in place of the given ones; None takes the training as it
-            is.
+        search: learning rates, numbers of epochs and options to try, in place of the given ones; None takes the
+            training as it is.
     """
 
     method: str
