@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from unlearn_audit.methods.base import UnlearningCallback
 
 T = TypeVar("T")
+S = TypeVar("S", bound="StudyConfig")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _RESERVED = re.compile(r"(original|untrained|forget|audit|report|held-out|retrained-\d+|(predict|tune)-.*)$")
@@ -372,19 +373,21 @@ class StudyConfig(AuditConfig):
             raise ConfigurationError(f"Expected each name once under methods and unlearned, got {repeated[0]!r} twice.")
 
 
-def read_study(path: str | Path, *, settings: Iterable[str] = ()) -> StudyConfig:
+def read_study(path: str | Path, *, settings: Iterable[str] = (), kind: type[S] = StudyConfig) -> S:  # type: ignore[assignment]
     """Read the configuration of a study from YAML, with `settings` ("dotted.key=value") put over it.
 
     Raises:
         ConfigurationError: for wrong keys and values, all of them, with file and line and the nearest right one.
     """
-    source = _with_whole_sections(override(read_yaml(path), settings), StudyConfig)
+    source = _with_whole_sections(override(read_yaml(path), settings), kind)
     content = {"name": Path(path).stem, **source.content}
     if isinstance(content.get("methods"), dict):
         content["methods"] = {
             name: _with_method(name, entry) for name, entry in content["methods"].items() if entry is not False
         }
-    return build(Source(content, source.places), StudyConfig)
+    if isinstance(several := content.get("forget_sets"), dict) and several:
+        content["forget"] = next(iter(several.values()))
+    return build(Source(content, source.places), kind)
 
 
 def _with_method(name: str, entry: Any) -> Any:
