@@ -13,7 +13,8 @@ from pathlib import Path
 
 from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.errors import ConfigurationError
-from unlearn_audit.experiment.config import AtLeastOne, ForgetConfig, StudyConfig, read_study
+from unlearn_audit.experiment.checking import build
+from unlearn_audit.experiment.config import Count, ForgetConfig, StudyConfig, study_source
 from unlearn_audit.experiment.engines import registry as engines
 from unlearn_audit.experiment.stages import Progress, Stage, Store, with_needs
 from unlearn_audit.experiment.stages.audit import StudyAudit
@@ -23,6 +24,7 @@ from unlearn_audit.experiment.stages.tuned import TunedMethod
 from unlearn_audit.experiment.stages.unlearned import Unlearned
 from unlearn_audit.experiment.standings import JudgedModel, Standings, judged
 from unlearn_audit.experiment.study import Planner
+from unlearn_audit.experiment.yaml_source import Source
 from unlearn_audit.folders import claim_folder
 from unlearn_audit.names import checked_name
 
@@ -40,7 +42,7 @@ class LeaderboardConfig(StudyConfig):
     """
 
     forget_sets: Mapping[str, ForgetConfig] = field(default_factory=dict)
-    originals: AtLeastOne = 2
+    originals: Count = 2
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -56,12 +58,17 @@ class LeaderboardConfig(StudyConfig):
 
 
 def read_leaderboard(path: str | Path, *, settings: Iterable[str] = ()) -> LeaderboardConfig:
-    """Read the configuration of a leaderboard from YAML, as `read_study` does.
+    """Read the configuration of a leaderboard from YAML, as `config.read_study` does one of a study.
 
     Raises:
         ConfigurationError: for wrong keys and values, with file and line.
     """
-    return read_study(path, settings=settings, kind=LeaderboardConfig)
+    source = study_source(path, settings=settings, kind=LeaderboardConfig)
+    several = source.content.get("forget_sets")
+    if not isinstance(several, dict) or not several or "forget" in source.content:
+        raise ConfigurationError(f"{path}: expected forget_sets, with a name for each, in place of forget.")
+    content = {**source.content, "forget": next(iter(several.values()))}
+    return build(Source(content, source.places), LeaderboardConfig)
 
 
 @dataclass(frozen=True, eq=False)

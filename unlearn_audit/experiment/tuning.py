@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import hashlib
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -59,7 +60,7 @@ class SearchConfig:
         rates = self.learning_rate
         if not (rates or self.epochs or self.options):
             raise ConfigurationError("Expected learning_rate, epochs or options to search, got none of them.")
-        if rates and (len(rates) != 2 or not 0 < rates[0] <= rates[1]):
+        if rates and (len(rates) != 2 or not 0 < rates[0] <= rates[1] < math.inf):
             raise ConfigurationError(
                 f"Expected learning_rate to be the lowest and the highest to try, positive, got {list(rates)}."
             )
