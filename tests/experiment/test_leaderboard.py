@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from unlearn_audit.errors import ConfigurationError
+from unlearn_audit.errors import UnlearnAuditError
 from unlearn_audit.experiment.leaderboard import Leaderboard, read_leaderboard
 from unlearn_audit.experiment.stages import Progress
 from unlearn_audit.experiment.standing_tables import as_csv, latex, markdown
@@ -69,7 +69,7 @@ def test_tuning_looks_at_the_first_original_and_at_a_model_that_no_audit_uses(pl
     ],
 )
 def test_a_leaderboard_that_cannot_be_made_is_refused(setting, message, tmp_path) -> None:
-    with pytest.raises((ConfigurationError, ValueError), match=message):
+    with pytest.raises(UnlearnAuditError, match=message):
         Leaderboard.plan(read_leaderboard(EXAMPLE, settings=[setting]), tmp_path)
 
 

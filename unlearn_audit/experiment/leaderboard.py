@@ -83,9 +83,12 @@ class BoardPlanner(Planner):
         return self._original(self.number)
 
     def _original(self, number: int) -> ModelStage:
-        seed = self.config.seed + ORIGINALS_APART * (number - 1)
-        planner = Planner(dataclasses.replace(self.config, seed=seed), self.images, self.forget_set)
+        config = dataclasses.replace(self.config, seed=self._seed_of(number))
+        planner = Planner(config, self.images, self.forget_set)
         return dataclasses.replace(planner.original(), name=f"original-{number}")
+
+    def _seed_of(self, number: int) -> int:
+        return self.config.seed + ORIGINALS_APART * (number - 1)
 
     def retrained(self, name: str, seed: int) -> ModelStage:
         """A model that never saw the forget set; all originals share it."""
@@ -103,9 +106,11 @@ class BoardPlanner(Planner):
     def audit(self) -> StudyAudit:
         """The audit of all unlearned models, each by itself."""
         audit = super().audit()
-        models: dict[str, tuple[ModelPredictions, ...]] = {
-            f"{label}-{j}": (model,) for label, of in audit.candidates.items() for j, model in enumerate(of, start=1)
-        }
+        models: dict[str, tuple[ModelPredictions, ...]] = {}
+        seeds = {"original": self._seed_of(self.number)}
+        for label, of in audit.candidates.items():
+            for j, model in enumerate(of, start=1):
+                models[f"{label}-{j}"], seeds[f"{label}-{j}"] = (model,), self.config.seed + j
         return dataclasses.replace(
             audit,
             name=f"audit-{self.forget_name}-{self.number}",
@@ -113,6 +118,7 @@ class BoardPlanner(Planner):
             forget=dataclasses.replace(audit.forget, name=f"forget-{self.forget_name}"),
             methods={name: audit.methods[name.rpartition("-")[0]] for name in models},
             candidates=models,
+            seeds=seeds,
         )
 
 
