@@ -22,7 +22,7 @@ ORDER = (
     *("demo", "init", "schema", "run"),
     *("forget", "train", "unlearn", "predict", "plan", "audit"),
     *("verify", "report", "push"),
-    *("recipes", "selftest", "calibrate"),
+    *("recipes", "leaderboard", "selftest", "calibrate"),
     *("methods", "measures", "neighbourhoods"),
 )
 _RUN = re.compile(r"^def run\(", re.MULTILINE)

@@ -11,7 +11,7 @@ from scipy.special import softmax
 
 from tests.tiny import CLASSES, tiny_forget, tiny_images, tiny_resnet
 from unlearn_audit.errors import AuditError, ConfigurationError
-from unlearn_audit.experiment.tuning import GROUPS, Goal, SearchConfig, tune
+from unlearn_audit.experiment.tuning import GROUPS, Distance, Goal, SearchConfig, tune
 from unlearn_audit.methods import registry
 from unlearn_audit.models import predict, weights_hash
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
@@ -35,7 +35,9 @@ def goal_of(**options) -> Goal:
     return Goal.of(held_out, original, FORGET, IMAGES, **{"neighbourhood": QUARTERS, "strata": 1, **options})
 
 
-def search(folder, *, trials: int, name: str = "gradient_ascent", goal: Goal | None = None, **options):
+def search(
+    folder, *, trials: int, name: str = "gradient_ascent", goal: Goal | None = None, search_config=SEARCH, **options
+):
     original = tiny_resnet(IMAGES)
     before = weights_hash(original)
     found = tune(
@@ -44,7 +46,7 @@ def search(folder, *, trials: int, name: str = "gradient_ascent", goal: Goal | N
         FORGET,
         registry.load(name)(seed=3, **options),
         TRAINING,
-        search=SEARCH,
+        search=search_config,
         goal=goal or goal_of(),
         trials=trials,
         folder=folder,
@@ -65,15 +67,44 @@ def test_the_goal_compares_each_group_with_the_held_out_model() -> None:
     js = jensenshannon(*probabilities, base=2, axis=1) ** 2
     expected = {"forget": js[forget].mean(), "near": js[near].mean(), "far": js[~forget & ~near].mean()}
     assert sorted(goal.rows) == list(range(len(IMAGES)))
-    assert goal.unchanged == pytest.approx(expected, rel=1e-4)
-    assert goal.objective(goal.unchanged) == pytest.approx(1)
-    halved = {name: value / 2 for name, value in goal.unchanged.items()}
-    assert goal.objective({**goal.unchanged, "near": halved["near"]}) == pytest.approx(2.5 / 3)
+    assert goal.unchanged.pattern == pytest.approx(expected, rel=1e-4)
+    rows = np.arange(len(IMAGES))
+    gained = np.subtract(*(each[rows, held_out.labels] for each in probabilities))
+    means = {"forget": gained[forget].mean(), "near": gained[near].mean(), "far": gained[~forget & ~near].mean()}
+    assert goal.unchanged.level == pytest.approx(means, abs=1e-5)
+    lost = max(0.0, -means["near"], -means["far"]) / 0.05
+    by_hand = abs(means["forget"]) / 0.05 + (js[forget].mean() + js[near].mean()) / 0.045 + 10 * max(0, lost - 1)
+    assert goal.objective(goal.unchanged) == pytest.approx(by_hand, rel=1e-4)
+
+
+def distance(forget_level: float, forget_pattern: float, near_pattern: float = 0.02, lost: float = 0.0) -> Distance:
+    return Distance(
+        pattern={"forget": forget_pattern, "near": near_pattern, "far": 0.01},
+        level={"forget": forget_level, "near": -lost, "far": 0.0},
+    )
+
+
+def test_forgetting_is_better_than_nothing_and_destruction_is_worse() -> None:
+    goal = goal_of()
+    nothing = goal.objective(distance(0.3, 0.1))
+    forgot = goal.objective(distance(0.02, 0.04, near_pattern=0.03, lost=0.04))
+    destroyed = goal.objective(distance(0.0, 0.02, near_pattern=0.1, lost=0.2))
+    assert forgot < nothing < destroyed
+
+
+def test_what_all_trials_share_leaves_their_order() -> None:
+    """So the noise floor of the held-out model need not be known."""
+    goal = goal_of()
+    pairs = [(distance(0.3, 0.05 + floor), distance(0.1, 0.10 + floor)) for floor in (0.0, 0.04)]
+    gaps = [goal.objective(one) - goal.objective(other) for one, other in pairs]
+    assert gaps[0] == pytest.approx(gaps[1]) and gaps[0] > 0
 
 
 def test_a_model_that_diverged_is_as_far_as_can_be() -> None:
     goal = goal_of()
-    assert goal.discrepancy(np.full(goal.logits.shape, np.nan)) == dict.fromkeys(GROUPS, 1.0)
+    found = goal.distance(np.full(goal.logits.shape, np.nan))
+    assert found.pattern == dict.fromkeys(GROUPS, 1.0)
+    assert all(level < 0 for level in found.level.values())
 
 
 def test_the_goal_takes_at_most_so_many_examples_of_a_group() -> None:
@@ -107,8 +138,27 @@ def test_a_trial_measures_what_unlearning_with_its_values_gives(tmp_path) -> Non
         tiny_resnet(IMAGES), IMAGES, FORGET, registry.load("gradient_ascent")(seed=3), training, progress=False
     )
     logits = predict(run.model, IMAGES).logits[goal.rows]
-    assert trial.discrepancy == pytest.approx(goal.discrepancy(logits), rel=1e-3)
-    assert trial.objective == pytest.approx(goal.objective(trial.discrepancy))
+    expected = goal.distance(logits)
+    assert trial.distance.pattern == pytest.approx(expected.pattern, rel=1e-3)
+    assert trial.distance.level == pytest.approx(expected.level, abs=1e-4)
+    assert trial.objective == pytest.approx(goal.objective(trial.distance))
+
+
+def test_options_of_the_method_are_searched_and_trained_with(tmp_path) -> None:
+    from unlearn_audit.training import unlearn
+
+    goal, choices = goal_of(), (0.01, 1.0)
+    only = SearchConfig(options={"gamma": choices})
+    options = {"max_epochs": 1, "freeze_batchnorm": False}
+    tuned = search(tmp_path, trials=4, name="scrub", goal=goal, search_config=only, **options)
+    assert {trial.options["gamma"] for trial in tuned.trials} == set(choices)
+    assert tuned.training == TRAINING
+    best = min(tuned.trials, key=lambda trial: trial.objective)
+    assert tuned.options == best.options
+    method = registry.load("scrub")(seed=3, **options, **best.options)
+    run = unlearn(tiny_resnet(IMAGES), IMAGES, FORGET, method, TRAINING, progress=False)
+    logits = predict(run.model, IMAGES).logits[goal.rows]
+    assert best.distance.pattern == pytest.approx(goal.distance(logits).pattern, rel=1e-3)
 
 
 @pytest.mark.parametrize("name", ["salun", "local_teacher_distillation"])
@@ -119,7 +169,7 @@ def test_methods_that_prepare_something_are_tuned_too(name: str, tmp_path) -> No
 
 def test_a_search_that_was_cut_off_goes_on_to_the_same_trials(tmp_path, monkeypatch) -> None:
     whole = search(tmp_path / "whole", trials=4)
-    evaluate, evaluations = Goal.discrepancy, []
+    evaluate, evaluations = Goal.distance, []
 
     def cut_off(self, logits):
         evaluations.append(1)
@@ -129,7 +179,7 @@ def test_a_search_that_was_cut_off_goes_on_to_the_same_trials(tmp_path, monkeypa
 
     goal = goal_of()
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Goal, "discrepancy", cut_off)
+        patch.setattr(Goal, "distance", cut_off)
         search(tmp_path / "cut", trials=4, goal=goal)
     resumed = search(tmp_path / "cut", trials=4, goal=goal)
     for one, other in zip(whole.trials, resumed.trials, strict=True):
@@ -146,6 +196,8 @@ def test_a_search_does_not_go_on_from_another_one(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({}, "none of them"),
+        ({"options": {"alpha": ()}}, "'alpha', got none"),
         ({"learning_rate": (0.1,)}, "lowest and the highest"),
         ({"learning_rate": (0.1, 0.01)}, "lowest and the highest"),
         ({"learning_rate": (0.0, 0.01)}, "positive"),

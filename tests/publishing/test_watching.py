@@ -69,8 +69,10 @@ def test_a_checkpoint_is_chosen_by_the_held_out_model(watch, report_folder, tmp_
 
 
 def test_the_original_is_as_far_as_doing_nothing_and_the_held_out_model_is_there(watch) -> None:
-    assert watch(tiny_vit(IMAGES, seed=0))["held_out_objective"] == pytest.approx(1, abs=1e-4)
-    assert watch(tiny_vit(IMAGES, seed=7))["held_out_objective"] == pytest.approx(0, abs=1e-4)
+    nothing = watch.goal.objective(watch.goal.unchanged)
+    assert nothing > 0
+    assert watch(tiny_vit(IMAGES, seed=0))["held_out_objective"] == pytest.approx(nothing, rel=1e-3)
+    assert watch(tiny_vit(IMAGES, seed=7))["held_out_objective"] == pytest.approx(0, abs=1e-3)
 
 
 def test_options_that_do_not_fit_are_refused() -> None:

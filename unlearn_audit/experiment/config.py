@@ -166,8 +166,8 @@ class MethodConfig:
         method: name of the method, as `unlearn-audit methods` lists it.
         options: the method's fields, without its seed.
         training: how it trains: the method's own defaults, with what the configuration changes.
-        search: learning rates and numbers of epochs to try, in place of the training's; None takes the training as it
-            is.
+        search: learning rates, numbers of epochs and options to try, in place of the given ones; None takes the
+            training as it is.
     """
 
     method: str
@@ -207,12 +207,18 @@ class MethodConfig:
         found: Any = validated(entry, cls.entry_type(entry))
         options = {name: getattr(found, name) for name, *_ in _options(plugin)}
         made = cls(method=found.method, options=options, training=found.training, search=found.search)
-        made.make(seed=0)  # the method checks its options itself
+        for searched in found.search.corners() if found.search else [{}]:
+            made.make(seed=0, **searched)  # the method checks its options itself
         return made
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: type, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(cls.from_entry)
+
+    def with_found(self, tuned: Mapping[str, Any]) -> MethodConfig:
+        """Return the method with the training and the options that a search found; see the stage `TunedMethod`."""
+        training = dataclasses.replace(self.training, **tuned["found"])
+        return dataclasses.replace(self, training=training, options={**self.options, **tuned["options"]})
 
     def make(self, *, seed: int, **options: Any) -> UnlearningCallback:
         """Return the method itself, which a Trainer takes as a callback."""
@@ -239,7 +245,7 @@ class TuningConfig:
 
     Attributes:
         trials: unlearned models that are made for each method, and compared with a retrained model held out for it.
-        strata: how many of the nearest strata count as near; forget, near and far examples weigh the same.
+        strata: how many of the nearest strata count as near.
     """
 
     trials: Count = 10
@@ -407,9 +413,9 @@ def read_study(path: str | Path, *, settings: Iterable[str] = ()) -> StudyConfig
     return build(study_source(path, settings=settings), StudyConfig)
 
 
-def study_source(path: str | Path, *, settings: Iterable[str] = ()) -> Source:
+def study_source(path: str | Path, *, settings: Iterable[str] = (), kind: type[StudyConfig] = StudyConfig) -> Source:
     """Read the same as plain values that know where they were written."""
-    source = _with_whole_sections(override(read_yaml(path), settings), StudyConfig)
+    source = _with_whole_sections(override(read_yaml(path), settings), kind)
     content = {"name": Path(path).stem, **source.content}
     if isinstance(content.get("methods"), dict):
         content["methods"] = {

@@ -69,6 +69,7 @@ def _found(study: Study, methods: Mapping[str, Any], label: str) -> dict[str, An
     if entry.pop("search", None):
         tuned = study.store.results(stage_named(study.stages, f"tune-{label}"))
         entry["training"] = {**(entry.get("training") or {}), **tuned["found"]}
+        entry.update(tuned["options"])
     return entry
 
 

@@ -241,6 +241,7 @@ class Planner:
             search=method.search,
             tuning=config.tuning,
             neighbourhood=config.neighbourhood,
+            policy=config.policy,
             seed=seed,
             original=original,
             original_predictions=self.predictions(original),

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from transformers import EvalPrediction, PrinterCallback, Trainer
 
+from unlearn_audit.auditing.policy import Policy
 from unlearn_audit.data.batches import ExampleDataset, collate
 from unlearn_audit.data.images import Images
 from unlearn_audit.errors import AuditError, ConfigurationError
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
 
 GROUPS = ("forget", "near", "far")
 _STUDY, _BATCH = "tuning", 512
-_TINY = 1e-6  # bits; where the original already predicts what the held-out model does
+_TINY = 1e-6  # the unit where a policy tolerates nothing
+LOSS_WEIGHT = 10.0  # of a tolerance of retained confidence that is lost: more than is gained by losing it
+Option = bool | int | float | str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,28 +47,58 @@ class SearchConfig:
     """What to try.
 
     Attributes:
-        learning_rate: the lowest and the highest; drawn evenly on a logarithmic scale.
+        learning_rate: the lowest and the highest; drawn evenly on a logarithmic scale; none leaves the training's own.
         epochs: numbers of epochs to choose from; none leaves the training's own.
+        options: values to choose from, by the name of an option of the method: `{alpha: [0.001, 0.1]}`.
     """
 
-    learning_rate: tuple[float, ...]
+    learning_rate: tuple[float, ...] = ()
     epochs: tuple[float, ...] = ()
+    options: Mapping[str, tuple[Option, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         rates = self.learning_rate
-        if len(rates) != 2 or not 0 < rates[0] <= rates[1] < math.inf:
+        if not (rates or self.epochs or self.options):
+            raise ConfigurationError("Expected learning_rate, epochs or options to search, got none of them.")
+        if rates and (len(rates) != 2 or not 0 < rates[0] <= rates[1] < math.inf):
             raise ConfigurationError(
                 f"Expected learning_rate to be the lowest and the highest to try, positive, got {list(rates)}."
             )
         if any(number <= 0 for number in self.epochs):
             raise ConfigurationError(f"Expected epochs to be positive numbers to choose from, got {list(self.epochs)}.")
 
+        if empty := [name for name, values in self.options.items() if not values]:
+            raise ConfigurationError(f"Expected values to choose from for the option {empty[0]!r}, got none.")
+
     def draw(self, trial: optuna.Trial) -> dict[str, float]:
-        """Let Optuna choose; the names are those of `TrainingArguments`."""
-        chosen = {"learning_rate": trial.suggest_float("learning_rate", *self.learning_rate, log=True)}
+        """Let Optuna choose how to train; the names are those of `TrainingArguments`."""
+        chosen: dict[str, float] = {}
+        if self.learning_rate:
+            chosen["learning_rate"] = trial.suggest_float("learning_rate", *self.learning_rate, log=True)
         if self.epochs:
             chosen["num_train_epochs"] = trial.suggest_categorical("num_train_epochs", list(self.epochs))
         return chosen
+
+    def corners(self) -> list[dict[str, Option]]:
+        """Return the options to check before any training: each value of each, beside the others' own."""
+        return [{}, *({name: value} for name, values in self.options.items() for value in values)]
+
+    def draw_options(self, trial: optuna.Trial) -> dict[str, Option]:
+        """Let Optuna choose the method's options."""
+        return {name: trial.suggest_categorical(f"options.{name}", list(each)) for name, each in self.options.items()}
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far a model is from the held-out one, by group of `GROUPS`.
+
+    Attributes:
+        pattern: mean Jensen-Shannon divergence, bits.
+        level: mean confidence in the label minus the held-out model's, in [-1, 1].
+    """
+
+    pattern: Mapping[str, float]
+    level: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -75,24 +108,32 @@ class Trial:
     Attributes:
         learning_rate: that was tried.
         epochs: that were trained.
-        discrepancy: mean Jensen-Shannon divergence (bits) from the held-out model, by group of `GROUPS`.
-        objective: the mean over the groups of the discrepancy as a share of the original's own, which is made small:
-            1 is doing nothing, and damage to near or far examples weighs as much as what is gained on the forget set.
+        options: of the method, that were tried.
+        distance: from the held-out model.
+        objective: see `Goal.objective`; the trial with the least is the best.
         seconds: of training and evaluation.
     """
 
     learning_rate: float
     epochs: float
-    discrepancy: Mapping[str, float]
+    options: Mapping[str, Option]
+    distance: Distance
     objective: float
     seconds: float
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a search found: the training with the best values, and all trials in the order in which they were made."""
+    """What a search found.
+
+    Attributes:
+        training: with the best values.
+        options: the best of those of the method's options that were searched.
+        trials: all, in the order in which they were made.
+    """
 
     training: TrainingConfig
+    options: Mapping[str, Option]
     trials: tuple[Trial, ...]
 
 
@@ -105,14 +146,16 @@ class Goal:
         group: (m,) int, index into `GROUPS`.
         logits: (m, c) of the held-out model.
         labels: (m,).
-        unchanged: discrepancy of the original model by group, see `discrepancy`.
+        policy: its tolerances are the units of the objective.
+        unchanged: distance of the original model, which did nothing.
     """
 
     rows: np.ndarray
     group: np.ndarray
     logits: np.ndarray
     labels: np.ndarray
-    unchanged: Mapping[str, float] = field(default_factory=dict)
+    policy: Policy
+    unchanged: Distance
 
     @classmethod
     def of(
@@ -123,6 +166,7 @@ class Goal:
         images: Images,
         *,
         neighbourhood: NeighbourhoodConfig,
+        policy: Policy | None = None,
         strata: int = 2,
         most: int = 1000,
         seed: int = 0,
@@ -135,6 +179,7 @@ class Goal:
             forget: the forget set.
             images: the training examples.
             neighbourhood: how proximity and strata are made.
+            policy: whose tolerances are the units of the objective; the default one, if None.
             strata: how many of the nearest strata are "near".
             most: examples a group.
             seed: of the choice.
@@ -151,10 +196,12 @@ class Goal:
         drawn = [_some(np.flatnonzero(kind), most, rng, name) for kind, name in zip(kinds, GROUPS, strict=True)]
         chosen = np.concatenate(drawn)
         group = np.repeat(np.arange(len(GROUPS)), [len(part) for part in drawn])
-        goal = cls(rows[chosen], group, held_out.logits[chosen], held_out.labels[chosen])
+        none = Distance({}, {})
+        expected = held_out.logits[chosen], held_out.labels[chosen]
+        goal = cls(rows[chosen], group, *expected, policy or Policy(), none)
         place = {example: position for position, example in enumerate(original.example_ids.tolist())}
         before = original.logits[[place[example] for example in held_out.example_ids[chosen].tolist()]]
-        return dataclasses.replace(goal, unchanged=goal.discrepancy(before))
+        return dataclasses.replace(goal, unchanged=goal.distance(before))
 
     @property
     def hash(self) -> str:
@@ -162,22 +209,40 @@ class Goal:
         digest = hashlib.sha256()
         for values in (self.rows, self.group, self.logits, self.labels):
             digest.update(np.ascontiguousarray(values).data)
+        digest.update(f"{self.policy.level} {self.policy.pattern} {LOSS_WEIGHT}".encode())
         return digest.hexdigest()
 
-    def discrepancy(self, logits: np.ndarray) -> dict[str, float]:
-        """Return the mean Jensen-Shannon divergence (bits) of logits (m, c) from the held-out model's, by group.
+    def distance(self, logits: np.ndarray) -> Distance:
+        """Return how far logits (m, c) are from the held-out model's.
 
-        Logits that are not finite, as those of a model that diverged, count as the largest, 1 bit.
+        Logits that are not finite, as those of a model that diverged, count as the largest divergence, 1 bit, and as no
+        confidence.
         """
         finite = np.isfinite(logits).all(axis=1)
         safe = np.where(finite[:, None], logits, 0.0)
-        values = measures.create("js").of_logits(safe, self.logits, self.labels).numpy()
-        values = np.where(finite, values, 1.0)
-        return {name: float(values[self.group == index].mean()) for index, name in enumerate(GROUPS)}
+        divergence = measures.create("js").of_logits(safe, self.logits, self.labels).numpy()
+        gained = np.where(finite, self._confidence(safe), 0.0) - self._confidence(self.logits)
+        return Distance(self._means(np.where(finite, divergence, 1.0)), self._means(gained))
 
-    def objective(self, discrepancy: Mapping[str, float]) -> float:
-        """Return the mean over the groups of the discrepancy as a share of the original's."""
-        return float(np.mean([discrepancy[name] / max(self.unchanged[name], _TINY) for name in GROUPS]))
+    def objective(self, distance: Distance) -> float:
+        """Return how far a model is from having forgotten without harm, in tolerances of the policy; at least 0.
+
+        The sum of the level on the forget set (without sign), the pattern on the forget set, the pattern on the near
+        examples, and `LOSS_WEIGHT` times the confidence that near or far examples lost beyond one tolerance. Two
+        retrained models differ in pattern, too: this adds about the same to all trials, and leaves their order.
+        """
+        level, pattern = self.policy.level or _TINY, self.policy.pattern or _TINY
+        lost = max(-distance.level["near"], -distance.level["far"]) / level
+        patterns = (distance.pattern["forget"] + distance.pattern["near"]) / pattern
+        return float(abs(distance.level["forget"]) / level + patterns + LOSS_WEIGHT * max(0.0, lost - 1))
+
+    def _confidence(self, logits: np.ndarray) -> np.ndarray:
+        probabilities = torch.as_tensor(logits, dtype=torch.float64).softmax(dim=1).numpy()
+        found: np.ndarray = probabilities[np.arange(len(self.labels)), self.labels]
+        return found
+
+    def _means(self, values: np.ndarray) -> dict[str, float]:
+        return {name: float(values[self.group == index].mean()) for index, name in enumerate(GROUPS)}
 
 
 def _stratum(
@@ -215,7 +280,7 @@ def tune(
     folder: str | Path,
     advanced: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tuned:
-    """Unlearn `trials` times with other learning rates and numbers of epochs, each from the original's weights.
+    """Unlearn `trials` times with other rates, numbers of epochs and options, each from the original's weights.
 
     The search is `Trainer.hyperparameter_search` with Optuna's TPE; the first half of the trials is drawn at random.
     It goes on from what a search with the same inputs left in `folder`, with the same trials as if it had not been
@@ -225,7 +290,8 @@ def tune(
         original: the original model; it stays as it is.
         images: the training examples, forget and retain.
         forget: which of them to forget.
-        method: the unlearning method; what it prepares (a teacher, a mask) is prepared once.
+        method: the unlearning method; what it prepares (a teacher, a mask) is prepared once, or where its options are
+            searched, for each trial.
         training: how to train, but for what is searched.
         search: what to try.
         goal: what the unlearned model should predict.
@@ -250,13 +316,13 @@ def tune(
         for number in range(len(made), trials):
             advanced(number, trials)
             sampler = optuna.samplers.TPESampler(seed=method.seed + number, n_startup_trials=trials // 2)
-            _try(trainer, search, goal, sampler, kept)
+            _try(trainer, _Tries(search, goal, method, original, examples), sampler, kept)
     made = _finished(optuna, optuna.load_study(study_name=_STUDY, storage=kept["storage"]))
     advanced(trials, trials)
     found = tuple(_trial(entry, training) for entry in made[:trials])
     best = min(found, key=lambda trial: trial.objective)
-    rate = float(f"{best.learning_rate:.3g}")  # as a recipe writes it
-    return Tuned(dataclasses.replace(training, learning_rate=rate, epochs=best.epochs), found)
+    rate = float(f"{best.learning_rate:.3g}") if search.learning_rate else training.learning_rate  # as recipes write it
+    return Tuned(dataclasses.replace(training, learning_rate=rate, epochs=best.epochs), best.options, found)
 
 
 def _trainer(
@@ -277,7 +343,7 @@ def _trainer(
         train_dataset=examples,
         eval_dataset=split.subset(torch.as_tensor(goal.rows)).without_augmentation(),
         data_collator=collate,
-        compute_metrics=lambda found: goal.discrepancy(_logits(found)),
+        compute_metrics=lambda found: _as_metrics(goal.distance(_logits(found))),
         callbacks=[method],
     )
     trainer.remove_callback(PrinterCallback)
@@ -302,20 +368,42 @@ def _finished(optuna: Any, study: optuna.Study) -> list[Any]:
     return study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
 
 
-def _try(trainer: Trainer, search: SearchConfig, goal: Goal, sampler: Any, kept: Mapping[str, Any]) -> None:
+@dataclass(frozen=True, eq=False)
+class _Tries:
+    """What a trial draws from and is measured by."""
+
+    search: SearchConfig
+    goal: Goal
+    method: UnlearningCallback
+    original: nn.Module
+    examples: ExampleDataset
+
+    def set_options(self, trainer: Trainer, trial: optuna.Trial) -> None:
+        """Let the trainer unlearn by the method with other options."""
+        if self.search.options:
+            method = dataclasses.replace(self.method, **self.search.draw_options(trial))
+            trainer.pop_callback(type(method))
+            trainer.train_dataset = method.prepare(self.original, self.examples)
+            trainer.add_callback(method)
+            method.on_init_end(trainer.args, trainer.state, trainer.control, model=trainer.model)
+
+
+def _try(trainer: Trainer, tries: _Tries, sampler: Any, kept: Mapping[str, Any]) -> None:
     """Make one trial, and keep with it what it measured."""
     begin = time.perf_counter()
     drawn: list[optuna.Trial] = []
 
     def draw(trial: optuna.Trial) -> dict[str, float]:
         drawn.append(trial)
-        return search.draw(trial)
+        tries.set_options(trainer, trial)
+        return tries.search.draw(trial)
 
     def objective(metrics: Mapping[str, float]) -> float:
-        groups = {name: metrics[f"eval_{name}"] for name in GROUPS}
-        drawn[-1].set_user_attr("discrepancy", groups)
+        kinds = ("pattern", "level")
+        distance = Distance(*({name: metrics[f"eval_{kind}_{name}"] for name in GROUPS} for kind in kinds))
+        drawn[-1].set_user_attr("distance", dataclasses.asdict(distance))
         drawn[-1].set_user_attr("seconds", round(time.perf_counter() - begin, 3))
-        return goal.objective(groups)
+        return tries.goal.objective(distance)
 
     trainer.hyperparameter_search(
         draw, objective, n_trials=1, direction="minimize", backend="optuna", sampler=sampler, **kept
@@ -324,12 +412,19 @@ def _try(trainer: Trainer, search: SearchConfig, goal: Goal, sampler: Any, kept:
 
 def _trial(entry: Any, training: TrainingConfig) -> Trial:
     return Trial(
-        learning_rate=entry.params["learning_rate"],
+        learning_rate=entry.params.get("learning_rate", training.learning_rate),
         epochs=entry.params.get("num_train_epochs", training.epochs),
-        discrepancy=entry.user_attrs["discrepancy"],
+        options={
+            name.removeprefix("options."): value for name, value in entry.params.items() if name.startswith("options.")
+        },
+        distance=Distance(**entry.user_attrs["distance"]),
         objective=entry.value,
         seconds=entry.user_attrs["seconds"],
     )
+
+
+def _as_metrics(distance: Distance) -> dict[str, float]:
+    return {f"{kind}_{name}": value for kind, of in dataclasses.asdict(distance).items() for name, value in of.items()}
 
 
 def _logits(found: EvalPrediction) -> np.ndarray:

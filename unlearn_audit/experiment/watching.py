@@ -36,18 +36,17 @@ class HeldOut:
             original: predictions of the original model, with embeddings.
             forget: the forget set.
             images: the training examples.
-            options: `neighbourhood`, and `strata`, `most` and `seed` as `Goal.of` takes them.
+            options: `neighbourhood`, `policy`, and `strata`, `most` and `seed` as `Goal.of` takes them.
         """
         options.setdefault("neighbourhood", NeighbourhoodConfig())
         return cls(Goal.of(held_out, original, forget, images, **options), images)
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
-        """Return mean Jensen-Shannon divergences (bits) from the held-out model by group, and the objective.
+        """Return mean Jensen-Shannon divergences (bits) from the held-out model by group, and `Goal.objective`.
 
-        The objective is the mean over the groups of the divergence as a share of the original's: 1 is doing nothing,
-        less is better.
+        The objective is in tolerances of the policy: 0 is the held-out model itself, less is better.
         """
         logits = predict(model, self.images.select(self.goal.rows), embeddings=False).logits
-        found = self.goal.discrepancy(logits)
-        figures = {f"held_out_{name}": value for name, value in found.items()}
+        found = self.goal.distance(logits)
+        figures = {f"held_out_{name}": value for name, value in found.pattern.items()}
         return {**figures, "held_out_objective": self.goal.objective(found)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ from unlearn_audit.auditing.policy import Policy
 from unlearn_audit.auditing.report import COPIES, MADE_ELSEWHERE
 from unlearn_audit.experiment.stages import forget as forget_stage
 from unlearn_audit.experiment.stages import predictions
-from unlearn_audit.experiment.stages.base import Stage, Workspace
+from unlearn_audit.experiment.stages.base import ADDED, Stage, Workspace
 from unlearn_audit.experiment.stages.examples import PlannedData
 from unlearn_audit.experiment.stages.forget import SavedForgetSet
 from unlearn_audit.experiment.stages.given import Given
@@ -33,6 +33,7 @@ class StudyAudit(Stage):
         methods: name of the method by candidate.
         candidates: predictions of J unlearned models by candidate.
         references: predictions of K retrained models.
+        seeds: of the original and of candidates, by name, where they are not counted from `seed`.
     """
 
     kind: ClassVar[str] = "audit"
@@ -48,6 +49,7 @@ class StudyAudit(Stage):
     untrained: ModelPredictions | None
     references: tuple[ModelPredictions, ...]
     candidates: Mapping[str, tuple[ModelPredictions, ...]]
+    seeds: Mapping[str, int] = field(default_factory=dict, metadata=ADDED)
 
     def run(self, workspace: Workspace) -> Mapping[str, Any]:
         """Audit all candidates."""
@@ -61,7 +63,7 @@ class StudyAudit(Stage):
         """Return the audit's inputs as files, relative to the folder of all stages."""
         return AuditRequest(
             candidates={
-                label: _files(workspace, models, seed=self.seed + 1, method=self.methods.get(label))
+                label: _files(workspace, models, seed=self._seed_of(label, 1), method=self.methods.get(label))
                 for label, models in self.candidates.items()
             },
             references={
@@ -69,7 +71,7 @@ class StudyAudit(Stage):
                 for k, model in enumerate(self.references, start=1)
             },
             forget=f"{self.forget.folder_name}/{forget_stage.FILE}",
-            original=_files(workspace, [self.original], seed=self.seed),
+            original=_files(workspace, [self.original], seed=self._seed_of("original", 0)),
             untrained=None if self.untrained is None else _files(workspace, [self.untrained], seed=self.seed),
             neighbourhood=self.neighbourhood,
             policy=self.policy,
@@ -78,6 +80,9 @@ class StudyAudit(Stage):
             title=self.title,
             configuration=self._origins() | self._copies(workspace),
         )
+
+    def _seed_of(self, name: str, counted: int) -> int:
+        return self.seeds.get(name, self.seed + counted)
 
     def _copies(self, workspace: Workspace) -> dict[str, str]:
         """Return how many examples that stay are copies of forgotten ones, for the report."""

@@ -1,4 +1,4 @@
-"""The search for a method's learning rate and number of epochs, against a retrained model held out for it."""
+"""The search for a method's learning rate, number of epochs and options, against a retrained model held out for it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from unlearn_audit.auditing.policy import Policy
 from unlearn_audit.experiment.config import MethodConfig, TuningConfig
 from unlearn_audit.experiment.stages.base import Stage, Workspace
 from unlearn_audit.experiment.stages.examples import PlannedData, PlannedForgetSet
@@ -32,6 +33,7 @@ class TunedMethod(Stage):
     search: SearchConfig
     tuning: TuningConfig
     neighbourhood: NeighbourhoodConfig
+    policy: Policy
     seed: int
     original: ModelStage
     original_predictions: ModelPredictions
@@ -47,6 +49,7 @@ class TunedMethod(Stage):
             forget,
             images,
             neighbourhood=self.neighbourhood,
+            policy=self.policy,
             strata=self.tuning.strata,
             seed=self.seed,
         )
@@ -64,7 +67,12 @@ class TunedMethod(Stage):
         )
         shutil.rmtree(workspace.folder / "checkpoints", ignore_errors=True)
         best = {name: getattr(found.training, name) for name in ("learning_rate", "epochs")}
-        return {"found": best, "trials": [dataclasses.asdict(trial) for trial in found.trials]}
+        return {
+            "found": best,
+            "options": dict(found.options),
+            "unchanged": goal.objective(goal.unchanged),
+            "trials": [dataclasses.asdict(trial) for trial in found.trials],
+        }
 
 
 def resumable(method: MethodConfig, seed: int, workspace: Workspace) -> UnlearningCallback:

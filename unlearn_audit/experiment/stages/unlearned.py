@@ -32,17 +32,17 @@ class Unlearned(ModelStage):
     def run(self, workspace: Workspace) -> Mapping[str, Any]:
         """Make the original forget, from the last checkpoint if there is one."""
         data = self.data.load()
-        training = self.method.training
+        method = self.method
         if self.tuned is not None:
-            training = dataclasses.replace(training, **workspace.results_of(self.tuned)["found"])
+            method = method.with_found(workspace.results_of(self.tuned))
         run = unlearn(
             load_model(self.original.made(workspace)),
             data.train,
             self.forget.choose(data.train),
-            resumable(self.method, self.seed, workspace),
-            training,
+            resumable(method, self.seed, workspace),
+            method.training,
             output_dir=workspace.folder / "checkpoints",
             progress=False,
             callbacks=[ReportSteps(workspace)],
         )
-        return {**save_run(run, workspace), "training": dataclasses.asdict(training)}
+        return {**save_run(run, workspace), "training": dataclasses.asdict(method.training)}

@@ -1,0 +1,123 @@
+"""A leaderboard: what its stages share, what it makes on another machine, and its tables against plain sums."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import math
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from unlearn_audit.errors import UnlearnAuditError
+from unlearn_audit.experiment.leaderboard import Leaderboard, read_leaderboard
+from unlearn_audit.experiment.stages import Progress
+from unlearn_audit.experiment.standing_tables import as_csv, latex, markdown
+from unlearn_audit.experiment.standings import JudgedModel, Standings, Told
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "leaderboards" / "digits.yaml"
+
+
+class Made(Progress):
+    """Remembers which stages were done anew."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def finished(self, stage, outcome) -> None:
+        if not outcome.reused:
+            self.names.append(stage.name)
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory) -> Leaderboard:
+    return Leaderboard.plan(read_leaderboard(EXAMPLE), tmp_path_factory.mktemp("board") / "out")
+
+
+def test_retrained_models_are_shared_by_originals_and_originals_by_forget_sets(planned) -> None:
+    stages = planned.stages()
+    assert len({stage.hash for stage in stages}) == len({stage.name for stage in stages}) == len(stages)
+    # 2 originals; 3 references and 1 held-out for each of 2 forget sets; 3 methods on each from each original
+    assert Counter(stage.kind for stage in stages) == {
+        "original": 2,
+        "retrained": 8,
+        "untrained": 1,
+        "tuned": 6,
+        "unlearned": 12,
+        "predictions": 2 + 8 + 1 + 12,
+        "forget": 2,
+        "audit": 4,
+    }
+
+
+def test_tuning_looks_at_the_first_original_and_at_a_model_that_no_audit_uses(planned) -> None:
+    judging = {reference.hash for audit in planned.audits.values() for reference in audit.references}
+    for stage in planned.stages():
+        if stage.kind == "tuned":
+            assert stage.original.name == "original-1"
+            assert stage.held_out_predictions.hash not in judging
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("unlearned.mine=folder", "its own"),
+        ("originals=0", "at least 1"),
+        ("forget_sets.half-of-8.label=9999", "9999"),
+    ],
+)
+def test_a_leaderboard_that_cannot_be_made_is_refused(setting, message, tmp_path) -> None:
+    with pytest.raises(UnlearnAuditError, match=message):
+        Leaderboard.plan(read_leaderboard(EXAMPLE, settings=[setting]), tmp_path)
+
+
+@pytest.mark.slow
+def test_models_that_were_made_elsewhere_are_audited_here(tmp_path) -> None:
+    settings = ["methods.finetune=false", "methods.gradient_ascent=false", "training.epochs=1"]
+    config = read_leaderboard(EXAMPLE, settings=settings)
+    there, here = (Leaderboard.plan(config, tmp_path / name) for name in ("there", "here"))
+    there.run(models_only=True)
+    assert not any(there.store.is_complete(audit) for audit in there.audits.values())
+    shutil.copytree(tmp_path / "there", tmp_path / "here")
+    made = Made()
+    here.run(progress=made)
+    assert made.names and all(name.startswith(("predict-", "audit-", "forget-")) for name in made.names)
+    standings = here.standings()
+    assert [(row.forget, row.method, sum(row.outcomes.values())) for row in standings.rows] == [
+        ("half-of-8", "ssd", 2),
+        ("random", "ssd", 2),
+    ]
+    assert all(row.cost is not None and row.tuning_cost is not None for row in standings.rows)
+
+
+def models() -> list[JudgedModel]:
+    told = {
+        "forgotten": Told("fail", 0.10, 0.02),
+        "neighbours": Told("pass", -0.01, 0.00),
+        "rest": Told("inconclusive", -0.02, 0.01),
+    }
+    first = JudgedModel("a_method", "boy|1", "fail", told, 0.5, 0.1, 2.0)
+    second = dataclasses.replace(first, questions={**told, "forgotten": Told("pass", 0.02, 0.04)}, gone=0.9)
+    return [first, second, dataclasses.replace(first, method="other")]
+
+
+def test_means_and_standard_errors_are_those_over_models() -> None:
+    both, alone = Standings.of("Board", 4, models()).rows
+    forgotten = both.questions["forgotten"]
+    assert forgotten.outcomes == {"fail": 1, "pass": 1}
+    assert (forgotten.level.value, forgotten.level.count) == (pytest.approx(0.06), 2)
+    assert forgotten.level.error == pytest.approx(math.sqrt((0.04**2 + 0.04**2) / 1 / 2))
+    assert both.gone.value == pytest.approx(0.7)
+    assert alone.gone.error is None
+
+
+def test_tables_say_the_same_and_escape_names() -> None:
+    standings = Standings.of("Board", 4, models())
+    first = next(csv.DictReader(as_csv(standings).splitlines()))
+    assert float(first["forgotten_level"]) == pytest.approx(0.06)
+    assert (first["forgotten_pass"], first["forgotten_fail"]) == ("1", "1")
+    page = markdown(standings)
+    assert "6.0 ± 4.0" in page and "boy\\|1" in page and "4 trials" in page
+    assert r"a\_method" in latex(standings) and r"6.0 $\pm$ 4.0" in latex(standings)
