@@ -19,7 +19,7 @@ from .machine import for_machines, tell_error
 # The order of `--help`: first the whole way, then its steps, what is done with a report, checks, lists of plug-ins. A
 # command that is not named here comes after these.
 ORDER = (
-    *("demo", "init", "run"),
+    *("demo", "init", "schema", "run"),
     *("forget", "train", "unlearn", "predict", "plan", "audit"),
     *("verify", "report", "push"),
     *("recipes", "selftest", "calibrate"),

@@ -58,9 +58,12 @@ def run(
         )
     limit_threads()
     quiet()
-    from unlearn_audit.experiment import Study, read_study
+    from unlearn_audit.experiment import Study
+    from unlearn_audit.experiment.checking import build
+    from unlearn_audit.experiment.config import StudyConfig, study_source
 
-    study = Study.plan(read_study(config, settings=settings or ()), output)
+    source = study_source(config, settings=settings or ())
+    study = Study.plan(build(source, StudyConfig), output, places=source.places)
     if print_stages:
         tell(stages=[_told_stage(study, stage) for stage in study.stages])
         typer.echo("\n".join(stage_lines(study, config, settings or [], output)))

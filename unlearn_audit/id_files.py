@@ -10,6 +10,7 @@ from typing import Any
 
 from unlearn_audit.errors import ForgetSetError, did_you_mean
 
+LARGEST = 1 << 30  # bytes
 _COLUMNS = ("example_id", "id", "file_name", "filename", "file", "path", "file_path", "image", "image_id")
 
 
@@ -27,6 +28,8 @@ def read_ids(path: Path) -> list[str] | dict[str, Any]:
         )
     if not path.is_file():
         raise ForgetSetError(f"There is no file {path}; give a file that lists the ids to forget.")
+    if path.stat().st_size > LARGEST:
+        raise ForgetSetError(f"{path}: expected a list of at most {LARGEST:,} bytes, got {path.stat().st_size:,}.")
     try:
         return readers[path.suffix.lower()](path)
     except (UnicodeDecodeError, csv.Error) as error:
@@ -78,7 +81,7 @@ def read_column(path: Path, column: str) -> list[str]:
 def _from_json(path: Path) -> list[str] | dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ForgetSetError(f"{path} is not JSON: {error}.") from error
     if not isinstance(content, list | dict):
         raise ForgetSetError(f"{path} must hold a list of ids or a saved forget set, not {content!r:.40}.")
@@ -96,7 +99,7 @@ def _from_parquet(path: Path) -> list[str]:
             if name is None:
                 raise ForgetSetError(_no_column(path, names))
             return file.read(columns=[name]).column(0).to_pylist()
-    except pyarrow.ArrowInvalid as error:
+    except (pyarrow.ArrowException, OSError, KeyError) as error:
         raise ForgetSetError(f"{path} is not Parquet: {error}.") from error
 
 

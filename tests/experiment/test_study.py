@@ -162,8 +162,8 @@ def test_a_section_with_nothing_in_it_changes_nothing(plan):
 
 
 def test_arguments_that_are_false_reach_the_architecture(plan):
-    study = plan("model.arguments={bias: false}")
-    assert study.config.model.arguments == {"bias": False}
+    study = plan("model={name: vit_tiny_patch4, arguments: {qkv_bias: false}}")
+    assert study.config.model.arguments == {"qkv_bias": False}
 
 
 def test_an_unknown_engine_is_named_with_those_there_are(plan):

@@ -36,7 +36,17 @@ T = TypeVar("T")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _RESERVED = re.compile(r"(original|untrained|forget|audit|report|held-out|retrained-\d+|(predict|tune)-.*)$")
-AtLeastOne = Annotated[int, Field(ge=1)]
+# Arguments that lead timm and transformers to files, pickles among them, or replace what comes in and out of a model.
+LOADING = re.compile(
+    r"(pretrained|checkpoint|cache|hf_|trust_|torchscript|features_only|out_indices|scriptable|exportable|no_jit|"
+    r"num_classes|num_labels|id2label|label2id|label_names|in_chans|num_channels|model_args|architecture|"
+    r"_|name_or_path|auto_map|custom)"
+)
+Count = Annotated[int, Field(ge=1, le=10_000)]  # of models, trials, threads
+Examples = Annotated[int, Field(ge=1, le=10_000_000)]  # a batch
+Pixels = Annotated[int, Field(ge=1, le=4096)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]  # with room for those that are counted from it, below NumPy's 2**32
+Title = Annotated[str, Field(max_length=300)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +56,7 @@ class DataConfig:
     source: str
     image_column: str | None = None
     label_column: str | None = None
-    image_size: int | None = None
+    image_size: Pixels | None = None
     revision: str | None = None
     cache_dir: str | None = None
     train_split: str = "train"
@@ -78,7 +88,7 @@ class ForgetConfig:
     file: str | None = None
     column: str | None = None
     fraction: float | None = None
-    seed: int = 0
+    seed: Seed = 0
     atypical: bool = False
 
     def __post_init__(self) -> None:
@@ -86,6 +96,8 @@ class ForgetConfig:
             raise ConfigurationError("Expected label, file or fraction to say what to forget, got none of them.")
         if self.file is not None and (self.label, self.fraction) != (None, None):
             raise ConfigurationError("Expected a file of ids alone, or label and fraction, got both.")
+        if self.fraction is not None and not 0 < self.fraction <= 1:
+            raise ConfigurationError(f"Expected a fraction in (0, 1], got {self.fraction}.")
         if self.column is not None and self.file is None:
             raise ConfigurationError(f"Expected a file with the column {self.column!r}, got none.")
         if self.atypical and self.label is None:
@@ -125,6 +137,12 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if "pretrained" in self.arguments:
             raise ConfigurationError("Expected `pretrained` beside `arguments`, got it inside `arguments`.")
+        loading = sorted(name for name in self.arguments if LOADING.match(name))
+        if loading:
+            raise ConfigurationError(
+                f"arguments: expected what the architecture is made of, got {loading[0]!r}, which says what to load or "
+                "what comes out. Leave it out; a checkpoint is named by `name`, and the data give the classes."
+            )
         if self.lora and self.trained != "lora":
             raise ConfigurationError(f"Expected trained: lora with options of `lora`, got trained: {self.trained}.")
 
@@ -133,7 +151,7 @@ class ModelConfig:
 class PredictionConfig:
     """How predictions are computed: examples a forward pass, and "float32" or "bfloat16"."""
 
-    batch_size: AtLeastOne = 512
+    batch_size: Examples = 512
     precision: Literal["float32", "bfloat16"] = "float32"
 
 
@@ -182,6 +200,9 @@ class MethodConfig:
         training = entry.get("training") or {}
         if isinstance(training, dict):
             training = {**plugin.training_defaults, **training}
+        given = sorted(each.name for each in dataclasses.fields(plugin) if _is_incidental(each) and each.name in entry)
+        if given:
+            raise ConfigurationError(f"{given[0]}: a study chooses this itself. Leave it out.")
         entry = {**entry, "training": training, "search": entry.get("search") or None}
         found: Any = validated(entry, cls.entry_type(entry))
         options = {name: getattr(found, name) for name, *_ in _options(plugin)}
@@ -196,6 +217,10 @@ class MethodConfig:
     def make(self, *, seed: int, **options: Any) -> UnlearningCallback:
         """Return the method itself, which a Trainer takes as a callback."""
         return methods.load(self.method)(**{**self.options, **options}, seed=seed)
+
+
+def _is_incidental(each: dataclasses.Field[Any]) -> bool:
+    return bool(each.metadata.get("incidental"))
 
 
 def _options(plugin: type) -> list[tuple[str, Any, Any]]:
@@ -217,8 +242,8 @@ class TuningConfig:
         strata: how many of the nearest strata count as near; forget, near and far examples weigh the same.
     """
 
-    trials: AtLeastOne = 10
-    strata: AtLeastOne = 2
+    trials: Count = 10
+    strata: Count = 2
 
 
 def _with_known_measure(policy: Policy) -> Policy:
@@ -234,6 +259,13 @@ def _with_known_proximity(config: NeighbourhoodConfig) -> NeighbourhoodConfig:
 def _known_measure(name: str) -> str:
     measures.create(name)
     return name
+
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    twice = [name for place, name in enumerate(names) if name in names[:place]]
+    if twice:
+        raise ConfigurationError(f"Expected each measure once, got {twice[0]!r} again.")
+    return names
 
 
 # Names that an audit would refuse at the end are refused before any training.
@@ -253,9 +285,9 @@ class AuditConfig:
         policy: what the verdicts rest on.
     """
 
-    title: str = "Unlearning audit"
+    title: Title = "Unlearning audit"
     neighbourhood: CheckedNeighbourhood = field(default_factory=NeighbourhoodConfig)
-    measures: tuple[KnownMeasure, ...] = ()
+    measures: Annotated[tuple[KnownMeasure, ...], AfterValidator(_each_once)] = ()
     policy: CheckedPolicy = field(default_factory=Policy)
 
 
@@ -317,15 +349,15 @@ class StudyConfig(AuditConfig):
     training: TrainingConfig = field(default_factory=TrainingConfig)
     original: str | GivenConfig | None = None
     retrain: RetrainConfig | None = None
-    references: AtLeastOne | tuple[str | GivenConfig, ...] = 3
+    references: Count | tuple[str | GivenConfig, ...] = 3
     unlearned: Mapping[str, str | GivenConfig] = field(default_factory=dict)
-    candidates: AtLeastOne = 1
-    seed: int = 0
+    candidates: Count = 1
+    seed: Seed = 0
     methods: Mapping[str, MethodConfig] = field(default_factory=dict)
     tuning: TuningConfig = field(default_factory=TuningConfig)
     predictions: PredictionConfig = field(default_factory=PredictionConfig)
     push: PushConfig | None = None
-    threads: AtLeastOne | None = None
+    threads: Count | None = None
     measured: Measured | None = None
 
     def __post_init__(self) -> None:
@@ -372,13 +404,18 @@ def read_study(path: str | Path, *, settings: Iterable[str] = ()) -> StudyConfig
     Raises:
         ConfigurationError: for wrong keys and values, all of them, with file and line and the nearest right one.
     """
+    return build(study_source(path, settings=settings), StudyConfig)
+
+
+def study_source(path: str | Path, *, settings: Iterable[str] = ()) -> Source:
+    """Read the same as plain values that know where they were written."""
     source = _with_whole_sections(override(read_yaml(path), settings), StudyConfig)
     content = {"name": Path(path).stem, **source.content}
     if isinstance(content.get("methods"), dict):
         content["methods"] = {
             name: _with_method(name, entry) for name, entry in content["methods"].items() if entry is not False
         }
-    return build(Source(content, source.places), StudyConfig)
+    return Source(content, source.places)
 
 
 def _with_method(name: str, entry: Any) -> Any:

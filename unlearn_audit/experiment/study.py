@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ from unlearn_audit.experiment.config import MethodConfig, StudyConfig
 from unlearn_audit.experiment.engines import registry as engines
 from unlearn_audit.experiment.given import GivenConfig, PlannedGiven
 from unlearn_audit.experiment.planned_models import PlannedModel
+from unlearn_audit.experiment.preflight import checked
 from unlearn_audit.experiment.stages import MANIFEST, Progress, Stage, Store, stage_named, with_needs
 from unlearn_audit.experiment.stages.audit import StudyAudit
 from unlearn_audit.experiment.stages.examples import PlannedData, PlannedForgetSet
@@ -30,6 +32,7 @@ from unlearn_audit.experiment.stages.train import Original, Retrained
 from unlearn_audit.experiment.stages.tuned import TunedMethod
 from unlearn_audit.experiment.stages.unlearned import Unlearned
 from unlearn_audit.experiment.stages.untrained import Untrained
+from unlearn_audit.experiment.yaml_source import Key
 from unlearn_audit.files import replacing
 from unlearn_audit.folders import claim_folder
 from unlearn_audit.saved.manifest import read_manifest
@@ -55,11 +58,23 @@ class Study:
     stages: tuple[Stage, ...]
 
     @classmethod
-    def plan(cls, config: StudyConfig, output: str | Path | None = None) -> Study:
-        """Load the data, choose the forget set and plan the stages; `output` is by default runs/<name>."""
-        data = config.data.load()
-        planner = Planner(config, data, config.forget.choose(data.train))
+    def plan(
+        cls, config: StudyConfig, output: str | Path | None = None, *, places: Mapping[Key, str] | None = None
+    ) -> Study:
+        """Load the data, choose the forget set and plan the stages.
+
+        Args:
+            config: what to do.
+            output: folder of the study; by default runs/<name>.
+            places: where each key was written, for errors.
+
+        Raises:
+            ConfigurationError: for all that does not fit the data, the architecture or this machine.
+            DataError: for data that cannot be loaded.
+        """
         store = Store(Path(output) if output else Path("runs") / config.name)
+        data = config.data.load()
+        planner = Planner(config, data, checked(config, data, store.root, places or {}))
         return cls(config, store, with_needs([planner.report()]))
 
     def run(self, *, engine: str = "serial", only: str | None = None, progress: Progress | None = None) -> Path:

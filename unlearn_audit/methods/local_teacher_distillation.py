@@ -18,6 +18,7 @@ from unlearn_audit.methods._teacher_training import StepDown, StopAtRunningAccur
 from unlearn_audit.methods._teachers import HEADS, train_teacher
 from unlearn_audit.methods.base import _check
 from unlearn_audit.models.cifar_resnet import CIFAR_RESNETS
+from unlearn_audit.models.naming import timm_names, transformers_names
 from unlearn_audit.training import TrainingConfig
 
 __all__ = ["LocalTeacherDistillation"]
@@ -62,6 +63,11 @@ class LocalTeacherDistillation(LocalDistillation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        rate, depth = self.teacher_learning_rate, self.teacher_depth
+        known = self.teacher in HEADS or self.teacher in timm_names() or self.teacher in transformers_names()
+        _check(known, self, "teacher", f"an architecture of timm or transformers, or one of {HEADS}")
+        _check(depth is None or 1 <= depth <= 1000, self, "teacher_depth", "a number of blocks from 1 to 1000")
+        _check(rate is None or rate > 0, self, "teacher_learning_rate", "more than 0")
         _check(self.targets_from in _targets.MODES, self, "targets_from", f"one of {_targets.MODES}")
         _check(self.top_m >= 1, self, "top_m", "a number of classes of at least 1")
         _check(0 <= self.threshold < 1, self, "threshold", "a probability in [0, 1)")

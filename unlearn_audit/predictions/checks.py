@@ -6,10 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 import numpy as np
+import psutil
 
 from unlearn_audit.errors import PredictionsError
 
 SPLITS = ("train", "test")
+LONGEST_ID = 1000  # characters
+MEMORY_SHARE = 0.5  # of the memory that this machine has free, which one file's ids and labels may take
 _SHOWN = 3  # offending ids in a message
 
 
@@ -55,6 +58,13 @@ def check_index(name: str, ids: np.ndarray, splits: np.ndarray, labels: np.ndarr
         )
     if len(ids) == 0:
         raise PredictionsError(f"{name}: expected at least one example, found none.")
+    if num_classes < 2:
+        raise PredictionsError(f"{name}: expected logits of at least 2 classes, got {num_classes}.")
+    wrong = np.array([not 0 < len(i) <= LONGEST_ID or not i.isprintable() for i in ids.tolist()])
+    if wrong.any():
+        raise PredictionsError(
+            f"{name}: expected ids of 1 to {LONGEST_ID} printable characters, got {str(ids[wrong][0])[:40]!r}."
+        )
     unique, counts = np.unique(ids, return_counts=True)
     if len(unique) < len(ids):
         raise PredictionsError(
@@ -70,6 +80,16 @@ def check_index(name: str, ids: np.ndarray, splits: np.ndarray, labels: np.ndarr
     if outside.any():
         raise PredictionsError(
             f"{name}: expected labels in [0, {num_classes}), got {labels[outside][0]} at {first_ids(ids[outside])}."
+        )
+
+
+def check_memory(name: str, needed: int) -> None:
+    """Raise `PredictionsError` where `needed` bytes are more than this machine can spare; call it before allocating."""
+    free = psutil.virtual_memory().available
+    if needed > MEMORY_SHARE * free:
+        raise PredictionsError(
+            f"{name}: it says that it holds {needed / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB of memory are free. "
+            "Is it damaged? Otherwise use a machine with more memory."
         )
 
 
@@ -161,5 +181,5 @@ def _rows_by_id(reference: PredictionSource, other: PredictionSource) -> np.ndar
 
 def first_ids(ids: np.ndarray) -> str:
     """Return the first few ids, for a message."""
-    shown = ", ".join(str(i) for i in ids[:_SHOWN])
+    shown = ", ".join(str(i)[:60] for i in ids[:_SHOWN])
     return shown + (f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else "")
