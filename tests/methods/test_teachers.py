@@ -19,7 +19,7 @@ from unlearn_audit.training import TrainingConfig, fit, training_examples, unlea
 IMAGES = tiny_images()
 FORGET = tiny_forget(IMAGES)
 CONFIG = TrainingConfig(epochs=1, learning_rate=0.01, batch_size=16, precision="float32")
-KINDS = {"resnet8": None, "cnn3": None, "linear": None, "mlp": None, "vit_tiny_patch4": 4}
+KINDS = {"resnet8": None, "cnn3": None, "linear": None, "mlp": None, "reset": None, "vit_tiny_patch4": 4}
 
 
 def prepared(original, **options) -> LocalTeacherDistillation:
@@ -97,6 +97,23 @@ def test_a_head_moves_nothing_of_the_original_body(kind: str) -> None:
     teacher = prepared(original, teacher=kind)._teacher.state_dict()
     for name, tensor in body.items():
         assert torch.equal(teacher[name], tensor), name
+
+
+def test_a_reset_teacher_learns_its_last_third_anew_and_keeps_the_rest() -> None:
+    original = tiny_resnet(IMAGES)
+    method = registry.load("anchored_local_distillation")(teacher="reset", teachers=1, n_support=16, teacher_epochs=1)
+    method.prepare(original, training_examples(original, IMAGES, FORGET))
+    (teacher,) = method._teachers
+    same = [
+        torch.equal(a, b) for a, b in zip(teacher.state_dict().values(), original.state_dict().values(), strict=True)
+    ]
+    first = same.index(False)
+    assert 0.5 < first / len(same) < 0.8  # buffers of BatchNorm included
+    assert not any(
+        torch.equal(a, b)
+        for a, b in list(zip(teacher.parameters(), original.parameters(), strict=True))[-4:]
+        if a.ndim > 1
+    )
 
 
 @pytest.mark.parametrize("kind", ["cnn3", "linear"])
