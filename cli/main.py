@@ -20,10 +20,11 @@ from .machine import for_machines, tell_error
 # command that is not named here comes after these.
 ORDER = (
     *("demo", "init", "schema", "run"),
-    *("forget", "train", "unlearn", "predict", "plan", "audit"),
-    *("verify", "report", "push"),
+    *("forget", "train", "unlearn", "predict", "plan", "seal", "audit"),
+    *("verify", "sign", "report", "push"),
     *("recipes", "leaderboard", "selftest", "calibrate"),
     *("methods", "measures", "neighbourhoods"),
+    *("job", "slurm"),
 )
 _RUN = re.compile(r"^def run\(", re.MULTILINE)
 
