@@ -12,7 +12,7 @@ import typer
 from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.processes import limit_threads
 
-from .options import Data, DataSettings, Settings
+from .options import DataSettings, MaybeData, Settings
 
 if TYPE_CHECKING:
     from unlearn_audit.auditing.report import AuditReport
@@ -53,7 +53,7 @@ def run(
     config: Annotated[
         Path | None, typer.Option(help="YAML with title, policy, neighbourhood and measures, as in a study's.")
     ] = None,
-    data: Data = "digits",
+    data: MaybeData = None,
     data_settings: DataSettings = None,
     settings: Settings = None,
     fail_on: Annotated[FailOn | None, typer.Option(help="Exit with 3 on this verdict or a worse one.")] = None,

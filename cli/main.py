@@ -19,8 +19,8 @@ from .machine import for_machines, tell_error
 # The order of `--help`: first the whole way, then its steps, what is done with a report, checks, lists of plug-ins. A
 # command that is not named here comes after these.
 ORDER = (
-    *("demo", "init", "run"),
-    *("train", "unlearn", "predict", "plan", "audit"),
+    *("demo", "init", "schema", "run"),
+    *("forget", "train", "unlearn", "predict", "plan", "audit"),
     *("slurm", "job"),
     *("verify", "report", "push"),
     *("recipes", "selftest", "calibrate"),
@@ -69,7 +69,7 @@ def _show_version(wanted: bool) -> None:
 def _options(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+        typer.Option("--version", "-V", callback=_show_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
     pass

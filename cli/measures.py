@@ -6,8 +6,14 @@ from typing import Annotated
 
 import typer
 
+from .completing import names_of
 
-def run(name: Annotated[str | None, typer.Argument(help="Show one of them in full.")] = None) -> None:
+
+def run(
+    name: Annotated[
+        str | None, typer.Argument(help="Show one of them in full.", autocompletion=names_of("measures"))
+    ] = None,
+) -> None:
     """List the pointwise measures with their options."""
     from unlearn_audit.measures import registry
 

@@ -16,6 +16,7 @@ Settings = Annotated[
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the study. [default: runs/NAME]")]
 Data = Annotated[str, typer.Option("--data", help="A Hub id, a folder, or 'digits'.")]
+MaybeData = Annotated[str | None, typer.Option("--data", help="A Hub id, a folder, or 'digits'.")]
 DataSettings = Annotated[
     list[str] | None,
     typer.Option("--data-set", metavar="KEY=VALUE", help="An option of the data, for example label_column=fine_label."),
@@ -24,7 +25,9 @@ Label = Annotated[str | None, typer.Option("--forget-class", help="Index or name
 Fraction = Annotated[
     float | None, typer.Option("--forget-fraction", help="Share of the class, or of all training examples.")
 ]
-ForgetFile = Annotated[Path | None, typer.Option("--forget-file", help="File of ids: txt, csv, json or parquet.")]
+ForgetFile = Annotated[
+    Path | None, typer.Option("--forget-file", help="File of ids or file names: txt, csv, json or parquet.")
+]
 ForgetSeed = Annotated[int, typer.Option("--forget-seed", help="Of the choice within the class.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of weights, order and augmentation.")]
 
@@ -39,10 +42,13 @@ def quiet() -> None:
     datasets.disable_progress_bars()
 
 
-def load_data(source: str, settings: list[str] | None) -> ImageData:
+def load_data(source: str | None, settings: list[str] | None) -> ImageData:
     """Load the data that `--data` and `--data-set` name."""
+    from unlearn_audit.errors import ConfigurationError
     from unlearn_audit.experiment.config import DataConfig, from_settings
 
+    if source is None:
+        raise ConfigurationError("Expected --data, a Hub id, a folder or 'digits', got none.")
     return from_settings(DataConfig, settings or [], source=source, flag="--data-set").load()
 
 

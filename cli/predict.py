@@ -16,7 +16,7 @@ from .options import Data, DataSettings, load_data, quiet
 def run(
     model: Annotated[str, typer.Argument(help="A folder, a Hub id or hf://USER/NAME@REVISION/FOLDER.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")],
-    data: Data = "digits",
+    data: Data,
     data_settings: DataSettings = None,
     batch_size: Annotated[int, typer.Option(help="Examples in a forward pass.")] = 512,
     precision: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .machine import tell
-from .options import Data, DataSettings, load_data, quiet
+from .options import DataSettings, MaybeData, load_data, quiet
+
+if TYPE_CHECKING:
+    from unlearn_audit.data import ImageData
+    from unlearn_audit.publishing.hub import Destination, PushResult
+    from unlearn_audit.reporting.choices import PublishChoices
 
 
 def run(
@@ -35,7 +40,7 @@ def run(
     include_forget_images: Annotated[
         bool, typer.Option("--include-forget-images", help="Show pictures of --data in the report, forgotten ones too.")
     ] = False,
-    data: Data = "digits",
+    data: MaybeData = None,
     data_settings: DataSettings = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be pushed; push nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Push without a verdict too.")] = False,
@@ -53,11 +58,8 @@ def run(
     published, and what tells who was forgotten is left out.
     """
     quiet()
-    from unlearn_audit.experiment.study import model_folder_of
-    from unlearn_audit.publishing.hub import Destination, push
+    from unlearn_audit.publishing.hub import Destination
     from unlearn_audit.reporting.choices import PublishChoices
-
-    from .progress import TaskProgress
 
     choices = PublishChoices(
         candidate=candidate,
@@ -73,13 +75,33 @@ def run(
         dataset_revision=dataset_revision,
         tags=tuple(tag or ()),
     )
+    images = load_data(data, data_settings) if include_forget_images else None
+    destination = Destination(repo_id, private=private, revision=revision, create_pr=create_pr)
+    publish(folder, destination, choices, model=model, images=images, dry_run=dry_run)
+
+
+def publish(
+    folder: Path,
+    destination: Destination,
+    choices: PublishChoices,
+    *,
+    model: Path | None = None,
+    images: ImageData | None = None,
+    dry_run: bool = False,
+) -> PushResult:
+    """Publish, and say what."""
+    from unlearn_audit.experiment.study import model_folder_of
+    from unlearn_audit.publishing.hub import push
+
+    from .progress import TaskProgress
+
     with TaskProgress() as progress:
         pushed = push(
             folder,
-            Destination(repo_id, private=private, revision=revision, create_pr=create_pr),
-            model_folder=model or (None if create_pr else model_folder_of(folder, candidate)),
+            destination,
+            model_folder=model or (None if destination.create_pr else model_folder_of(folder, choices.candidate)),
             choices=choices,
-            images=load_data(data, data_settings) if include_forget_images else None,
+            images=images,
             dry_run=dry_run,
             progress=progress,
         )
@@ -98,3 +120,4 @@ def run(
     for exposure in pushed.exposures:
         typer.echo(f"Attack: {exposure}")
     typer.echo(f"Pushed to {pushed.url}" if pushed.url else "Nothing was pushed.")
+    return pushed

@@ -33,6 +33,7 @@ def run(
     Images are embedded where --data says where they are.
     """
     quiet()
+    from unlearn_audit.experiment.stages.base import reseal
     from unlearn_audit.folders import claim_file, says
     from unlearn_audit.reporting.choices import PublishChoices
     from unlearn_audit.reporting.folder import compare_folders, render_folder
@@ -43,6 +44,7 @@ def run(
         if output is not None:
             raise ConfigurationError("Expected --output only where several folders are compared.")
         written = render_folder(folders[0], images=images, choices=choices, formats=formats.split(","))
+        reseal(folders[0])
     else:
         path = claim_file(output or Path("comparison.html"), lambda path: says(path, 'content="unlearn-audit '))
         written = [compare_folders(folders, path, images=images, choices=choices)]

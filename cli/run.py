@@ -15,17 +15,23 @@ import typer
 from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.processes import limit_threads
 
+from .completing import names_of
 from .machine import tell
 from .options import Output, Settings, quiet
 
 if TYPE_CHECKING:
+    from unlearn_audit.experiment.config import PushConfig
     from unlearn_audit.experiment.measured import Measured
     from unlearn_audit.experiment.stages import Stage
     from unlearn_audit.experiment.study import Study
 
 Engine = Annotated[
     str,
-    typer.Option("--engine", help="What runs the stages: serial, or ray (pip install 'unlearn-audit[ray]')."),
+    typer.Option(
+        "--engine",
+        autocompletion=names_of("experiment.engines"),
+        help="What runs the stages: serial, or ray (pip install 'unlearn-audit[ray]').",
+    ),
 ]
 
 
@@ -52,9 +58,12 @@ def run(
         )
     limit_threads()
     quiet()
-    from unlearn_audit.experiment import Study, read_study
+    from unlearn_audit.experiment import Study
+    from unlearn_audit.experiment.checking import build
+    from unlearn_audit.experiment.config import StudyConfig, study_source
 
-    study = Study.plan(read_study(config, settings=settings or ()), output)
+    source = study_source(config, settings=settings or ())
+    study = Study.plan(build(source, StudyConfig), output, places=source.places)
     if print_stages:
         tell(stages=[_told_stage(study, stage) for stage in study.stages])
         typer.echo("\n".join(stage_lines(study, config, settings or [], output)))
@@ -83,6 +92,8 @@ def run_study(study: Study, *, engine: str = "serial", only: str | None = None) 
         show_study(study.store.root / "report")
         if study.config.measured is not None:
             show_agreement(study, study.config.measured)
+        if study.config.push is not None:
+            push_study(study, study.config.push)
 
 
 @contextlib.contextmanager
@@ -96,6 +107,26 @@ def _imports_frozen() -> Iterator[None]:
     finally:
         if not was_frozen:
             gc.unfreeze()
+
+
+def push_study(study: Study, config: PushConfig) -> None:
+    """Publish as the configuration says, unless this very report was pushed there before."""
+    from unlearn_audit.files import write_text
+    from unlearn_audit.publishing.hub import Destination
+    from unlearn_audit.reporting.choices import PublishChoices
+
+    from .push import publish
+
+    record = study.store.root / "pushed.txt"
+    what = f"{study.stages[-1].hash} {config}"
+    if record.is_file() and record.read_text(encoding="utf-8") == what:
+        typer.echo(f"This report was pushed to {config.repo_id} before.")
+        return
+    names = ("candidate", "license", "base_model", "allow_failing")
+    choices = PublishChoices(**{name: getattr(config, name) for name in names})
+    destination = Destination(config.repo_id, private=config.private, revision=config.revision)
+    publish(study.store.root / "report", destination, choices)
+    write_text(record, what)
 
 
 def show_agreement(study: Study, measured: Measured) -> None:

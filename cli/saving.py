@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,8 +35,11 @@ def report_run(run: TrainingRun, output: Path, forget: ForgetSet | None) -> None
         examples=run.examples,
         seconds=run.seconds,
         cpu_seconds=run.cpu_seconds,
+        change=None if run.change is None else asdict(run.change),
     )
     typer.echo(f"{output}: {run.steps} steps, {run.examples} examples, {run.seconds:.1f} s")
+    if run.change is not None:
+        typer.echo(f"{run.change}")
     _remove_checkpoints(run, output / CHECKPOINTS)
 
 

@@ -17,7 +17,7 @@ class Source:
     """Fetches inputs of the report in `output`; models predict the examples that `--data` and `--data-set` name."""
 
     output: Path
-    data: str
+    data: str | None
     data_settings: list[str] | None
     _taken: set[str] = field(default_factory=set, init=False)
 

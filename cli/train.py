@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +28,7 @@ from .options import (
 
 def run(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to save the model in.")],
-    data: Data = "digits",
+    data: Data,
     data_settings: DataSettings = None,
     model: Annotated[
         str,
@@ -69,5 +70,7 @@ def run(
     start = PlannedModel.of(from_settings(ModelConfig, model_settings or [], name=model, flag="--model-set"))
     made = start.adapt(start.create(images.train, seed))
     checkpoints = claim_folder(output, "model") / CHECKPOINTS
-    run = fit(made, images.train, training, seed=seed, output_dir=checkpoints, forget=forget)
+    run = fit(
+        made, images.train, training, seed=seed, output_dir=checkpoints, forget=forget, progress=sys.stderr.isatty()
+    )
     report_run(dataclasses.replace(run, model=merge(run.model)), output, forget)

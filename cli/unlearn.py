@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from unlearn_audit.processes import limit_threads
 
+from .completing import names_of
 from .options import (
     Data,
     DataSettings,
@@ -27,11 +29,11 @@ from .options import (
 def run(
     model: Annotated[str, typer.Argument(help="The original model: a folder or a Hub id.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to save the unlearned model in.")],
-    method: Annotated[str, typer.Option("--method", help="One of `unlearn-audit methods`.")],
+    method: Annotated[str, typer.Option(help="One of `unlearn-audit methods`.", autocompletion=names_of("methods"))],
+    data: Data,
     processor: Annotated[
         str | None, typer.Option(help="Where the image processor is, if not beside the model: a folder or a Hub id.")
     ] = None,
-    data: Data = "digits",
     data_settings: DataSettings = None,
     forget_class: Label = None,
     forget_fraction: Fraction = None,
@@ -70,6 +72,7 @@ def run(
         config.make(seed=seed),
         config.training,
         output_dir=claim_folder(output, "model") / CHECKPOINTS,
+        progress=sys.stderr.isatty(),
     )
     report_run(run, output, forget)
 

@@ -13,16 +13,16 @@ repository=$1
 training=(--set epochs=6 --set batch_size=64 --set precision=float32)
 
 # Ann: an original model, half of the eights to be forgotten, and three models retrained without them.
-unlearn-audit train --output ann/original --model resnet8 "${training[@]}"
-unlearn-audit unlearn ann/original --output ann/unlearned --method local_teacher_knn \
+unlearn-audit train --data digits --output ann/original --model resnet8 "${training[@]}"
+unlearn-audit unlearn ann/original --data digits --output ann/unlearned --method local_teacher_knn \
     --forget-class 8 --forget-fraction 0.5 \
     --set n_support=300 --set training.epochs=3 --set training.batch_size=64 --set training.precision=float32
-unlearn-audit predict ann/original --output ann/original.parquet
-unlearn-audit predict ann/unlearned --output ann/unlearned.parquet
+unlearn-audit predict ann/original --data digits --output ann/original.parquet
+unlearn-audit predict ann/unlearned --data digits --output ann/unlearned.parquet
 for seed in 1 2 3; do
-    unlearn-audit train --output ann/retrained-$seed --model resnet8 --seed $seed \
+    unlearn-audit train --data digits --output ann/retrained-$seed --model resnet8 --seed $seed \
         --forget-file ann/unlearned/forget.json "${training[@]}"
-    unlearn-audit predict ann/retrained-$seed --output ann/retrained-$seed.parquet
+    unlearn-audit predict ann/retrained-$seed --data digits --output ann/retrained-$seed.parquet
 done
 
 # Ann: the audit, and what she publishes of it. Ids and images of the forget set stay with her. So small a model may well
@@ -40,14 +40,14 @@ unlearn-audit verify "hub:$repository"
 # Bob: his own retrained models, from his own seeds, and Ann's model measured by them. His own original gives the space
 # of the neighbourhoods.
 mkdir -p bob && cp ann/unlearned/forget.json bob/forget.json
-unlearn-audit train --output bob/original --model resnet8 --seed 100 "${training[@]}"
-unlearn-audit predict bob/original --output bob/original.parquet
+unlearn-audit train --data digits --output bob/original --model resnet8 --seed 100 "${training[@]}"
+unlearn-audit predict bob/original --data digits --output bob/original.parquet
 for seed in 101 102 103; do
-    unlearn-audit train --output bob/retrained-$seed --model resnet8 --seed $seed \
+    unlearn-audit train --data digits --output bob/retrained-$seed --model resnet8 --seed $seed \
         --forget-file bob/forget.json "${training[@]}"
-    unlearn-audit predict bob/retrained-$seed --output bob/retrained-$seed.parquet
+    unlearn-audit predict bob/retrained-$seed --data digits --output bob/retrained-$seed.parquet
 done
-unlearn-audit audit --candidate "unlearned=hub:$repository" --original bob/original.parquet \
+unlearn-audit audit --candidate "unlearned=hub:$repository" --data digits --original bob/original.parquet \
     --reference bob/retrained-101.parquet --reference bob/retrained-102.parquet --reference bob/retrained-103.parquet \
     --forget bob/forget.json --set neighbourhood.number=5 --output bob/report
 unlearn-audit verify bob/report

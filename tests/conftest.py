@@ -6,10 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.publishing.loopback import LoopbackHub
 from tests.quick_commands import SOCKET
+
+# What is generated is the same in each run, and little; `pytest --hypothesis-profile long` looks for more.
+_CALM = {"deadline": None, "suppress_health_check": list(hypothesis.HealthCheck)}
+hypothesis.settings.register_profile("short", max_examples=30, derandomize=True, database=None, **_CALM)
+hypothesis.settings.register_profile("long", max_examples=2000, **_CALM)
+hypothesis.settings.load_profile("short")
 
 # One thread: the same figures on every machine, and tiny models are faster so. Torch reads it when it is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

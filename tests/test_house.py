@@ -30,7 +30,7 @@ FLOORS = (
     ("methods", "saved"),
     ("given", "reporting"),
     ("calibration", "door", "experiment", "planning", "publishing"),
-    ("cli",),
+    ("__main__", "cli"),
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 MAKING = {"data", "methods", "models", "training"}

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,22 @@ def write_text(path: str | Path, text: str) -> None:
     """Write UTF-8 text through `replacing`."""
     with replacing(path) as draft:
         draft.write_text(text, encoding="utf-8")
+
+
+def regular(path: str | Path, most: int | None = None) -> Path:
+    """Return the path of a file that can be read to its end: no folder, device or pipe, at most `most` bytes.
+
+    Raises:
+        FileNotFoundError: where there is none.
+        OSError: where it is something else, or too large.
+    """
+    path = Path(path)
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(f"expected a plain file, got {'a folder' if path.is_dir() else 'a pipe or device'}")
+    if most is not None and found.st_size > most:
+        raise OSError(f"expected at most {most:,} bytes, got {found.st_size:,}")
+    return path
 
 
 def sha256(path: str | Path) -> str:

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from unlearn_audit.errors import ForgetSetError
+from unlearn_audit.errors import ForgetSetError, did_you_mean
 
-_COLUMNS = ("example_id", "id")
+LARGEST = 1 << 30  # bytes
+_COLUMNS = ("example_id", "id", "file_name", "filename", "file", "path", "file_path", "image", "image_id")
 
 
 def read_ids(path: Path) -> list[str] | dict[str, Any]:
@@ -27,6 +28,8 @@ def read_ids(path: Path) -> list[str] | dict[str, Any]:
         )
     if not path.is_file():
         raise ForgetSetError(f"There is no file {path}; give a file that lists the ids to forget.")
+    if path.stat().st_size > LARGEST:
+        raise ForgetSetError(f"{path}: expected a list of at most {LARGEST:,} bytes, got {path.stat().st_size:,}.")
     try:
         return readers[path.suffix.lower()](path)
     except (UnicodeDecodeError, csv.Error) as error:
@@ -43,7 +46,8 @@ def _from_csv(path: Path) -> list[str]:
         rows = [[cell.strip() for cell in row] for row in csv.reader(file) if any(row)]
     if not rows:
         return []
-    column = next((rows[0].index(name) for name in _COLUMNS if name in rows[0]), None)
+    header = [cell.lower() for cell in rows[0]]
+    column = next((header.index(name) for name in _COLUMNS if name in header), None)
     if column is not None:
         return [row[column] if column < len(row) else "" for row in rows[1:]]
     if len(rows[0]) > 1:
@@ -51,10 +55,33 @@ def _from_csv(path: Path) -> list[str]:
     return [row[0] for row in rows]
 
 
+def read_column(path: Path, column: str) -> list[str]:
+    """Return the values of one column of a csv, json (a list of objects) or parquet file, as text.
+
+    Raises:
+        ForgetSetError: where there is no such file or column, or a value is missing.
+    """
+    import pandas as pd
+
+    readers = {".csv": pd.read_csv, ".json": pd.read_json, ".parquet": pd.read_parquet}
+    if path.suffix.lower() not in readers or not path.is_file():
+        raise ForgetSetError(f"Expected a csv, json or parquet file with the column {column!r}, got {str(path)!r}.")
+    options = {"dtype": str} if path.suffix.lower() == ".csv" else {}
+    try:
+        table = readers[path.suffix.lower()](path, **options)
+    except (OSError, ValueError) as error:
+        raise ForgetSetError(f"{path} cannot be read as a table: {error}") from error
+    if column not in table.columns:
+        raise ForgetSetError(f"{path} has no column {column!r}.{did_you_mean(column, map(str, table.columns))}")
+    if table[column].isna().any():
+        raise ForgetSetError(f"{path}: the column {column!r} is empty in row {int(table[column].isna().argmax())}.")
+    return [str(value) for value in table[column]]
+
+
 def _from_json(path: Path) -> list[str] | dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ForgetSetError(f"{path} is not JSON: {error}.") from error
     if not isinstance(content, list | dict):
         raise ForgetSetError(f"{path} must hold a list of ids or a saved forget set, not {content!r:.40}.")
@@ -72,9 +99,9 @@ def _from_parquet(path: Path) -> list[str]:
             if name is None:
                 raise ForgetSetError(_no_column(path, names))
             return file.read(columns=[name]).column(0).to_pylist()
-    except pyarrow.ArrowInvalid as error:
+    except (pyarrow.ArrowException, OSError, KeyError) as error:
         raise ForgetSetError(f"{path} is not Parquet: {error}.") from error
 
 
 def _no_column(path: Path, names: list[str]) -> str:
-    return f"{path} needs its ids in a column 'example_id' or 'id'; it has the columns {', '.join(names)}."
+    return f"{path} needs its ids in a column {', '.join(_COLUMNS)}; it has the columns {', '.join(names)}."

@@ -62,6 +62,19 @@ class Registry:
             return self._entry_points[name].load()
         raise ConfigurationError(f"There is no {self.kind} {name!r}.{did_you_mean(name, self.names())}")
 
+    def exported(self, name: str) -> Any:
+        """Return the plug-in class called `name`, so that `from unlearn_audit.methods import RandomLabels` finds it.
+
+        Raises:
+            AttributeError: where no plug-in of the package itself is called so.
+        """
+        likely = name.lower()
+        for module in sorted(self._modules, key=lambda module: module.replace("_", "") != likely):
+            found = importlib.import_module(f"{self.package}.{module}")
+            if name in found.__all__:
+                return getattr(found, name)
+        raise AttributeError(f"module {self.package!r} has no attribute {name!r}")
+
     def create(self, spelled: str, **offered: Any) -> Any:
         """Return a plug-in with its options.
 

@@ -1,18 +1,16 @@
-"""Makes docs/results.md and its plots from the saved reports in docs/results/.
+"""Makes docs/results.md and its figure from what the study on all of CIFAR-100 found.
 
-    python docs/making/results.py                          # the page and the plots
-    python docs/making/results.py add CONFIG --output RUN  # save the report of a finished study first
+    python docs/making/results.py                    # from the saved reports in docs/results/cifar100/
+    python docs/making/results.py add runs/cifar100  # save the reports and facts of a finished study first
 
-A saved report is the study's own `report.json` with the measure of its policy alone, and the trials of its tuning.
+The study itself: `cifar100.py`. The comparison with the paper's code: `side_by_side.py`.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
-import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,436 +18,269 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import jinja2
-import numpy as np
-from scipy.stats import t as student
 
+from unlearn_audit.auditing.questions import Answer, Finding
 from unlearn_audit.auditing.report import AuditReport
-from unlearn_audit.auditing.statistics import Comparison
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
-    from matplotlib.figure import Figure
 
 DOCS = Path(__file__).parents[1]
-SAVED, PAGE, TEMPLATE = DOCS / "results", DOCS / "results.md", Path(__file__).with_name("results.md.jinja")
-METHODS = {
+SAVED, PAGE, TEMPLATE = DOCS / "results" / "cifar100", DOCS / "results.md", Path(__file__).with_name("results.md.jinja")
+FIGURE = SAVED / "nearness.svg"
+FORGET_SETS = {"boy": 'half of "boy"', "road": 'half of "road"', "random": "1 % at random"}
+TITLES = {
     "gradient_ascent": "GA",
     "gradient_ascent_ft": "GA + FT",
     "random_labels": "RL",
     "random_labels_ft": "RL + FT",
     "finetune": "FT",
     "salun": "SalUn",
+    "neggrad_plus": "NegGrad+",
+    "scrub": "SCRUB",
+    "ssd": "SSD",
+    "amun": "AMUN",
     "ltd": "LTD",
     "ltd_knn": "LTD, k-NN labels",
-    "anchored": "Anchored (ALD)",
+    "anchored": "ALD",
+    "anchored_reset": "ALD, reset teacher",
     "original": "no-op (original)",
 }
-RETRAINED = "retrained, left out"
-ALPHA = 0.05
-TOLERATED = 0.05  # of the recognised share: five points, as the policy tolerates of confidence
-RATIOS = (0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)
-COSTS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200)
-PLACES = {"nearest": ("retain", 0), "forget": ("forget", "overall")}
+DRAWN = ("gradient_ascent", "random_labels_ft", "ltd", "ltd_knn", "anchored_reset", "original")
+HEAD = (
+    *("", "forgotten?", "level, points", "pattern", "neighbours?", "same class, points", "same class", "nearest 1 %"),
+    *("unseen neighbours", "rest?", "average gap, points", "ToW", "cost, %"),
+)
 DASH = "\N{EN DASH}"
-FORGOTTEN_TITLES = {
-    "cifar100_memorising": 'CIFAR-100, memorised, half of "boy"',
-    "cifar100_memorising-road": 'CIFAR-100, memorised, half of "road"',
-    "cifar100_generalising": 'CIFAR-100, with augmentation, half of "boy"',
-    "digits_tuned": "Digits, half of class 8",
-}
 
 
 @dataclass(frozen=True)
-class Saved:
-    """A finished study or audit.
+class Audited:
+    """The audits of one forget set, one for each original model.
 
     Attributes:
-        name: of its file.
-        command: that made it.
-        report: with the measure of its policy alone.
-        trials: of its tuning, by method.
-        costs: CPU time by candidate, as a share of one retraining.
+        name: of the forget set.
+        reports: one for each original.
+        facts: what the jobs of the study found, by name.
     """
 
     name: str
-    command: str
-    report: AuditReport
-    trials: Mapping[str, Sequence[Mapping[str, Any]]]
-    costs: Mapping[str, float]
+    reports: tuple[AuditReport, ...]
+    facts: Mapping[str, Mapping[str, Any]]
 
     @classmethod
-    def load(cls, path: Path) -> Saved:
-        """Read a saved report."""
-        content = json.loads(path.read_text(encoding="utf-8"))
-        report = AuditReport.from_json(json.dumps(content["report"]))
-        return cls(path.stem, content["command"], report, content["trials"], content["costs"])
-
-    def save(self) -> Path:
-        """Write it to the folder of saved reports."""
-        report = json.loads(self.report.to_json())
-        content = {"command": self.command, "trials": self.trials, "costs": self.costs, "report": report}
-        path = SAVED / f"{self.name}.json"
-        path.write_text(json.dumps(content, separators=(",", ":")) + "\n", encoding="utf-8")
-        return path
+    def load(cls, name: str) -> Audited:
+        """Read the saved reports."""
+        texts = (path.read_text(encoding="utf-8") for path in sorted(SAVED.glob(f"{name}-[0-9].json")))
+        facts = json.loads((SAVED / "facts.json").read_text(encoding="utf-8"))
+        return cls(name, tuple(AuditReport.from_json(text) for text in texts), facts)
 
     @cached_property
-    def rows(self) -> dict[str, tuple[str, ...]]:
-        """The rows of a table: title, and the models that it is the mean of."""
-        models = [m.name for m in self.report.by_role("candidate")] + [m.name for m in self.report.by_role("original")]
-        found = {METHODS.get(name, name): (name,) for name in models}
-        return {**found, RETRAINED: tuple(m.name for m in self.report.by_role("reference"))}
+    def methods(self) -> list[str]:
+        """The rows of the table: all that every report judges, in the order of `TITLES`."""
+        return [label for label in TITLES if all(label in report.judgements for report in self.reports)]
 
-    def comparisons(self, title: str, population: str) -> list[Comparison]:
-        """The comparisons of a row's models on a population."""
-        found = [self.report.comparison(name, population, self.report.policy.measure) for name in self.rows[title]]
-        return [comparison for comparison in found if comparison is not None]
-
-    def ratios(self, title: str, population: str, group: int | str) -> list[float]:
-        """The ratios of a row's models on a stratum, or "nearest" (the policy's strata together) or "overall"."""
-        chosen = [
-            getattr(comparison, group) if isinstance(group, str) else comparison.strata[group]
-            for comparison in self.comparisons(title, population)
+    def findings(self, label: str, group: str, kind: str) -> list[Finding]:
+        """What each report found of a method on a group of examples; "level" or "pattern"."""
+        return [
+            found
+            for report in self.reports
+            for answer in report.judgements[label].answers
+            for found in answer.findings
+            if (found.group, found.kind) == (group, kind)
         ]
-        return [found.ratio for found in chosen if found.ratio is not None]
 
-    def ratio(self, title: str, population: str, group: int | str) -> float | None:
-        """Their mean."""
-        return fmean(found) if (found := self.ratios(title, population, group)) else None
+    def level(self, label: str, group: str) -> list[float]:
+        """Mean confidence in the label less that of retrained models, in points, by original."""
+        return [100 * found.difference for found in self.findings(label, group, "level")]
 
-    def accuracy(self, title: str, population: str) -> float:
-        """The mean accuracy of a row's models."""
-        return fmean(getattr(self.report.aggregate[name], f"{population}_accuracy") for name in self.rows[title])
+    def pattern(self, label: str, group: str) -> list[float]:
+        """Discrepancy over the noise floor, by original."""
+        return [found.value / found.expected for found in self.findings(label, group, "pattern") if found.expected]
 
-    def cost(self, title: str) -> float | None:
-        """CPU time as a share of one retraining."""
-        return self.costs.get(self.rows[title][0])
+    def expected_level(self, group: str) -> float:
+        """Mean confidence in the label of the retrained models, in per cent."""
+        return 100 * self.findings("original", group, "level")[0].expected
 
-    def verdict(self, title: str) -> str:
-        """The verdict, of a candidate."""
-        found = self.report.verdicts.get(self.rows[title][0])
-        return found.outcome if found else ""
+    def answer(self, label: str, question: str) -> str:
+        """The answers to one question, once where those for both originals are the same."""
+        answers = [a for r in self.reports for a in r.judgements[label].answers if a.question == question]
+        return " / ".join(dict.fromkeys(map(_said, answers)))
 
-    def table(self, population: str) -> str:
-        """Return the table of one population: ratio by stratum, and beside the retain set that of the forget set."""
-        beside = ["forget", "verdict"] if population == "retain" else []
-        head = ["", *(stratum.label for stratum in self.report.strata), *beside]
-        return markdown_table(head, [self._row(title, population)[: len(head)] for title in self.rows])
+    def aggregate(self, label: str, figure: str) -> float:
+        """The mean over originals of one aggregate figure."""
+        return fmean(getattr(report.aggregate[label], figure) for report in self.reports)
 
-    def _row(self, title: str, population: str) -> list[str]:
-        write = _range if title == RETRAINED else _mean
-        cells = [write(self.ratios(title, population, stratum)) for stratum in range(len(self.report.strata))]
-        return [title, *cells, write(self.ratios(title, "forget", "overall")), self.verdict(title)]
+    def cost(self, label: str) -> float | None:
+        """Wall time as a share of one retraining."""
+        own = [
+            fact["seconds"]
+            for name, fact in self.facts.items()
+            if name.startswith(f"final-{self.name}-{label}-original")
+        ]
+        retrained = [fact["seconds"] for name, fact in self.facts.items() if name.startswith("train-retrained")]
+        return fmean(own) / fmean(retrained) if own else None
 
-    def forgotten(self) -> str:
-        """Return the table of recognised deleted examples: in per cent, beside retrained models, with a p-value."""
-        rows = []
-        for title in self.rows:
-            if title == RETRAINED:
-                continue
-            share, p_value = self.accuracy(title, "forget"), self.recognition_p(title)
-            retrained = self.retrained_recognition()
-            gap = 100 * (share - fmean(retrained))
-            rows.append([title, f"{100 * share:.1f}", f"{gap:+.1f}", _p(p_value), self.memory(title)])
-        low, high = (100 * bound(self.retrained_recognition()) for bound in (min, max))
-        rows.append([RETRAINED, f"{low:.1f} to {high:.1f}", "", "", ""])
-        return markdown_table(["", "recognised, %", "less retrained, points", "p", ""], rows)
+    def table(self) -> str:
+        """Return the table of three questions, with aggregate figures and cost."""
+        return markdown_table([[TITLES[label], *self._row(label)] for label in self.methods])
 
-    def retrained_recognition(self) -> list[float]:
-        """Return the share of the forget set that each retrained model classifies correctly."""
-        found = [self.report.aggregate[model.name].forget_accuracy for model in self.report.by_role("reference")]
-        return [share for share in found if share is not None]
-
-    def recognition_p(self, title: str) -> float:
-        """Return the two-sided p-value of a row's recognised share against the retrained models' (Student's t)."""
-        retrained = np.array(self.retrained_recognition())
-        error = retrained.std(ddof=1) * np.sqrt(1 + 1 / len(retrained))
-        return float(2 * student.sf(abs(self.accuracy(title, "forget") - retrained.mean()) / error, len(retrained) - 1))
-
-    def memory(self, title: str) -> str:
-        """Say whether a row remembers or over-forgets, where the difference is beyond chance and five points."""
-        gap = self.accuracy(title, "forget") - fmean(self.retrained_recognition())
-        if abs(gap) <= TOLERATED or self.recognition_p(title) > ALPHA:
-            return ""
-        return "remembers" if gap > 0 else "over-forgets"
-
-    def usual(self) -> str:
-        """Return the table of what is usually reported: accuracy in per cent, average gap, Tug-of-War, cost."""
-        rows = []
-        for title, names in self.rows.items():
-            accuracies = [f"{100 * self.accuracy(title, name):.1f}" for name in ("retain", "forget", "test")]
-            figures = [self.report.aggregate[name] for name in names]
-            gap, tug = (fmean(getattr(found, name) for found in figures) for name in ("average_gap", "tug_of_war"))
-            rows.append([title, *accuracies, f"{100 * gap:.1f}", f"{tug:.2f}", _percent(self.cost(title))])
-        return markdown_table(["", "retain %", "forget %", "test %", "average gap, points", "ToW", "cost"], rows)
-
-    def contrasts(self) -> str:
-        """Return the table of the locality contrast on retain and test examples."""
-        head = ["", "retain: nearest less farthest", "p", "test: nearest less farthest", "p"]
-        rows = []
-        for title in [title for title in self.rows if title != RETRAINED]:
-            cells = []
-            for population in ("retain", "test"):
-                (comparison,) = self.comparisons(title, population)
-                contrast = comparison.contrast
-                known = contrast is not None and contrast.difference is not None
-                cells += [f"{contrast.difference:+.2f}", _p(contrast.p_value)] if known else [DASH, DASH]
-            rows.append([title, *cells])
-        return markdown_table(head, rows)
-
-    def contrasts_note(self) -> str:
-        """Say for which models the nearest stratum is significantly further than the farthest."""
-        found = []
-        for title in [title for title in self.rows if title != RETRAINED]:
-            (comparison,) = self.comparisons(title, "retain")
-            contrast = comparison.contrast
-            if contrast is not None and contrast.p_value is not None and contrast.p_value < ALPHA:
-                found.append(f"{title} ({_p(contrast.p_value)})")
-        named = ", ".join(found) or "none"
-        return f"Further from retraining near the forget set than far from it, one-sided p < {ALPHA} each: {named}."
-
-    def tuning(self) -> str:
-        """Return the table of what tuning found."""
-        head = ["", "trials", "learning rate", "epochs", "objective: best", "worst", "seconds in all"]
-        rows = []
-        for label, trials in self.trials.items():
-            best = min(trials, key=lambda trial: trial["objective"])
-            worst = max(trial["objective"] for trial in trials)
-            rate, objective = f"{best['learning_rate']:.2g}", best["objective"]
-            seconds = sum(trial["seconds"] for trial in trials)
-            row = [METHODS.get(label, label), len(trials), rate, f"{best['epochs']:g}", f"{objective:.2f}"]
-            rows.append([*row, f"{worst:.2f}", f"{seconds:.0f}"])
-        return markdown_table(head, rows)
+    def _row(self, label: str) -> Iterator[str]:
+        yield self.answer(label, "forgotten")
+        yield _points(self.level(label, "forget"))
+        yield _ratios(self.pattern(label, "forget"))
+        yield self.answer(label, "neighbours")
+        yield _points(self.level(label, "same_class_retain"))
+        for group in ("same_class_retain", "nearest_retain", "near_test"):
+            yield _ratios(self.pattern(label, group))
+        yield self.answer(label, "rest")
+        yield f"{100 * self.aggregate(label, 'average_gap'):.1f}"
+        yield f"{self.aggregate(label, 'tug_of_war'):.2f}"
+        yield DASH if (cost := self.cost(label)) is None else f"{100 * cost:.2g}"
 
 
-def markdown_table(head: Sequence[str], rows: Iterator[Sequence[Any]] | Sequence[Sequence[Any]]) -> str:
-    """Return a table in Markdown; the first column stands left, the others right."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+def _said(answer: Answer) -> str:
+    if answer.outcome == "pass":
+        return "yes"
+    return "?" if answer.outcome == "inconclusive" else f"no: {answer.how}"
 
 
-def _figure(value: float | None) -> str:
-    return DASH if value is None else f"{value:.2f}" if value < 10 else f"{value:.0f}"
+def _points(values: list[float]) -> str:
+    return ", ".join(f"{value:+.0f}" for value in values) or DASH
 
 
-def _mean(values: Sequence[float]) -> str:
-    return _figure(fmean(values)) if values else DASH
+def _ratios(values: list[float]) -> str:
+    return ", ".join(f"{value:.2f}" if value < 9.95 else f"{value:.0f}" for value in values) or DASH
 
 
-def _range(values: Sequence[float]) -> str:
-    return f"{min(values):.2f} to {max(values):.2f}" if values else DASH
+def markdown_table(rows: list[list[str]]) -> str:
+    """Return the rows under `HEAD`, all columns but the first aligned right."""
+    lines = [list(HEAD), ["---", *["---:"] * (len(HEAD) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _percent(share: float | None) -> str:
-    return DASH if share is None else f"{100 * share:.0f} %" if share >= 0.01 else f"{100 * share:.1f} %"
+def add(run: Path) -> None:
+    """Save the reports and facts of a finished study, figures to six digits."""
+    SAVED.mkdir(parents=True, exist_ok=True)
+    for folder in sorted((run / "reports").iterdir()):
+        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        name, _, number = folder.name.partition("-original-")
+        _write(SAVED / f"{name}-{number}.json", report)
+    facts = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((run / "facts").glob("*.json"))}
+    _write(SAVED / "facts.json", facts)
 
 
-def _p(value: float | None) -> str:
-    return DASH if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
+def _write(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(_short(content), separators=(",", ":")) + "\n", encoding="utf-8")
 
 
-def add(config: Path, settings: Sequence[str], output: Path | None, name: str | None) -> Path:
-    """Save the report of a finished study."""
-    from unlearn_audit.experiment import Study, read_study
-    from unlearn_audit.experiment.recipes import costs_of
-
-    study = Study.plan(read_study(config, settings=settings), output)
-    report = AuditReport.load(study.store.folder(study.stages[-1]) / "report")
-    tuned = [stage for stage in study.stages if stage.name.startswith("tune-")]
-    trials = {stage.name.removeprefix("tune-"): study.store.manifest(stage)["results"]["trials"] for stage in tuned}
-    kept = [setting for setting in settings if not setting.startswith(("data.source=", "data.cache_dir="))]
-    command = ["unlearn-audit", "run", config.as_posix(), *(part for setting in kept for part in ("--set", setting))]
-    return Saved(name or study.config.name, shlex.join(command), _narrowed(report), trials, costs_of(study)).save()
+def _short(content: Any) -> Any:
+    if isinstance(content, float):
+        return float(f"{content:.6g}")
+    if isinstance(content, dict):
+        return {name: _short(value) for name, value in content.items()}
+    return [_short(value) for value in content] if isinstance(content, list) else content
 
 
-def add_audit(folder: Path, command: str, name: str) -> Path:
-    """Save the report of an audit in a folder."""
-    return Saved(name, command, _narrowed(AuditReport.load(folder)), {}, {}).save()
-
-
-def _narrowed(report: AuditReport) -> AuditReport:
-    """Return the report with the measure of its policy alone."""
-    kept = tuple(result for result in report.results if result.measure == report.policy.measure)
-    return dataclasses.replace(report, results=kept)
-
-
-def make() -> list[Path]:
-    """Write the page and its plots."""
-    saved = {path.stem: Saved.load(path) for path in sorted(SAVED.glob("*.json"))}
-    written = [draw(saved[name], SAVED / f"{name}.svg") for name in saved if saved[name].costs]
-    environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
+def render() -> str:
+    """Return the page."""
+    studies = {name: Audited.load(name) for name in FORGET_SETS}
+    facts = studies["boy"].facts
+    beside = json.loads((SAVED / "side_by_side.json").read_text(encoding="utf-8"))
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, trim_blocks=True)
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        studies=studies,
+        titles=FORGET_SETS,
+        names=TITLES,
+        failed={label: _diverged(facts, label) for label in TITLES if _diverged(facts, label)},
+        beside={name: found["groups"] for name, found in beside.items() if name != "original"},
     )
-    environment.filters |= {"figure": _figure, "percent": _percent}
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    text = template.render(
-        studies=saved,
-        table=markdown_table,
-        retrained=RETRAINED,
-        best=_best,
-        forgotten_titles=FORGOTTEN_TITLES,
-        **_comparisons(saved),
+
+
+def _diverged(facts: Mapping[str, Mapping[str, Any]], label: str) -> int:
+    return sum(
+        "error" in fact
+        for name, fact in facts.items()
+        if name.startswith(("trial-boy", "trial-random")) and f"-{label}-" in name
     )
-    PAGE.write_text(text, encoding="utf-8")
-    return [*written, PAGE]
 
 
-def _best(study: Saved, label: str) -> float:
-    return min(trial["objective"] for trial in study.trials[label])
+def draw(path: Path) -> None:
+    """Draw discrepancy over floor by nearness, on retained and unseen examples, for each forget set."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "unlearn-audit"
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(2, len(FORGET_SETS), figsize=(11, 6.4), sharex=True, layout="constrained")
+    for column, (name, title) in enumerate(FORGET_SETS.items()):
+        study = Audited.load(name)
+        for row, (population, shown) in enumerate({"retain": "retained", "test": "unseen"}.items()):
+            _draw(axes[row, column], study, population)
+            axes[row, column].set_title(f"{title}: {shown} examples", fontsize=10)
+    for each in axes[1]:
+        each.set_xlabel("nearness to the forget set: tenth")
+    for each in axes[:, 0]:
+        each.set_ylabel("discrepancy / noise floor")
+    figure.legend(
+        *axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9, frameon=False
+    )
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
 
 
-def _comparisons(saved: Mapping[str, Saved]) -> dict[str, Any]:
-    """Return the tables that go across studies: LTD and ALD, other neighbourhoods, other shares."""
-    whole = [study for study in saved.values() if study.costs]
-    audits = [name for name in saved if name.endswith(("-knn", "-pixels"))]
-    shares = [name for name in saved if name.startswith("digits_share")]
-    return {
-        "beyond": [_beyond(study) for study in whole],
-        "audits": audits,
-        "neighbourhoods": [
-            _by_neighbourhood(saved[name])
-            for name in saved
-            if name.startswith("cifar100") and not name.endswith("-road")
-        ],
-        "fraction_names": shares,
-        "fractions": _by_share({"0.1": "digits_share-0.1", "0.5": "digits_tuned", "1.0": "digits_share-1.0"}, saved),
-    }
-
-
-def _beyond(study: Saved) -> list[str]:
-    pair = (METHODS["ltd"], METHODS["anchored"])
-    ratios = [[_figure(study.ratio(title, *where)) for title in pair] for where in PLACES.values()]
-    return [study.name, *(_percent(study.cost(title)) for title in pair), *ratios[0], *ratios[1]]
-
-
-def _by_neighbourhood(study: Saved) -> list[str]:
-    kind = study.report.neighbourhood
-    ratios = [_figure(study.ratio("GA", "retain", stratum)) for stratum in range(len(study.report.strata))]
-    name = study.name.removesuffix("-pixels").removesuffix("-knn")
-    embedding = "pixels" if study.name.endswith("pixels") else kind.embedding
-    return [name, kind.proximity, embedding, *ratios, _figure(study.ratio(METHODS["original"], "retain", 0))]
-
-
-def _by_share(names: Mapping[str, str], saved: Mapping[str, Saved]) -> str:
-    """Return the table of ratios by the share of a class that is deleted."""
-    studies = {share: saved[name] for share, name in names.items()}
-    head = ["", *(f"{place}: {share}" for place in PLACES for share in studies)]
-    titles = [title for title in studies["0.1"].rows if title != RETRAINED]
-    rows = [
-        [title, *(_figure(study.ratio(title, *where)) for where in PLACES.values() for study in studies.values())]
-        for title in titles
-    ]
-    return markdown_table(head, rows)
-
-
-def draw(study: Saved, path: Path) -> Path:
-    """Draw ratio by nearness on retain and test examples, and the nearest ratio over cost."""
-    import matplotlib as mpl
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    from unlearn_audit.reporting.plots import STYLE
-
-    with mpl.rc_context({**STYLE, "font.size": 8}):
-        figure = Figure(figsize=(10, 3.7), layout="constrained")
-        FigureCanvasSVG(figure)
-        left, middle, right = figure.subplots(1, 3)
-        for axes, population in ((left, "retain"), (middle, "test")):
-            _draw_nearness(axes, study, population)
-        _draw_cost(right, study)
-        _legend(figure, left)
-        figure.savefig(path, metadata={"Date": None})
-    return path
-
-
-def _draw_nearness(axes: Axes, study: Saved, population: str) -> None:
-    from unlearn_audit.reporting.plots import BAND, SOFT
-
-    strata = range(len(study.report.strata))
-    others = [study.ratios(RETRAINED, population, s) for s in strata]
-    places = [s for s in strata if others[s]]
-    axes.fill_between(places, [min(others[s]) for s in places], [max(others[s]) for s in places], color=BAND, lw=0)
-    axes.axhline(1, color=SOFT, lw=1)
-    for title in (title for title in study.rows if title != RETRAINED):
-        values = [study.ratio(title, population, s) for s in strata]
-        known = [s for s in strata if values[s] is not None]
-        axes.plot(known, [values[s] for s in known], label=title, **_style(title))
-    _ratio_axis(axes)
-    labels = [record.label.replace(" to ", "-") for record in study.report.strata]
-    axes.set_xticks(list(strata), labels, rotation=25, ha="right", rotation_mode="anchor")
-    axes.set_title(f"{population} set: discrepancy / noise floor")
-
-
-def _draw_cost(axes: Axes, study: Saved) -> None:
-    from unlearn_audit.reporting.plots import SOFT
-
-    axes.axhline(1, color=SOFT, lw=1)
-    for title in (title for title in study.rows if title not in (RETRAINED, METHODS["original"])):
-        ratio, cost = study.ratio(title, "retain", "nearest"), study.cost(title)
-        if ratio is not None and cost:
-            axes.plot(100 * cost, ratio, **{**_style(title), "lw": 0, "ms": 7})
-    axes.set_xscale("log")
-    _plain_ticks(axes.xaxis, COSTS)
-    _ratio_axis(axes)
-    axes.set_xlabel("cost, % of one retraining")
-    axes.set_title("nearest retain examples: ratio by cost")
-
-
-def _plain_ticks(axis: Axis, values: Sequence[float]) -> None:
-    """Put plain numbers on a logarithmic axis, those of `values` that fit its range."""
+def _draw(axes: Axes, study: Audited, population: str) -> None:
     from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, StrMethodFormatter
 
-    axis.set_major_locator(FixedLocator(list(values)))
-    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axis.set_minor_locator(NullLocator())
-    axis.set_minor_formatter(NullFormatter())
-
-
-def _ratio_axis(axes: Axes) -> None:
-    axes.set_yscale("log")
-    low, high = axes.get_ylim()
-    fine = high / low < 6
-    _plain_ticks(axes.yaxis, (0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 2.5, 3, 4) if fine else RATIOS)
-
-
-def _style(title: str) -> dict[str, Any]:
     from unlearn_audit.reporting.plots import COLOURS, MARKERS
 
-    place = list(METHODS.values()).index(title) if title in METHODS.values() else len(METHODS)
-    if title == METHODS["original"]:
-        return {"color": "black", "marker": "x", "ms": 4, "lw": 1, "ls": "--"}
-    colours = (*COLOURS, "#c1121f")
-    return {"color": colours[place % len(colours)], "marker": MARKERS[place % len(MARKERS)], "ms": 4, "lw": 1.2}
+    references = [m.name for m in study.reports[0].by_role("reference")]
+    curves = [_curve(study.reports[0], name, population) for name in references]
+    places = range(1, len(curves[0]) + 1)
+    axes.fill_between(
+        places,
+        [min(c) for c in zip(*curves, strict=True)],
+        [max(c) for c in zip(*curves, strict=True)],
+        color="0.85",
+        label="retrained, left out",
+    )
+    for number, label in enumerate(label for label in DRAWN if label in study.methods):
+        values = [
+            fmean(pair) for pair in zip(*(_curve(report, label, population) for report in study.reports), strict=True)
+        ]
+        style = {"color": "black", "ls": "--"} if label == "original" else {"color": COLOURS[number]}
+        axes.plot(places, values, marker=MARKERS[number % len(MARKERS)], ms=4, lw=1.2, label=TITLES[label], **style)
+    axes.set_yscale("log")
+    axes.set_xticks([1, 5, 10], ["nearest", "5", "farthest"])
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(
+        FixedLocator([1, 1.5, 2, 3, 5, 8, 12] if high / low > 3 else [0.9, 1, 1.1, 1.25, 1.5, 2])
+    )
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.grid(alpha=0.25)
 
 
-def _legend(figure: Figure, axes: Axes) -> None:
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8, frameon=False)
+def _curve(report: AuditReport, label: str, population: str) -> list[float]:
+    comparison = report.comparison(label, population, report.policy.measure)
+    if comparison is None:
+        raise ValueError(f"Expected {label} to be compared on the {population} set.")
+    return [stratum.ratio if stratum.ratio is not None else float("nan") for stratum in comparison.strata]
 
 
 def main() -> None:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description="Make docs/results.md from the saved reports, or save one.")
+    parser = argparse.ArgumentParser(description="Make docs/results.md from the saved reports, or save them first.")
     commands = parser.add_subparsers(dest="command")
-    study = commands.add_parser("add", help="save the report of a finished study")
-    study.add_argument("config", type=Path)
-    study.add_argument("--set", dest="settings", action="append", default=[])
-    study.add_argument("--output", type=Path)
-    study.add_argument("--name")
-    audit = commands.add_parser("add-audit", help="save the report in a folder")
-    audit.add_argument("folder", type=Path)
-    audit.add_argument("--made-by", required=True)
-    audit.add_argument("--name", required=True)
+    commands.add_parser("add", help="save a finished study's reports and facts").add_argument("run", type=Path)
     given = parser.parse_args()
     if given.command == "add":
-        print(add(given.config, given.settings, given.output, given.name))
-    elif given.command == "add-audit":
-        print(add_audit(given.folder, given.made_by, given.name))
-    else:
-        print(*make(), sep="\n")
+        add(given.run)
+    draw(FIGURE)
+    PAGE.write_text(render(), encoding="utf-8")
+    print(PAGE, FIGURE, sep="\n")
 
 
 if __name__ == "__main__":

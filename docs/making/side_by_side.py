@@ -4,8 +4,8 @@
     python docs/making/side_by_side.py CLONE --cifar100 uoft-cs/cifar100
 
 Both get the same ten classes of CIFAR-100, the same original ResNet-8 and the same settings, and unlearn the first half
-of "boy" with several seeds. Written to docs/results/side_by_side.json: the mean Jensen-Shannon divergence, in bits,
-between two seeds of one code and between the codes. Nothing of the paper's code is kept: it is imported from CLONE.
+of "boy" with several seeds. The mean Jensen-Shannon divergence in bits, between two seeds of one code and between the
+codes, goes to docs/results/cifar100/side_by_side.json. Nothing of the paper's code is kept: it is imported from CLONE.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from unlearn_audit.processes import limit_threads
 
 CLASSES = ("baby", "boy", "girl", "man", "woman", "road", "bicycle", "chair", "lawn_mower", "orange")
 FORGOTTEN = CLASSES.index("boy")
-RESULT = Path(__file__).parents[1] / "results" / "side_by_side.json"
+RESULT = Path(__file__).parents[1] / "results" / "cifar100" / "side_by_side.json"
 ORIGINAL = TrainingConfig(epochs=30, learning_rate=0.2, batch_size=64, weight_decay=1e-4, augment=False, checkpoints=0)
 SEEDS = (1, 2, 3)
 SUPPORT = 500
@@ -235,7 +235,8 @@ def main() -> None:
     limit_threads()
     task = make_task(arguments.cifar100)
     codes: tuple[Callable[[Task, str, int], nn.Module], ...] = (ours, theirs)
-    found: dict[str, Any] = {"original": {name: confidence(p) for name, p in outputs(task.original, task).items()}}
+    found: dict[str, Any] = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {}
+    found |= {"original": {name: confidence(p) for name, p in outputs(task.original, task).items()}}
     for name in arguments.methods:
         mine, other = ([outputs(code(task, name, seed), task) for seed in SEEDS] for code in codes)
         found[name] = {"settings": SETTINGS[name], "seeds": len(SEEDS), "groups": compared(mine, other)}

@@ -14,11 +14,33 @@ STUDY = "data: {source: digits}\nforget: {label: 8}\nmodel: {name: resnet8}\nmet
 FILES = {"README.md": "mine", "checkpoints/notes.txt": "mine", "comparison.html": "<p>mine", "p.parquet": "mine"}
 AUDIT = ["audit", "--candidate", "c.parquet", "--reference", "r.parquet", "--forget", "f.txt", "--output"]
 COMMANDS = {
-    "train": ["train", "--output", "."],
-    "unlearn": ["unlearn", "../model", "--method", "finetune", "--forget-class", "8", "--output", "."],
-    "unlearn in place": ["unlearn", ".", "--method", "finetune", "--forget-class", "8", "--output", "."],
-    "predict": ["predict", "../model", "--output", "p.parquet"],
-    "predict to a folder": ["predict", "../model", "--output", "checkpoints"],
+    "train": ["train", "--data", "digits", "--output", "."],
+    "unlearn": [
+        "unlearn",
+        "../model",
+        "--data",
+        "digits",
+        "--method",
+        "finetune",
+        "--forget-class",
+        "8",
+        "--output",
+        ".",
+    ],
+    "unlearn in place": [
+        "unlearn",
+        ".",
+        "--data",
+        "digits",
+        "--method",
+        "finetune",
+        "--forget-class",
+        "8",
+        "--output",
+        ".",
+    ],
+    "predict": ["predict", "../model", "--data", "digits", "--output", "p.parquet"],
+    "predict to a folder": ["predict", "../model", "--data", "digits", "--output", "checkpoints"],
     "audit": [*AUDIT, "."],
     "run": ["run", "../study.yaml", "--output", "."],
     "run of one stage": ["run", "../study.yaml", "--output", ".", "--stage", "untrained"],
@@ -61,9 +83,20 @@ def test_what_somebody_else_wrote_is_refused_and_stays(command, theirs) -> None:
 
 def test_an_original_model_is_not_replaced_by_its_unlearned_one(tmp_path) -> None:
     fast = ["--set", "epochs=1", "--set", "batch_size=512", "--set", "precision=float32"]
-    assert invoke("train", "-o", tmp_path / "m", "--model", "resnet8", *fast).exit_code == 0
+    assert invoke("train", "--data", "digits", "-o", tmp_path / "m", "--model", "resnet8", *fast).exit_code == 0
     weights = (tmp_path / "m" / "model.safetensors").read_bytes()
-    shown = invoke("unlearn", tmp_path / "m", "-o", tmp_path / "m", "--method", "finetune", "--forget-class", "8")
+    shown = invoke(
+        "unlearn",
+        tmp_path / "m",
+        "--data",
+        "digits",
+        "-o",
+        tmp_path / "m",
+        "--method",
+        "finetune",
+        "--forget-class",
+        "8",
+    )
     assert "Expected another folder than the original model's" in str(shown.exception)
     assert (tmp_path / "m" / "model.safetensors").read_bytes() == weights
 
@@ -77,9 +110,9 @@ def test_predictions_may_be_made_again_but_a_pool_is_no_such_file(tmp_path) -> N
     save_model(create_model("resnet8", load_images("digits").train, seed=0), tmp_path / "model")
     path, pool = tmp_path / "p.parquet", tmp_path / "digits.parquet"
     for _ in range(2):
-        assert invoke("predict", tmp_path / "model", "-o", path).exit_code == 0
+        assert invoke("predict", tmp_path / "model", "--data", "digits", "-o", path).exit_code == 0
     pool.write_bytes((files("unlearn_audit.calibration.pools") / "digits.parquet").read_bytes())
-    shown = invoke("predict", tmp_path / "model", "-o", pool)
+    shown = invoke("predict", tmp_path / "model", "--data", "digits", "-o", pool)
     assert "something that unlearn-audit did not write" in str(shown.exception)
 
 

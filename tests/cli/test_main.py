@@ -15,7 +15,19 @@ from unlearn_audit.cli.main import ORDER, add_commands, app, command_names
 from unlearn_audit import __version__, cli
 
 NAMES = command_names()
-HELPERS = {"machine", "sources", "__init__", "__main__", "main", "options", "plugins", "progress", "saving", "tables"}
+HELPERS = {
+    "completing",
+    "machine",
+    "sources",
+    "__init__",
+    "__main__",
+    "main",
+    "options",
+    "plugins",
+    "progress",
+    "saving",
+    "tables",
+}
 
 
 def test_every_file_is_a_command_or_a_known_helper():
@@ -69,7 +81,7 @@ def test_a_wrong_configuration_exits_with_2_and_one_line(main_here, tmp_path):
 
 def test_an_error_exits_with_1_and_no_traceback(main_here, command, tmp_path):
     for failed in (
-        main_here("predict", tmp_path / "absent", "--output", tmp_path / "p.parquet"),
+        main_here("predict", tmp_path / "absent", "--data", "digits", "--output", tmp_path / "p.parquet"),
         command("report", tmp_path / "absent"),
     ):
         assert failed.returncode == 1
@@ -109,9 +121,9 @@ def test_help_costs_less_than_half_a_second_more_than_python(command):
         "verify report",
         "run study.yaml",
         "demo",
-        "train --output model",
-        "unlearn model --output other --method finetune --forget-class 8",
-        "predict model --output a.parquet",
+        "train --data digits --output model",
+        "unlearn model --data digits --output other --method finetune --forget-class 8",
+        "predict model --data digits --output a.parquet",
     ],
 )
 def test_what_computes_leaves_busy_cores_to_others(line, monkeypatch):

@@ -9,8 +9,20 @@ from unlearn_audit.training.callbacks import CostMeter
 
 pytestmark = pytest.mark.slow
 
-TRAIN = ["train", "--model", "resnet8", "--set", "epochs=2", "--set", "batch_size=512", "--set", "precision=float32"]
-UNLEARN = ["unlearn", "--method", "finetune", "--forget-class", "8", "--set", "training.epochs=2"]
+TRAIN = [
+    "train",
+    "--data",
+    "digits",
+    "--model",
+    "resnet8",
+    "--set",
+    "epochs=2",
+    "--set",
+    "batch_size=512",
+    "--set",
+    "precision=float32",
+]
+UNLEARN = ["unlearn", "--data", "digits", "--method", "finetune", "--forget-class", "8", "--set", "training.epochs=2"]
 UNLEARN += ["--set", "training.batch_size=512", "--set", "training.precision=float32"]
 UNLEARN += ["--set", "training.learning_rate=0.01"]
 OTHERS = {

@@ -22,14 +22,16 @@ def invoke(*arguments):
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models") / "original"
-    shown = invoke("train", "--output", folder, "--model", "resnet8", *FAST)
+    shown = invoke("train", "--data", "digits", "--output", folder, "--model", "resnet8", *FAST)
     assert shown.exit_code == 0, shown.output
     assert "1433 examples" in shown.output
     return folder
 
 
 def test_train_without_a_forget_set_and_with_one_see_different_examples(original, tmp_path):
-    shown = invoke("train", "-o", tmp_path / "r", "--model", "resnet8", "--forget-class", "8", *FAST)
+    shown = invoke(
+        "train", "--data", "digits", "-o", tmp_path / "r", "--model", "resnet8", "--forget-class", "8", *FAST
+    )
     size = 1433 - len((tmp_path / "r" / "forget.json").read_text().split("train-")) + 1
     assert f"{size} examples" in shown.output
     assert not (original / "forget.json").exists()
@@ -39,7 +41,9 @@ def test_unlearn_changes_the_model_and_keeps_the_forget_set(original, tmp_path):
     out = tmp_path / "u"
     settings = ["--set", "training.epochs=1", "--set", "training.learning_rate=1e-2"]
     forget = ["--forget-class", "8", "--forget-fraction", "0.5"]
-    shown = invoke("unlearn", original, "-o", out, "--method", "gradient_ascent", *forget, *settings)
+    shown = invoke(
+        "unlearn", original, "--data", "digits", "-o", out, "--method", "gradient_ascent", *forget, *settings
+    )
     assert shown.exit_code == 0, shown.output
     assert weights_hash(load_model(out)) != weights_hash(load_model(original))
     assert (out / "forget.json").is_file()
@@ -47,24 +51,24 @@ def test_unlearn_changes_the_model_and_keeps_the_forget_set(original, tmp_path):
 
 def test_unlearn_names_a_wrong_option(original, tmp_path):
     more = ["--method", "random_labels", "--forget-class", "8", "--set", "label=wrong"]
-    shown = invoke("unlearn", original, "-o", tmp_path / "u", *more)
+    shown = invoke("unlearn", original, "--data", "digits", "-o", tmp_path / "u", *more)
     assert isinstance(shown.exception, ConfigurationError)
     assert "--set label=wrong" in str(shown.exception) and "'labels'" in str(shown.exception)
 
 
 def test_unlearn_needs_a_forget_set(original, tmp_path):
-    shown = invoke("unlearn", original, "-o", tmp_path / "u", "--method", "finetune")
+    shown = invoke("unlearn", original, "--data", "digits", "-o", tmp_path / "u", "--method", "finetune")
     assert "Expected --forget-class" in str(shown.exception)
 
 
 def test_an_unknown_class_is_an_error(tmp_path):
-    shown = invoke("train", "-o", tmp_path / "r", "--forget-class", "eight")
+    shown = invoke("train", "--data", "digits", "-o", tmp_path / "r", "--forget-class", "eight")
     assert isinstance(shown.exception, ForgetSetError)
 
 
 def test_predict_writes_all_examples(original, tmp_path):
     path = tmp_path / "deep" / "p.parquet"
-    assert invoke("predict", original, "-o", path).exit_code == 0
+    assert invoke("predict", original, "--data", "digits", "-o", path).exit_code == 0
     found = Predictions.load(path)
     assert found.logits.shape == (1797, 10) and found.embeddings.shape == (1797, 64)
 

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import default_collate
 
 from tests.tiny import tiny_images
-from unlearn_audit.data.batches import Augmentation, ExampleDataset, collate, forget_first
+from unlearn_audit.data.batches import Augmentation, ExampleDataset, collate
 from unlearn_audit.data.randomness import draw, draw_rows, permutation
 
 IMAGES = tiny_images(32)
@@ -88,18 +88,6 @@ def test_subsets_keep_rows_of_the_whole() -> None:
     assert len(narrowed) == 3
     assert narrowed.__getitems__([0, 2]).tensors["index"].tolist() == [9, 30]
     assert narrowed.forget_rows.tolist() == [9] and narrowed.retain_rows.tolist() == [4, 30]
-
-
-def test_forget_first_is_one_shuffled_pass_an_epoch() -> None:
-    ordered = dataset().subset(torch.arange(32), order=forget_first)
-    epochs = []
-    for epoch in (0, 1):
-        ordered.set_epoch(epoch)
-        batches = [ordered.__getitems__(list(range(s, s + 4))).tensors for s in range(0, 32, 4)]
-        assert torch.cat([b["is_forget"] for b in batches]).tolist() == [True] * 8 + [False] * 24
-        epochs.append(torch.cat([b["index"] for b in batches]))
-        assert epochs[-1].sort().values.tolist() == list(range(32))
-    assert not torch.equal(*epochs)
 
 
 def test_draws_are_uniform_and_independent_across_streams_and_epochs() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -272,7 +273,7 @@ def test_mixed_sizes_need_image_size(tmp_path):
     wide = np.zeros((6, 12, 3), np.uint8)
     wide[:, 3:9] = noise(1)[0]
     folder = small(tmp_path / "mixed", train=[noise(1)[0], wide])
-    with pytest.raises(DataError, match=r"row 0 is 6 by 6, row 1 is 6 by 12 .*Pass image_size"):
+    with pytest.raises(DataError, match=r"row 0 is 6 by 6, row 1 is 6 by 12 .*Pass processor, .* or image_size"):
         load_images(folder)
     pixels = load_images(folder, image_size=6).train.pixels
     assert np.array_equal(pixels[1], noise(1)[0])  # the centre of the wide one
@@ -282,8 +283,71 @@ def test_mixed_sizes_need_image_size(tmp_path):
 @pytest.mark.parametrize("broken", [b"no image", png(noise(1)[0])[:60], b""])
 def test_a_corrupt_image_is_named_by_its_row(tmp_path, broken):
     images = [*noise(1500), broken, noise(1)[0]]
-    with pytest.raises(DataError, match="Row 1500 of the train split of pets is not a readable image"):
+    with pytest.raises(DataError, match="Of the train split of pets, 1 is not a readable image: row 1500"):
         load_images(small(tmp_path / "pets", train=images))
+
+
+def test_all_corrupt_images_are_listed_at_once_or_left_out_and_said(tmp_path):
+    images = [b"no image", *noise(3), b"", *noise(2, seed=3)]
+    folder = small(tmp_path / "pets", train=images)
+    with pytest.raises(DataError, match=r"2 are no readable images: row 0, .*; row 4, .*skip_unreadable"):
+        load_images(folder)
+    data = load_images(folder, skip_unreadable=True)
+    assert data.name == "pets without 2 unreadable images"
+    assert data.train.ids.tolist() == [f"train-{row}" for row in (1, 2, 3, 5, 6)]
+    assert np.array_equal(data.train.pixels[3], noise(2, seed=3)[0])
+    assert data.train.labels.tolist() == [1, 2, 0, 2, 0]
+
+
+def saved_processor(folder, **options):
+    from transformers import ViTImageProcessor
+
+    processor = ViTImageProcessor(**options)
+    processor.save_pretrained(folder)
+    return processor
+
+
+PROCESSORS = {
+    "to a square": {"size": {"height": 5, "width": 5}},
+    "and crops": {"size": {"height": 8, "width": 8}, "do_center_crop": True, "crop_size": {"height": 5, "width": 5}},
+}
+
+
+@pytest.mark.parametrize("options", PROCESSORS.values(), ids=PROCESSORS)
+def test_images_of_mixed_sizes_become_what_a_model_s_own_processor_makes_of_them(tmp_path, options):
+    from unlearn_audit.models import Preprocessing
+
+    images = [noise(1)[0], noise(1, size=12)[0][:7], noise(1, size=9)[0]]
+    processor = saved_processor(tmp_path / "model", image_mean=[0.4] * 3, image_std=[0.2] * 3, **options)
+    data = load_images(small(tmp_path / "pets", train=images), processor=tmp_path / "model")
+    expected = [processor(Image.fromarray(i), return_tensors="pt")["pixel_values"][0].numpy() for i in images]
+    prepared = Preprocessing.from_processor(processor)(torch.tensor(np.asarray(data.train.pixels)))
+    np.testing.assert_allclose(prepared.numpy(), np.stack(expected), atol=1e-5)
+    with pytest.raises(DataError, match="got both"):
+        load_images(tmp_path / "pets", processor=tmp_path / "model", image_size=5)
+    with pytest.raises(DataError, match="Expected an image processor"):
+        load_images(tmp_path / "pets", processor=tmp_path / "pets")
+
+
+@pytest.mark.parametrize("kind", ["content", "name"])
+def test_ids_of_their_own_stay_with_the_examples(tmp_path, kind):
+    def folder(name, images, names):
+        columns = {"label": cycle, "name": lambda n: names if n == len(names) else [f"t{i}" for i in range(n)]}
+        features = {"label": datasets.ClassLabel(names=CLASSES), "name": datasets.Value("string")}
+        return write_parquet(tmp_path / name, {"train": images, "test": noise(3, seed=1)}, columns, features)
+
+    images, names = list(noise(6)), [f"a{i}" for i in range(6)]
+    before = load_images(folder("before", images, names), ids=kind, label_column="label").train
+    after = load_images(folder("after", images[1:], names[1:]), ids=kind, label_column="label").train
+    assert after.ids.tolist() == before.ids[1:].tolist() and len(set(before.ids.tolist())) == 6
+
+
+def test_copies_have_ids_of_their_own_and_ids_that_are_shared_are_refused(tmp_path):
+    twice = [*noise(3), noise(3)[0]]
+    data = load_images(small(tmp_path / "pets", train=twice), ids="content")
+    assert data.train.ids[3] == f"{data.train.ids[0]}-2"
+    with pytest.raises(DataError, match="no column 'nam'"):
+        load_images(tmp_path / "pets", ids="nam")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""docs/results.md: made from the saved reports by its command, and in agreement with the recipes."""
+"""docs/results.md: made from the saved reports by its command."""
 
 from __future__ import annotations
 
@@ -6,45 +6,36 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
-
-from unlearn_audit.experiment.recipes import recipes_in
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "docs" / "making"))
+import cifar100  # noqa: E402
 import results  # noqa: E402
 
-SAVED = sorted(results.SAVED.glob("*.json"))
+
+def test_the_page_is_what_the_command_makes() -> None:
+    assert results.render() == results.PAGE.read_text(encoding="utf-8")
 
 
-def test_the_page_is_what_the_command_makes(tmp_path, monkeypatch):
-    monkeypatch.setattr(results, "PAGE", tmp_path / "results.md")
-    monkeypatch.setattr(results, "draw", lambda study, path: path)
-    results.make()
-    assert (tmp_path / "results.md").read_text() == (ROOT / "docs" / "results.md").read_text()
+def test_levels_are_the_difference_from_retrained_models_in_points() -> None:
+    study = results.Audited.load("boy")
+    found = [report.judgements["ltd"].answers[0].findings[0] for report in study.reports]
+    assert {f.group for f in found} == {"forget"} and {f.kind for f in found} == {"level"}
+    assert study.level("ltd", "forget") == pytest.approx([100 * (f.value - f.expected) for f in found], rel=1e-4)
+    assert study.answer("original", "forgotten") == "no: remembers"
 
 
-@pytest.mark.parametrize("path", SAVED, ids=lambda path: path.stem)
-def test_a_saved_report_holds_the_figures_of_the_page(path):
-    study = results.Saved.load(path)
-    page = (ROOT / "docs" / "results.md").read_text()
-    assert study.command in page
-    if study.trials:
-        assert study.table("retain") in page
-        assert (results.SAVED / f"{path.stem}.svg").is_file()
+def test_every_job_of_the_study_comes_after_what_it_needs() -> None:
+    jobs = cifar100.jobs()
+    places = {job: place for place, job in enumerate(jobs)}
+    assert len(places) == len(jobs)
+    assert all(places[need] < place for job, place in places.items() for need in job.needs)
+    finals = [job for job in jobs if job.function == "final"]
+    assert len(finals) == len(cifar100.METHODS) * len(cifar100.TUNED_ON) * len(cifar100.ORIGINALS) * len(cifar100.SEEDS)
 
 
-@pytest.mark.parametrize("path", sorted(recipes_in(ROOT / "examples" / "recipes")), ids=lambda path: path.stem)
-def test_a_recipe_measured_what_the_saved_report_says(path):
-    content = yaml.safe_load(path.read_text())
-    (label,) = content["methods"]
-    study = results.Saved.load(results.SAVED / f"{path.stem.removesuffix(f'-{label}')}.json")
-    comparison = study.report.comparison(label, "retain", study.report.policy.measure)
-    found = {s.label: round(c.ratio, 3) for s, c in zip(study.report.strata, comparison.strata, strict=True)}
-    assert {entry["stratum"]: entry["ratio"] for entry in content["measured"]["retain"]} == found
-
-
-def test_ranges_and_figures_are_written_shortly():
-    assert results._figure(1.234) == "1.23" and results._figure(12.3) == "12" and results._figure(None) == results.DASH
-    assert results._range([0.9, 1.1]) == "0.90 to 1.10" and results._range([]) == results.DASH
-    assert results.markdown_table(["", "a"], [["x", 1]]) == "|  | a |\n| --- | ---: |\n| x | 1 |"
+def test_every_setting_that_is_tried_makes_a_method() -> None:
+    for label, tried in cifar100.METHODS.items():
+        for value in tried.values:
+            method, config = tried.make(value, seed=1)
+            assert value in (config.learning_rate, getattr(method, tried.setting, None)), label

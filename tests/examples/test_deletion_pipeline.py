@@ -17,9 +17,9 @@ pytestmark = pytest.mark.slow
 WORKFLOW = yaml.safe_load((PIPELINE / "audit-unlearning.yml").read_text(encoding="utf-8"))
 STEPS = {step["name"]: step for step in WORKFLOW["jobs"]["audit"]["steps"] if "name" in step}
 BAD = (
-    "unlearn-audit unlearn models/original --output models/bad --method random_labels --forget-file audit/forget.json "
-    "--set training.epochs=10 --set training.learning_rate=5e-2 --set training.batch_size=64 "
-    "--set training.precision=float32"
+    "unlearn-audit unlearn models/original --data digits --output models/bad --method random_labels "
+    "--forget-file audit/forget.json --set training.epochs=10 --set training.learning_rate=5e-2 "
+    "--set training.batch_size=64 --set training.precision=float32"
 )
 
 

@@ -48,7 +48,7 @@ def test_broken_yaml_is_named_with_its_line():
 
 
 def test_tags_that_would_build_python_objects_are_refused():
-    with pytest.raises(ConfigurationError, match=r"s\.yaml:1: this is no YAML"):
+    with pytest.raises(ConfigurationError, match=r"s\.yaml:1: (this is no YAML|expected plain values)"):
         parse_yaml("a: !!python/name:os.system x\n", place="s.yaml")
 
 

@@ -10,6 +10,7 @@ import torch
 from datasets import Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments, ViTConfig, ViTForImageClassification
 
+from tests.methods.small import SMALL
 from tests.tiny import CLASSES, tiny_forget, tiny_images, tiny_resnet, tiny_vit
 from unlearn_audit.data.batches import collate
 from unlearn_audit.errors import MethodError, ModelError
@@ -18,11 +19,6 @@ from unlearn_audit.training import TrainingConfig, training_examples, unlearn
 
 IMAGES = tiny_images()
 EDITS = ("ssd",)  # methods that change weights without training
-TEACHER = {
-    "anchored_local_distillation": {"n_support": 16, "teacher_epochs": 1, "retain_share": 0.5},
-    "local_teacher_distillation": {"n_support": 16, "teacher_epochs": 1},
-    "local_teacher_knn": {"n_support": 16},
-}
 
 
 def arguments(folder, **changes) -> TrainingArguments:
@@ -42,7 +38,7 @@ def arguments(folder, **changes) -> TrainingArguments:
 
 
 def method_named(name: str, **options):
-    return registry.load(name)(**{**TEACHER.get(name, {}), **options})
+    return registry.load(name)(**{**SMALL.get(name, {}), **options})
 
 
 def run(folder, model, method, *, collator=collate, callbacks=(), resume=False, **changes):

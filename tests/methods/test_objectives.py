@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -150,7 +151,7 @@ def test_anchored_local_distillation_without_its_set_up_says_what_to_do() -> Non
         loss_of(registry.load("anchored_local_distillation")(), {"pixel_values": torch.zeros(N, 3, 2, 2)})
 
 
-def test_knn_targets_are_label_shares_of_the_nearest_support() -> None:
+def test_knn_targets_are_label_shares_of_the_nearest_support_to_each_view() -> None:
     images = tiny_images()
     model = tiny_resnet(images)
     examples = training_examples(model, images, tiny_forget(images))
@@ -161,10 +162,16 @@ def test_knn_targets_are_label_shares_of_the_nearest_support() -> None:
     forget, retain = examples.forget_rows.numpy(), examples.retain_rows.numpy()
     centre = embeddings[forget].mean(axis=0)
     support = retain[np.argsort(-(unit[retain] @ (centre / np.linalg.norm(centre))), kind="stable")[:20]]
-    for row in forget:
-        nearest = support[np.argsort(-(unit[support] @ unit[row]), kind="stable")[:5]]
-        expected = np.bincount(images.labels[nearest], minlength=CLASSES) / 5
-        np.testing.assert_allclose(method._targets[row].numpy(), expected, atol=1e-6)
+    batch = examples.without_augmentation().batch(torch.arange(len(images)))
+    mirrored = {**batch, "pixel_values": batch["pixel_values"].flip(3)}
+    pixels = np.ascontiguousarray(images.pixels[:, :, ::-1])
+    views = {0: unit, 1: _embeddings(model, dataclasses.replace(images, pixels=pixels))}
+    for seen, shown in zip(views.values(), (batch, mirrored), strict=True):
+        found = method.targets(shown, shown["is_forget"]).numpy()
+        for place, row in enumerate(forget):
+            nearest = support[np.argsort(-(unit[support] @ seen[row]), kind="stable")[:5]]
+            expected = np.bincount(images.labels[nearest], minlength=CLASSES) / 5
+            np.testing.assert_allclose(found[place], expected, atol=1e-6)
 
 
 def _embeddings(model, images) -> np.ndarray:

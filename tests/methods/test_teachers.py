@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
-from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
+from transformers import TrainerCallback, ViTConfig, ViTForImageClassification, ViTImageProcessor
 
 from tests.tiny import CLASSES, tiny_forget, tiny_images, tiny_resnet
 from unlearn_audit.errors import ModelError
 from unlearn_audit.methods import registry
+from unlearn_audit.methods._teacher_training import StepDown, StopAtRunningAccuracy
 from unlearn_audit.methods.local_teacher_distillation import LocalTeacherDistillation
 from unlearn_audit.models import Preprocessing, load_model, weights_hash
-from unlearn_audit.training import TrainingConfig, training_examples, unlearn
+from unlearn_audit.training import TrainingConfig, fit, training_examples, unlearn
 
 IMAGES = tiny_images()
 FORGET = tiny_forget(IMAGES)
 CONFIG = TrainingConfig(epochs=1, learning_rate=0.01, batch_size=16, precision="float32")
-KINDS = {"resnet8": None, "cnn3": None, "linear": None, "mlp": None, "vit_tiny_patch4": 4}
+KINDS = {"resnet8": None, "cnn3": None, "linear": None, "mlp": None, "reset": None, "vit_tiny_patch4": 4}
 
 
 def prepared(original, **options) -> LocalTeacherDistillation:
@@ -45,6 +48,48 @@ def test_a_vit_teacher_has_the_depth_asked_for() -> None:
     assert method.teacher_config().optimizer == "adamw" and method.teacher_config().scheduler == "cosine"
 
 
+@pytest.mark.parametrize("shortcut", ["A", "B"])
+def test_the_authors_teacher_has_convolutions_where_the_map_is_halved(shortcut: str) -> None:
+    teacher = prepared(tiny_resnet(IMAGES), teacher_shortcut=shortcut)._teacher
+    convolutions = [module.kernel_size for module in teacher.modules() if isinstance(module, torch.nn.Conv2d)]
+    assert convolutions.count((3, 3)) == 7
+    assert convolutions.count((1, 1)) == (2 if shortcut == "B" else 0)
+
+
+@pytest.mark.parametrize(("target", "epochs"), [(0.01, 1), (0.4, None), (1.1, 6)])
+def test_the_teacher_stops_at_what_it_got_right_on_its_own_batches(target: float, epochs: int | None) -> None:
+    """The running accuracy is that of the passes which gradients were taken of, not of an evaluation afterwards."""
+    shares = []
+
+    class Watch(TrainerCallback):
+        def on_epoch_begin(self, args, state, control, **kwargs):
+            shares.append([])
+
+    model = tiny_resnet(IMAGES)
+    handle = model.register_forward_hook(
+        lambda m, a, kwargs, output: shares[-1].append(output.logits.argmax(1) == kwargs["labels"]), with_kwargs=True
+    )
+    config = dataclasses.replace(CONFIG, epochs=6, learning_rate=0.1)
+    fit(model, IMAGES, config, seed=0, progress=False, callbacks=[Watch(), StopAtRunningAccuracy(target)])
+    handle.remove()
+    running = [torch.cat(share).float().mean().item() for share in shares]
+    assert all(accuracy < target for accuracy in running[:-1])
+    assert len(running) == epochs if epochs else running[-1] >= target and len(running) < 6
+    assert not model._forward_hooks
+
+
+def test_the_teacher_s_rate_falls_to_a_tenth_after_its_epoch() -> None:
+    used = []
+
+    class Watch(TrainerCallback):
+        def on_pre_optimizer_step(self, args, state, control, optimizer=None, **kwargs):
+            used.append(optimizer.param_groups[0]["lr"])
+
+    config = dataclasses.replace(CONFIG, epochs=4, batch_size=32, scheduler="constant")
+    fit(tiny_resnet(IMAGES), IMAGES, config, seed=0, progress=False, callbacks=[Watch(), StepDown(2, 0.1)])
+    assert used == pytest.approx([0.01] * 4 + [0.001] * 4)
+
+
 @pytest.mark.parametrize("kind", ["linear", "mlp"])
 def test_a_head_moves_nothing_of_the_original_body(kind: str) -> None:
     original = tiny_resnet(IMAGES)
@@ -52,6 +97,23 @@ def test_a_head_moves_nothing_of_the_original_body(kind: str) -> None:
     teacher = prepared(original, teacher=kind)._teacher.state_dict()
     for name, tensor in body.items():
         assert torch.equal(teacher[name], tensor), name
+
+
+def test_a_reset_teacher_learns_its_last_third_anew_and_keeps_the_rest() -> None:
+    original = tiny_resnet(IMAGES)
+    method = registry.load("anchored_local_distillation")(teacher="reset", teachers=1, n_support=16, teacher_epochs=1)
+    method.prepare(original, training_examples(original, IMAGES, FORGET))
+    (teacher,) = method._teachers
+    same = [
+        torch.equal(a, b) for a, b in zip(teacher.state_dict().values(), original.state_dict().values(), strict=True)
+    ]
+    first = same.index(False)
+    assert 0.5 < first / len(same) < 0.8  # buffers of BatchNorm included
+    assert not any(
+        torch.equal(a, b)
+        for a, b in list(zip(teacher.parameters(), original.parameters(), strict=True))[-4:]
+        if a.ndim > 1
+    )
 
 
 @pytest.mark.parametrize("kind", ["cnn3", "linear"])

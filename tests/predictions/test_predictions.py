@@ -59,7 +59,10 @@ def test_probabilities_of_another_framework(tmp_path) -> None:
             {"example_id": ["a", "b"], "label": [0, 2], "logits": [[0.0, 1.0]] * 2},
             r"labels in \[0, 2\), got 2 at b",
         ),
-        ({"example_id": ["a", "b"], "label": [0, 0], "logits": [[0.0], [1.0, 2.0]]}, "lists of one length"),
+        (
+            {"example_id": ["a", "b"], "label": [0, 0], "logits": [[0.0], [1.0, 2.0]]},
+            "lists of one length|2 classes",
+        ),
         (
             {"example_id": ["a", "b"], "label": [0, 1], "logits": [[0.0, 1.0], [np.nan, 1.0]]},
             "NaN or infinity at b",

@@ -9,6 +9,7 @@ import numpy as np
 
 from unlearn_audit.auditing.models import AuditSubject, populations
 from unlearn_audit.errors import AuditError
+from unlearn_audit.files import regular
 from unlearn_audit.neighbourhood import Neighbourhood, NeighbourhoodConfig, find_neighbourhood
 from unlearn_audit.populations import FORGET, RETAIN
 from unlearn_audit.predictions import PredictionSource, matching_rows
@@ -27,11 +28,14 @@ class NeighbourSource:
         import pyarrow.parquet as pq
 
         try:
-            names = pq.read_schema(self.path).names
+            names = pq.read_schema(regular(self.path)).names
             if "example_id" not in names:
                 raise AuditError(f"{self.path.name}: expected a column 'example_id', found {names}.")
             if name not in names:
                 return None
+            twice = [column for column in ("example_id", name) if names.count(column) > 1]
+            if twice:
+                raise AuditError(f"{self.path.name}: expected each column once, got {twice[0]!r} more often.")
             table = pq.read_table(self.path, columns=["example_id", name])
         except (OSError, pa.ArrowException) as error:
             raise AuditError(f"Expected a Parquet file, got {str(self.path)!r}: {error}") from error

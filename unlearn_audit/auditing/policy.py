@@ -35,8 +35,8 @@ class Policy:
     alpha: float = 0.05
 
     def __post_init__(self) -> None:
-        for key in ("level", "pattern"):
-            _check_number(key, getattr(self, key), lambda value: value >= 0, "a number of at least 0")
+        _check_number("level", self.level, lambda value: 0 <= value <= 1, "a number between 0 and 1")
+        _check_number("pattern", self.pattern, lambda value: value >= 0, "a number of at least 0")
         _check_number("alpha", self.alpha, lambda value: 0 < value < 0.5, "a number between 0 and 0.5")
 
 

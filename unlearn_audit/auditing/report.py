@@ -24,6 +24,8 @@ from unlearn_audit.auditing.verdict import Verdict
 from unlearn_audit.errors import AuditError
 
 SCHEMA_VERSION = 2
+MADE_ELSEWHERE = "made elsewhere"  # in a provenance's configuration: the names of models that the study did not make
+COPIES = "copies of forgotten examples that stay"  # the same: how many, by split
 READABLE = (1, 2)  # reports of the first version were judged by one distance, and are shown as they were
 
 
@@ -129,7 +131,7 @@ class Provenance:
     seconds: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AuditReport:
     """All that an audit found; see the fields' classes. `results` holds every model, population and measure."""
 
@@ -150,6 +152,10 @@ class AuditReport:
     judgements: dict[str, Judgement] = field(default_factory=dict)  # by name: candidates, original, untrained
     groups: tuple[GroupRecord, ...] = ()  # that the questions were asked of
     schema_version: int = SCHEMA_VERSION
+
+    def __repr__(self) -> str:
+        outcomes = ", ".join(f"{name}: {verdict.outcome}" for name, verdict in self.verdicts.items())
+        return f"AuditReport({self.title!r}, K={self.num_references}, {len(self.results)} results; {outcomes})"
 
     def by_role(self, *roles: Role) -> tuple[ModelRecord, ...]:
         """Return the models with one of these roles, in order."""

@@ -68,7 +68,9 @@ def slice_columns(data: Dataset) -> dict[str, np.ndarray]:
     A missing value is the empty string; integers of a column with missing values become strings.
     """
     names = [c for c, feature in data.features.items() if _is_scalar(feature)]
-    table = data.with_format("arrow")[:]
+    if not names:
+        return {}
+    table = data.select_columns(names).with_format("arrow")[:]
     columns = {c: _slice_values(data.features[c], table[c]) for c in names}
     return {c: values for c, values in columns.items() if values.dtype.itemsize <= 4 * _LONGEST_STRING}
 

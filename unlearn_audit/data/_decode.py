@@ -14,17 +14,19 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from unlearn_audit.data._processing import Fit
 from unlearn_audit.errors import DataError
 
 _TASK = 50  # images a thread decodes at a time
 _THREADS = 8
+_SHOWN = 10  # unreadable images in a message
 _MANY = 5000  # images, below which decoding takes no noticeable time
 _ORIENTATION = 0x0112
 _GREY_16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
 
 
-def decode_all(batches: Iterable[Sequence[object]], *, image_size: int | None, where: str) -> Iterator[np.ndarray]:
+def decode_all(batches: Iterable[Sequence[object]], *, fit: Fit | None, where: str) -> Iterator[np.ndarray]:
     """Decode batches of images to blocks (b, h, w, 3) of uint8 RGB, in order.
 
     Grey and palette images become RGB, 16-bit grey levels are scaled to 8 bits (65535 becomes 255), an alpha
@@ -32,25 +34,53 @@ def decode_all(batches: Iterable[Sequence[object]], *, image_size: int | None, w
 
     Args:
         batches: each image is `{"bytes": ..., "path": ...}` or bytes.
-        image_size: if given, the shorter side is resized to it (bicubic) and the centre square is kept.
+        fit: resizes and crops an image in RGB, if that is to be done.
         where: says where the images come from in errors, for example "the train split of digits".
 
     Raises:
-        DataError: an image that cannot be read, named by its row, or images of different sizes.
+        DataError: images that cannot be read, all of them, named by their rows, or images of different sizes.
     """
     row, expected = 0, None
+    unreadable: list[str] = []
     with ThreadPoolExecutor(_THREADS) as pool:
         for batch in batches:
             tasks = [range(start, min(start + _TASK, len(batch))) for start in range(0, len(batch), _TASK)]
 
-            def decode(task: range, batch: Sequence[object] = batch, row: int = row) -> list[np.ndarray]:
-                return [_decode_row(row + i, batch[i], image_size, where) for i in task]
+            def decode(task: range, batch: Sequence[object] = batch, row: int = row) -> list[np.ndarray | str]:
+                return [_decoded_or_why_not(row + i, batch[i], fit) for i in task]
 
-            arrays = [array for done in pool.map(decode, tasks) for array in done]
-            expected = expected or arrays[0].shape
-            _check_sizes(arrays, row, expected, where)
+            found = [item for done in pool.map(decode, tasks) for item in done]
+            arrays = [item for item in found if not isinstance(item, str)]
+            unreadable += [item for item in found if isinstance(item, str)]
+            if not unreadable:  # else the rest is read for its errors alone
+                expected = expected or arrays[0].shape
+                _check_sizes(arrays, row, expected, where)
+                yield np.stack(arrays)
             row += len(batch)
-            yield np.stack(arrays)
+    if unreadable:
+        raise DataError(_told(unreadable, where))
+
+
+def unreadable_rows(batches: Iterable[Sequence[object]]) -> list[int]:
+    """Return the rows of images that cannot be read."""
+    row, found = 0, []
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for batch in batches:
+            rows = range(row, row + len(batch))
+            results = pool.map(lambda pair: _decoded_or_why_not(pair[0], pair[1], None), zip(rows, batch, strict=True))
+            found += [place for place, item in zip(rows, results, strict=True) if isinstance(item, str)]
+            row += len(batch)
+    return found
+
+
+def _told(unreadable: list[str], where: str) -> str:
+    shown = "; ".join(unreadable[:_SHOWN])
+    more = f"; and {len(unreadable) - _SHOWN} more" if len(unreadable) > _SHOWN else ""
+    count = "1 is not a readable image" if len(unreadable) == 1 else f"{len(unreadable)} are no readable images"
+    return (
+        f"Of {where}, {count}: {shown}{more}. Replace them, or leave them out with skip_unreadable, which the report "
+        "then states."
+    )
 
 
 def _check_sizes(arrays: list[np.ndarray], first_row: int, expected: tuple[int, ...], where: str) -> None:
@@ -59,20 +89,21 @@ def _check_sizes(arrays: list[np.ndarray], first_row: int, expected: tuple[int, 
             raise DataError(
                 f"Images of {where} have different sizes: row 0 is {expected[0]} by {expected[1]}, row {row} "
                 f"is {array.shape[0]} by {array.shape[1]} pixels. "
-                "Pass image_size (say 224) to resize and centre-crop all of them."
+                "Pass processor, the folder or Hub id of your model, to resize and crop as it does, or image_size (say "
+                "224) to resize and centre-crop all of them."
             )
 
 
-def _decode_row(row: int, item: object, image_size: int | None, where: str) -> np.ndarray:
+def _decoded_or_why_not(row: int, item: object, fit: Fit | None) -> np.ndarray | str:
     path = item.get("path") if isinstance(item, dict) else None
     try:
         with Image.open(_open(item)) as image:
-            return np.asarray(_square(_to_rgb(image), image_size))
+            rgb = _to_rgb(image)
+            rgb.load()  # while the file is open
     except (*_UNREADABLE, Image.DecompressionBombError) as error:
         name = f" ({Path(path).name})" if path else ""
-        raise DataError(
-            f"Row {row} of {where}{name} is not a readable image: {error}. Replace it or leave it out."
-        ) from error
+        return f"row {row}{name}, {error}"
+    return np.asarray(rgb if fit is None else fit(rgb))
 
 
 def _open(item: object) -> io.BytesIO | str:
@@ -106,8 +137,9 @@ def _from_16_bit(image: Image.Image) -> Image.Image:
     return Image.fromarray(((values + 128) // 257).astype(np.uint8))
 
 
-def _square(image: Image.Image, size: int | None) -> Image.Image:
-    if size is None or image.size == (size, size):
+def square(image: Image.Image, size: int) -> Image.Image:
+    """Return the centre square of an image whose shorter side is resized to `size` pixels (bicubic)."""
+    if image.size == (size, size):
         return image
     shorter = min(image.size)
     width, height = (max(size, round(side * size / shorter)) for side in image.size)

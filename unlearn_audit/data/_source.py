@@ -21,6 +21,11 @@ class Part:
     end: int
     rows: Dataset
 
+    @property
+    def count(self) -> int:
+        """How many rows were asked for."""
+        return self.end - self.first
+
     def overlaps(self, other: Part) -> bool:
         """Whether the two share a row."""
         return self.split == other.split and self.first < other.end and other.first < self.end

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from unlearn_audit.data.images import Images
-from unlearn_audit.data.randomness import draw, permutation
+from unlearn_audit.data.randomness import draw
 from unlearn_audit.errors import DataError
 
 _VERTICAL, _HORIZONTAL, _FLIP = 1, 2, 3  # streams of random draws
@@ -70,24 +70,6 @@ def collate(batch: Any) -> dict[str, Tensor]:
     return tensors
 
 
-Order = Callable[["ExampleDataset"], Tensor]
-"""Gives the rows (m,) of a data set in the order of its current epoch."""
-
-
-def as_given(examples: ExampleDataset) -> Tensor:
-    """Return the rows as they are, for a Trainer that shuffles."""
-    return examples.rows
-
-
-def forget_first(examples: ExampleDataset) -> Tensor:
-    """Return the forget rows shuffled, then the retain rows shuffled, anew in each epoch.
-
-    For a Trainer that samples in sequence (`train_sampling_strategy="sequential"`).
-    """
-    parts = (examples.forget_rows, examples.retain_rows)
-    return torch.cat([rows[permutation(len(rows), seed=examples.seed, epoch=examples.epoch)] for rows in parts])
-
-
 class ExampleDataset(Dataset[dict[str, Tensor]]):
     """Examples of `images` for a `Trainer`: `pixel_values`, `labels`, and with `is_forget` also that and `index`.
 
@@ -95,7 +77,6 @@ class ExampleDataset(Dataset[dict[str, Tensor]]):
         images: decoded images.
         preprocess: maps uint8 (n, h, w, 3) to float32 (n, 3, h', w'), for example `Preprocessing.of(model)`.
         rows: (m,) which rows of `images`; all by default.
-        order: of the rows in an epoch, for a Trainer that samples in sequence; `as_given` by default.
         is_forget: (len(images),) bool, which rows belong to the forget set; adds `is_forget` and `index` (the row).
         augmentation: none by default.
         seed: of the augmentation.
@@ -108,7 +89,6 @@ class ExampleDataset(Dataset[dict[str, Tensor]]):
         preprocess: Callable[[Tensor], Tensor],
         *,
         rows: np.ndarray | None = None,
-        order: Order = as_given,
         is_forget: np.ndarray | None = None,
         augmentation: Augmentation | None = None,
         seed: int = 0,
@@ -117,7 +97,6 @@ class ExampleDataset(Dataset[dict[str, Tensor]]):
         self.images = images
         self.preprocess = preprocess
         self.rows = torch.arange(len(images)) if rows is None else torch.as_tensor(rows, dtype=torch.int64)
-        self.order = order
         self.is_forget = None if is_forget is None else torch.as_tensor(is_forget)
         self.augmentation = augmentation
         self.seed = seed
@@ -133,7 +112,7 @@ class ExampleDataset(Dataset[dict[str, Tensor]]):
         return self.__getitems__([position])[0]
 
     def __getitems__(self, positions: Sequence[int]) -> Batch:
-        return Batch(self.batch(self.order(self)[torch.as_tensor(positions)]))
+        return Batch(self.batch(self.rows[torch.as_tensor(positions)]))
 
     def set_epoch(self, epoch: int) -> None:
         """Let the next augmentations be those of `epoch`."""
@@ -149,18 +128,11 @@ class ExampleDataset(Dataset[dict[str, Tensor]]):
         """Rows (m,) of `images` that belong to the retain set."""
         return self.rows[~self._marks()[self.rows]]
 
-    def subset(self, rows: Tensor, *, order: Order | None = None) -> ExampleDataset:
-        """Return the same examples narrowed to `rows` (m,), in another `order` if one is given; shares pixels."""
+    def subset(self, rows: Tensor) -> ExampleDataset:
+        """Return the same examples narrowed to `rows` (m,); shares pixels."""
         narrowed = copy.copy(self)
         narrowed.rows = rows
-        narrowed.order = order or self.order
         return narrowed
-
-    def at(self, epoch: int) -> ExampleDataset:
-        """Return the same examples with the augmentations of `epoch`."""
-        other = copy.copy(self)
-        other.epoch = epoch
-        return other
 
     def seen(self, steps: int, batch: int, epochs: float) -> int:
         """Return how many examples went through `steps` steps of `batch` examples in so many epochs."""
@@ -172,12 +144,15 @@ class ExampleDataset(Dataset[dict[str, Tensor]]):
         plain.augmentation = None
         return plain
 
-    def batch(self, rows: Tensor) -> dict[str, Tensor]:
-        """Return the stacked batch of the given rows (n,) of `images`, on the device."""
+    def batch(self, rows: Tensor, *, draws: int | None = None) -> dict[str, Tensor]:
+        """Return the stacked batch of the given rows (n,) of `images`, on the device.
+
+        Its augmentation is that of the epoch, unless `draws` names another one's.
+        """
         index = rows.to(self.device)
         pixels = self._pixels(rows)
         if self.augmentation is not None:
-            pixels = self.augmentation(pixels, index, seed=self.seed, epoch=self.epoch)
+            pixels = self.augmentation(pixels, index, seed=self.seed, epoch=self.epoch if draws is None else draws)
         tensors = {"pixel_values": self.preprocess(pixels), "labels": self._labels[rows].to(self.device)}
         if self.is_forget is not None:
             tensors |= {"is_forget": self.is_forget[rows].to(self.device), "index": index}

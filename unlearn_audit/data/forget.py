@@ -106,6 +106,26 @@ class ForgetSet:
             return cls._verified(content, images, path)
         return cls.from_ids(images, content, description=f"{len(content)} examples listed in {path.name}")
 
+    @classmethod
+    def by_column(
+        cls, images: Images, column: str, values: Iterable[str], *, description: str | None = None
+    ) -> ForgetSet:
+        """Take all examples whose value in a column of the data is among `values`: all photos of some customers.
+
+        Raises:
+            ForgetSetError: where the data have no such column, or none of their examples has one of the values.
+        """
+        if column not in images.columns:
+            raise ForgetSetError(
+                f"The training images of {images.name} have no column {column!r}.{did_you_mean(column, images.columns)}"
+            )
+        asked, own = list(dict.fromkeys(map(str, values))), images.columns[column].astype(str)
+        _refuse((value for value in asked if value not in set(own.tolist())), f"no {column} in {images.name}")
+        rows = np.flatnonzero(np.isin(own, asked))
+        if not len(rows):
+            raise ForgetSetError("The forget set is empty; give at least one value.")
+        return cls._of_rows(images, rows, description or f"{len(rows)} examples of {len(asked)} values of {column}")
+
     def mask(self, images: Images) -> np.ndarray:
         """Return (n,) bool: which of the training images (or of a selection of them) are to be forgotten."""
         if images.fingerprint != self.data_fingerprint:

@@ -7,13 +7,15 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from unlearn_audit.data import _columns
 from unlearn_audit.data._cache import cached_pixels, default_cache_dir
 from unlearn_audit.data._file_names import read_file_names
+from unlearn_audit.data._own_ids import own_ids
+from unlearn_audit.data._processing import Fit, fit_of
 from unlearn_audit.data._source import open_splits
 from unlearn_audit.errors import DataError
 
@@ -111,6 +113,9 @@ def load_images(
     train_split: str = "train",
     test_split: str = "test",
     flip: bool = True,
+    processor: str | Path | None = None,
+    ids: str | None = None,
+    skip_unreadable: bool = False,
 ) -> ImageData:
     """Load the training and test images of a data set.
 
@@ -133,12 +138,17 @@ def load_images(
             lie in the split, and keep their ids; those of an image folder lie class by class.
         flip: whether training may flip the images horizontally. Say no where a mirror image shows another class or
             none, as of house numbers, letters or road signs; "digits" are never flipped.
+        processor: folder or Hub id of a model, or of its image processor: images are resized and cropped as it does,
+            instead of by `image_size`.
+        ids: what examples are known by: "file_name" of images in a folder, "content" (a hash of the pixels), or a
+            column of the data. By default the number of the row, which is another's once a row before it is deleted.
+        skip_unreadable: leave images out that cannot be read; the data's name, which reports state, says how many.
 
     Raises:
         DataError: the source, a split or column is missing or ambiguous, an image unreadable, sizes differ.
     """
     if source == _EMBEDDED:
-        _refuse_options(image_column, label_column, image_size, revision, train_split, test_split)
+        _refuse_options(image_column, label_column, image_size, revision, train_split, test_split, processor, ids)
         return _load_digits()
     if image_size is not None and image_size < 1:
         raise DataError(f"image_size must be a positive number of pixels, not {image_size}.")
@@ -146,39 +156,76 @@ def load_images(
     features = splits["train"].rows.features
     image_column = _columns.image_column(features, image_column, name=name)
     label_column = _columns.label_column(features, label_column, name=name)
+    kept = {split: np.arange(part.count) for split, part in splits.items()}
+    if skip_unreadable:
+        kept = {split: _readable(part.rows, image_column) for split, part in splits.items()}
+        lost = sum(part.count - len(kept[split]) for split, part in splits.items())
+        splits = {split: replace(part, rows=part.rows.select(kept[split])) for split, part in splits.items()}
+        name = f"{name} without {lost} unreadable images" if lost else name
     labels, class_names = _columns.encode_labels(
         {split: part.rows for split, part in splits.items()}, label_column, name=name
     )
     cache = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
+    fit = _Fit.of(image_size, processor)
     loaded = {}
     for split, part in splits.items():
         data = part.rows
-        pixels, digest = _pixels(data, image_column, image_size, cache, where=f"the {split} split of {name}")
+        pixels, digest = _pixels(data, image_column, fit, cache, where=f"the {split} split of {name}")
+        columns = _other_columns(data, image_column, label_column, folder=Path(source).expanduser())
+        numbers = np.arange(part.first, part.first + part.count)[kept[split]]
         loaded[split] = Images(
             name=name,
             split=split,
-            ids=_ids(split, len(data), first=part.first),
+            ids=_ids(split, numbers) if ids is None else own_ids(ids, split, columns, pixels, name=name),
             pixels=pixels,
             labels=labels[split],
             class_names=class_names,
-            columns=_other_columns(data, image_column, label_column, folder=Path(source).expanduser()),
+            columns=columns,
             fingerprint=_fingerprint(pixels.shape, digest, labels[split], class_names),
             flips=flip,
         )
     return ImageData(name, **loaded)
 
 
-def _pixels(data: Dataset, column: str, image_size: int | None, cache: Path, *, where: str) -> tuple[np.ndarray, str]:
+@dataclass(frozen=True)
+class _Fit:
+    """How images are resized and cropped, if they are, and what of the cache's key says so."""
+
+    function: Fit | None
+    key: Any
+
+    @classmethod
+    def of(cls, image_size: int | None, processor: str | Path | None) -> _Fit:
+        if processor is not None:
+            if image_size is not None:
+                raise DataError("Expected image_size or processor, which says its own size, got both.")
+            return cls(*fit_of(str(processor)))
+        if image_size is None:
+            return cls(None, None)
+        from unlearn_audit.data._decode import square
+
+        return cls(lambda image: square(image, image_size), image_size)
+
+
+def _readable(data: Dataset, column: str) -> np.ndarray:
+    """Return which rows hold images that can be read."""
+    from unlearn_audit.data._decode import unreadable_rows
+
+    tables = data.select_columns([column]).with_format("arrow").iter(_BATCH)
+    return np.setdiff1d(np.arange(len(data)), unreadable_rows(table[column].to_pylist() for table in tables))
+
+
+def _pixels(data: Dataset, column: str, fit: _Fit, cache: Path, *, where: str) -> tuple[np.ndarray, str]:
     """Return the decoded pixels (n, h, w, 3) of one split and their SHA-256, from the cache if there."""
     # The fingerprint that `datasets` keeps of its own cache has no public name.
-    key = hashlib.sha256(json.dumps([_CACHE_VERSION, data._fingerprint, column, image_size]).encode()).hexdigest()
+    key = hashlib.sha256(json.dumps([_CACHE_VERSION, data._fingerprint, column, fit.key]).encode()).hexdigest()
 
     def blocks() -> Iterator[np.ndarray]:
         from unlearn_audit.data._decode import decode_all, with_progress
 
         tables = data.select_columns([column]).with_format("arrow").iter(_BATCH)
         encoded = (table[column].to_pylist() for table in tables)
-        return with_progress(decode_all(encoded, image_size=image_size, where=where), len(data), where)
+        return with_progress(decode_all(encoded, fit=fit.function, where=where), len(data), where)
 
     return cached_pixels(cache, key, count=len(data), blocks=blocks)
 
@@ -189,9 +236,9 @@ def _other_columns(data: Dataset, image_column: str, label_column: str, *, folde
 
 
 def _refuse_options(*given: object) -> None:
-    if given != (None, None, None, None, "train", "test"):
+    if given != (None, None, None, None, "train", "test", None, None):
         raise DataError(
-            "'digits' is embedded and takes no columns, image_size, revision or other splits; leave them out."
+            "'digits' is embedded and takes no columns, sizes, ids, revision or other splits; leave them out."
         )
 
 
@@ -203,7 +250,7 @@ def _load_digits() -> ImageData:
         split: Images(
             name=_EMBEDDED,
             split=split,
-            ids=_ids(split, int(rows.sum())),
+            ids=_ids(split, np.arange(rows.sum())),
             pixels=pixels[rows],
             labels=labels[rows],
             class_names=tuple("0123456789"),
@@ -214,8 +261,8 @@ def _load_digits() -> ImageData:
     return ImageData(_EMBEDDED, **splits)
 
 
-def _ids(split: str, n: int, *, first: int = 0) -> np.ndarray:
-    return np.array([f"{split}-{row}" for row in range(first, first + n)])
+def _ids(split: str, numbers: np.ndarray) -> np.ndarray:
+    return np.array([f"{split}-{row}" for row in numbers.tolist()], dtype=np.str_)
 
 
 def _fingerprint(shape: tuple[int, ...], pixels_digest: str, labels: np.ndarray, class_names: tuple[str, ...]) -> str:

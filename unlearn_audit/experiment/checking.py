@@ -31,6 +31,15 @@ _EXPECTED = {
 }
 
 
+_LONGEST = 200  # characters of a wrong value in an error
+_BOUNDS = {
+    "greater_than_equal": ("at least", "ge"),
+    "greater_than": ("more than", "gt"),
+    "less_than_equal": ("at most", "le"),
+    "less_than": ("less than", "lt"),
+}
+
+
 def build(source: Source, kind: type[T]) -> T:
     """Return the content of `source` as a `kind`, a dataclass.
 
@@ -124,7 +133,12 @@ def _messages(details: list[ErrorDetails], source: Source, kind: type) -> list[s
     got = details[0]["input"]
     choices = re.findall(r"'([^']*)'", expected)
     hint = did_you_mean(got, choices) if isinstance(got, str) and len(choices) > 1 else ""
-    return [f"expected {expected}, got {got!r}.{hint}"]
+    return [f"expected {expected}, got {_briefly(got)}.{hint}"]
+
+
+def _briefly(got: Any) -> str:
+    text = repr(got)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _own_message(detail: ErrorDetails, source: Source, kind: type) -> str | None:
@@ -142,8 +156,9 @@ def _own_message(detail: ErrorDetails, source: Source, kind: type) -> str | None
 def _expected(detail: ErrorDetails) -> str:
     if detail["type"] == "literal_error":
         return str(detail["ctx"]["expected"])
-    if detail["type"] == "greater_than_equal":
-        return f"at least {detail['ctx']['ge']}"
+    if detail["type"] in _BOUNDS:
+        words, bound = _BOUNDS[detail["type"]]
+        return f"{words} {detail['ctx'][bound]:,}"
     return _EXPECTED.get(detail["type"], detail["msg"])
 
 

@@ -16,9 +16,12 @@ from unlearn_audit.auditing.policy import Policy, measure_of_pattern
 from unlearn_audit.data import ForgetSet, ImageData, Images, load_images
 from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.experiment.checking import build, option_fields, validated
+from unlearn_audit.experiment.command import RetrainConfig
+from unlearn_audit.experiment.given import GivenConfig
 from unlearn_audit.experiment.measured import Measured
 from unlearn_audit.experiment.tuning import SearchConfig
 from unlearn_audit.experiment.yaml_source import Key, Source, override, read_yaml
+from unlearn_audit.id_files import read_column
 from unlearn_audit.measures import registry as measures
 from unlearn_audit.methods import registry as methods
 from unlearn_audit.models.adapting import Trained
@@ -33,7 +36,17 @@ T = TypeVar("T")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _RESERVED = re.compile(r"(original|untrained|forget|audit|report|held-out|retrained-\d+|(predict|tune)-.*)$")
-AtLeastOne = Annotated[int, Field(ge=1)]
+# Arguments that lead timm and transformers to files, pickles among them, or replace what comes in and out of a model.
+LOADING = re.compile(
+    r"(pretrained|checkpoint|cache|hf_|trust_|torchscript|features_only|out_indices|scriptable|exportable|no_jit|"
+    r"num_classes|num_labels|id2label|label2id|label_names|in_chans|num_channels|model_args|architecture|"
+    r"_|name_or_path|auto_map|custom)"
+)
+Count = Annotated[int, Field(ge=1, le=10_000)]  # of models, trials, threads
+Examples = Annotated[int, Field(ge=1, le=10_000_000)]  # a batch
+Pixels = Annotated[int, Field(ge=1, le=4096)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]  # with room for those that are counted from it, below NumPy's 2**32
+Title = Annotated[str, Field(max_length=300)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +56,15 @@ class DataConfig:
     source: str
     image_column: str | None = None
     label_column: str | None = None
-    image_size: int | None = None
+    image_size: Pixels | None = None
     revision: str | None = None
     cache_dir: str | None = None
     train_split: str = "train"
     test_split: str = "test"
+    flip: bool = True
+    processor: str | None = None
+    ids: str | None = None
+    skip_unreadable: bool = False
 
     def load(self) -> ImageData:
         """Load the training and test images."""
@@ -60,7 +77,8 @@ class ForgetConfig:
 
     Attributes:
         label: index or name of a class.
-        file: of ids: txt, csv, json or parquet.
+        file: of ids or file names: txt, csv, json or parquet.
+        column: of the file and of the data, by whose values examples are chosen: `customer_id`.
         fraction: share of the class, or of all training examples, in (0, 1].
         seed: of the choice.
         atypical: take the least typical examples of the class in place of random ones.
@@ -68,8 +86,9 @@ class ForgetConfig:
 
     label: int | str | None = None
     file: str | None = None
+    column: str | None = None
     fraction: float | None = None
-    seed: int = 0
+    seed: Seed = 0
     atypical: bool = False
 
     def __post_init__(self) -> None:
@@ -77,11 +96,17 @@ class ForgetConfig:
             raise ConfigurationError("Expected label, file or fraction to say what to forget, got none of them.")
         if self.file is not None and (self.label, self.fraction) != (None, None):
             raise ConfigurationError("Expected a file of ids alone, or label and fraction, got both.")
+        if self.fraction is not None and not 0 < self.fraction <= 1:
+            raise ConfigurationError(f"Expected a fraction in (0, 1], got {self.fraction}.")
+        if self.column is not None and self.file is None:
+            raise ConfigurationError(f"Expected a file with the column {self.column!r}, got none.")
         if self.atypical and self.label is None:
             raise ConfigurationError("Expected a label with atypical, to say of which class, got none.")
 
     def choose(self, images: Images) -> ForgetSet:
         """Choose the forget set among the training images."""
+        if self.file is not None and self.column is not None:
+            return ForgetSet.by_column(images, self.column, read_column(Path(self.file), self.column))
         if self.file is not None:
             return ForgetSet.from_file(images, self.file)
         if self.label is None:
@@ -112,6 +137,12 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if "pretrained" in self.arguments:
             raise ConfigurationError("Expected `pretrained` beside `arguments`, got it inside `arguments`.")
+        loading = sorted(name for name in self.arguments if LOADING.match(name))
+        if loading:
+            raise ConfigurationError(
+                f"arguments: expected what the architecture is made of, got {loading[0]!r}, which says what to load or "
+                "what comes out. Leave it out; a checkpoint is named by `name`, and the data give the classes."
+            )
         if self.lora and self.trained != "lora":
             raise ConfigurationError(f"Expected trained: lora with options of `lora`, got trained: {self.trained}.")
 
@@ -120,7 +151,7 @@ class ModelConfig:
 class PredictionConfig:
     """How predictions are computed: examples a forward pass, and "float32" or "bfloat16"."""
 
-    batch_size: AtLeastOne = 512
+    batch_size: Examples = 512
     precision: Literal["float32", "bfloat16"] = "float32"
 
 
@@ -169,6 +200,9 @@ class MethodConfig:
         training = entry.get("training") or {}
         if isinstance(training, dict):
             training = {**plugin.training_defaults, **training}
+        given = sorted(each.name for each in dataclasses.fields(plugin) if _is_incidental(each) and each.name in entry)
+        if given:
+            raise ConfigurationError(f"{given[0]}: a study chooses this itself. Leave it out.")
         entry = {**entry, "training": training, "search": entry.get("search") or None}
         found: Any = validated(entry, cls.entry_type(entry))
         options = {name: getattr(found, name) for name, *_ in _options(plugin)}
@@ -183,6 +217,10 @@ class MethodConfig:
     def make(self, *, seed: int, **options: Any) -> UnlearningCallback:
         """Return the method itself, which a Trainer takes as a callback."""
         return methods.load(self.method)(**{**self.options, **options}, seed=seed)
+
+
+def _is_incidental(each: dataclasses.Field[Any]) -> bool:
+    return bool(each.metadata.get("incidental"))
 
 
 def _options(plugin: type) -> list[tuple[str, Any, Any]]:
@@ -204,8 +242,8 @@ class TuningConfig:
         strata: how many of the nearest strata count as near; forget, near and far examples weigh the same.
     """
 
-    trials: AtLeastOne = 10
-    strata: AtLeastOne = 2
+    trials: Count = 10
+    strata: Count = 2
 
 
 def _with_known_measure(policy: Policy) -> Policy:
@@ -221,6 +259,13 @@ def _with_known_proximity(config: NeighbourhoodConfig) -> NeighbourhoodConfig:
 def _known_measure(name: str) -> str:
     measures.create(name)
     return name
+
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    twice = [name for place, name in enumerate(names) if name in names[:place]]
+    if twice:
+        raise ConfigurationError(f"Expected each measure once, got {twice[0]!r} again.")
+    return names
 
 
 # Names that an audit would refuse at the end are refused before any training.
@@ -240,10 +285,33 @@ class AuditConfig:
         policy: what the verdicts rest on.
     """
 
-    title: str = "Unlearning audit"
+    title: Title = "Unlearning audit"
     neighbourhood: CheckedNeighbourhood = field(default_factory=NeighbourhoodConfig)
-    measures: tuple[KnownMeasure, ...] = ()
+    measures: Annotated[tuple[KnownMeasure, ...], AfterValidator(_each_once)] = ()
     policy: CheckedPolicy = field(default_factory=Policy)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushConfig:
+    """Where `unlearn-audit run` publishes an unlearned model with its audit, once the study is done.
+
+    Attributes:
+        repo_id: `user/name` on the Hub.
+        candidate: which one; needed where there are several.
+        private: make a private repository, if it is new.
+        revision: branch to push to.
+        license: for the card's metadata.
+        base_model: Hub id of the model before unlearning.
+        allow_failing: publish a model that failed, too; its card says so first.
+    """
+
+    repo_id: str
+    candidate: str | None = None
+    private: bool = False
+    revision: str | None = None
+    license: str | None = None
+    base_model: str | None = None
+    allow_failing: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,12 +324,19 @@ class StudyConfig(AuditConfig):
         forget: which training examples to forget.
         model: what all models start from.
         training: of the original and the retrained models.
-        references: K, the number of retrained models, each from its own seed.
+        original: an original that exists already: a model's folder, a Hub id, or a file of predictions; it is not
+            trained then.
+        retrain: how to retrain by a command of your own; by default the retrained models are trained as `model` and
+            `training` say.
+        references: K, the number of retrained models, each from its own seed; or a list of models and files of
+            predictions that exist already.
+        unlearned: unlearned models that exist already, by the name to show: folders, Hub ids, files of predictions.
         candidates: J, how many unlearned models a method makes, each from its own seed.
         seed: of the original model; the retrained models and the methods' seeds follow from it.
         methods: the unlearning methods, by the name to show.
         tuning: of the methods that have a `search`.
         predictions: how predictions are computed.
+        push: where to publish an unlearned model with its audit at the end; by default nowhere.
         threads: of the CPU, for each stage; by default those that are free when the run begins. Small models are far
             faster with 1.
         measured: what came out for the one method, where the configuration is a recipe; it changes nothing.
@@ -270,15 +345,19 @@ class StudyConfig(AuditConfig):
     name: str = "study"
     data: DataConfig
     forget: ForgetConfig
-    model: ModelConfig
+    model: ModelConfig | None = None
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    references: AtLeastOne = 3
-    candidates: AtLeastOne = 1
-    seed: int = 0
+    original: str | GivenConfig | None = None
+    retrain: RetrainConfig | None = None
+    references: Count | tuple[str | GivenConfig, ...] = 3
+    unlearned: Mapping[str, str | GivenConfig] = field(default_factory=dict)
+    candidates: Count = 1
+    seed: Seed = 0
     methods: Mapping[str, MethodConfig] = field(default_factory=dict)
     tuning: TuningConfig = field(default_factory=TuningConfig)
     predictions: PredictionConfig = field(default_factory=PredictionConfig)
-    threads: AtLeastOne | None = None
+    push: PushConfig | None = None
+    threads: Count | None = None
     measured: Measured | None = None
 
     def __post_init__(self) -> None:
@@ -286,16 +365,37 @@ class StudyConfig(AuditConfig):
             raise ConfigurationError(
                 f"Expected one method in a recipe, which says what was `measured`, got {len(self.methods)}."
             )
-        if not self.methods:
-            raise ConfigurationError("Expected at least one entry under methods, got none.")
+        if not self.methods and not self.unlearned:
+            raise ConfigurationError("Expected at least one entry under methods or unlearned, got none.")
+        self._check_models()
         checked_name(self.name, "the study")
-        for name in self.methods:
+        for name in (*self.methods, *self.unlearned):
             checked_name(name, "an entry under methods")
             if not _NAME.fullmatch(name) or _RESERVED.match(name):
                 raise ConfigurationError(
                     "Expected names under methods of letters, digits, '_', '-', '+' and '.', which no other "
                     f"stage has, got {name!r}."
                 )
+
+    @property
+    def num_references(self) -> int:
+        """K, the number of retrained models."""
+        return self.references if isinstance(self.references, int) else len(self.references)
+
+    def _check_models(self) -> None:
+        """Refuse a configuration that does not say where a model comes from, or says it twice."""
+        retrained = isinstance(self.references, int)
+        trains = self.original is None or (retrained and self.retrain is None)
+        if self.model is None and trains:
+            raise ConfigurationError(
+                "Expected a model to start from, which the "
+                f"{'original is' if self.original is None else 'references are'} trained from, got none."
+            )
+        if self.retrain is not None and not retrained:
+            raise ConfigurationError("Expected a number of references with retrain, got a list of models.")
+        repeated = sorted(self.methods.keys() & self.unlearned.keys())
+        if repeated:
+            raise ConfigurationError(f"Expected each name once under methods and unlearned, got {repeated[0]!r} twice.")
 
 
 def read_study(path: str | Path, *, settings: Iterable[str] = ()) -> StudyConfig:
@@ -304,13 +404,18 @@ def read_study(path: str | Path, *, settings: Iterable[str] = ()) -> StudyConfig
     Raises:
         ConfigurationError: for wrong keys and values, all of them, with file and line and the nearest right one.
     """
+    return build(study_source(path, settings=settings), StudyConfig)
+
+
+def study_source(path: str | Path, *, settings: Iterable[str] = ()) -> Source:
+    """Read the same as plain values that know where they were written."""
     source = _with_whole_sections(override(read_yaml(path), settings), StudyConfig)
     content = {"name": Path(path).stem, **source.content}
     if isinstance(content.get("methods"), dict):
         content["methods"] = {
             name: _with_method(name, entry) for name, entry in content["methods"].items() if entry is not False
         }
-    return build(Source(content, source.places), StudyConfig)
+    return Source(content, source.places)
 
 
 def _with_method(name: str, entry: Any) -> Any:

@@ -88,7 +88,7 @@ def costs_of(study: Study) -> dict[str, float]:
 def _seeds(config: StudyConfig) -> dict[str, tuple[int, ...]]:
     return {
         "original": (config.seed,),
-        "retrained": tuple(config.seed + k for k in range(1, config.references + 1)),
+        "retrained": tuple(config.seed + k for k in range(1, config.num_references + 1)),
         "unlearned": tuple(config.seed + j for j in range(1, config.candidates + 1)),
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,19 +13,26 @@ from typing import Any, TypeVar
 
 from unlearn_audit.data import ForgetSet, ImageData
 from unlearn_audit.errors import ConfigurationError, did_you_mean
+from unlearn_audit.experiment.command import PlannedCommand
 from unlearn_audit.experiment.config import MethodConfig, StudyConfig
 from unlearn_audit.experiment.engines import registry as engines
+from unlearn_audit.experiment.given import GivenConfig, PlannedGiven
 from unlearn_audit.experiment.planned_models import PlannedModel
+from unlearn_audit.experiment.preflight import checked
 from unlearn_audit.experiment.stages import MANIFEST, Progress, Stage, Store, stage_named, with_needs
 from unlearn_audit.experiment.stages.audit import StudyAudit
 from unlearn_audit.experiment.stages.examples import PlannedData, PlannedForgetSet
 from unlearn_audit.experiment.stages.forget import SavedForgetSet
+from unlearn_audit.experiment.stages.given import Given
+from unlearn_audit.experiment.stages.models import ModelStage
 from unlearn_audit.experiment.stages.predictions import ModelPredictions
 from unlearn_audit.experiment.stages.report import Report
+from unlearn_audit.experiment.stages.retrained_by_command import RetrainedByCommand
 from unlearn_audit.experiment.stages.train import Original, Retrained
 from unlearn_audit.experiment.stages.tuned import TunedMethod
 from unlearn_audit.experiment.stages.unlearned import Unlearned
 from unlearn_audit.experiment.stages.untrained import Untrained
+from unlearn_audit.experiment.yaml_source import Key
 from unlearn_audit.files import replacing
 from unlearn_audit.folders import claim_folder
 from unlearn_audit.saved.manifest import read_manifest
@@ -50,11 +58,23 @@ class Study:
     stages: tuple[Stage, ...]
 
     @classmethod
-    def plan(cls, config: StudyConfig, output: str | Path | None = None) -> Study:
-        """Load the data, choose the forget set and plan the stages; `output` is by default runs/<name>."""
-        data = config.data.load()
-        planner = Planner(config, data, config.forget.choose(data.train))
+    def plan(
+        cls, config: StudyConfig, output: str | Path | None = None, *, places: Mapping[Key, str] | None = None
+    ) -> Study:
+        """Load the data, choose the forget set and plan the stages.
+
+        Args:
+            config: what to do.
+            output: folder of the study; by default runs/<name>.
+            places: where each key was written, for errors.
+
+        Raises:
+            ConfigurationError: for all that does not fit the data, the architecture or this machine.
+            DataError: for data that cannot be loaded.
+        """
         store = Store(Path(output) if output else Path("runs") / config.name)
+        data = config.data.load()
+        planner = Planner(config, data, checked(config, data, store.root, places or {}))
         return cls(config, store, with_needs([planner.report()]))
 
     def run(self, *, engine: str = "serial", only: str | None = None, progress: Progress | None = None) -> Path:
@@ -85,7 +105,8 @@ class Planner:
     @cached_property
     def data(self) -> PlannedData:
         """The images, wherever a worker runs."""
-        return PlannedData(self.images.fingerprint, _with_absolute_paths(self.config.data, "source", "cache_dir"))
+        config = _with_absolute_paths(self.config.data, "source", "cache_dir", "processor")
+        return PlannedData(self.images.fingerprint, config, config.ids)
 
     @cached_property
     def forget(self) -> PlannedForgetSet:
@@ -111,20 +132,18 @@ class Planner:
             policy=config.policy,
             forget=SavedForgetSet(name="forget", data=self.data, forget=self.forget, description=description),
             original=self.predictions(original),
-            untrained=self.predictions(self.untrained()),
-            references=tuple(
-                self.predictions(self.retrained(f"retrained-{k}", config.seed + k))
-                for k in range(1, config.references + 1)
-            ),
+            untrained=None if config.model is None else self.predictions(self.untrained()),
+            references=tuple(self.predictions(reference) for reference in self.references()),
             candidates={
                 label: tuple(
                     self.predictions(self.unlearned(label, original, j)) for j in range(1, config.candidates + 1)
                 )
                 for label in config.methods
-            },
+            }
+            | {label: (self.predictions(self.given(label, item)),) for label, item in config.unlearned.items()},
         )
 
-    def predictions(self, model: Stage) -> ModelPredictions:
+    def predictions(self, model: ModelStage) -> ModelPredictions:
         """The predictions of one model on all examples."""
         config = self.config.predictions
         return ModelPredictions(
@@ -134,19 +153,51 @@ class Planner:
             model=model,
             precision=config.precision,
             batch_size=config.batch_size,
+            fallback=self._with_processor if isinstance(model, RetrainedByCommand) else None,
         )
 
-    def original(self) -> Original:
+    @cached_property
+    def _with_processor(self) -> ModelStage | None:
+        """An original from elsewhere, whose image processor its retrained models have too."""
+        original = self.original()
+        return original if isinstance(original, Given) and not original.given.is_predictions else None
+
+    def original(self) -> ModelStage:
         """The original model."""
+        if self.config.original is not None:
+            return self.given("original", self.config.original)
         return Original(name="original", data=self.data, seed=self.config.seed, **self._training())
 
-    def retrained(self, name: str, seed: int) -> Retrained:
+    def given(self, name: str, given: str | GivenConfig) -> Given:
+        """A model that was made elsewhere."""
+        return Given(name=name, data=self.data, given=PlannedGiven.plan(GivenConfig.of(given)))
+
+    def references(self) -> list[ModelStage]:
+        """The K retrained models."""
+        asked = self.config.references
+        if isinstance(asked, int):
+            return [self.retrained(f"retrained-{k}", self.config.seed + k) for k in range(1, asked + 1)]
+        return [self.given(f"retrained-{k}", given) for k, given in enumerate(asked, start=1)]
+
+    def retrained(self, name: str, seed: int) -> ModelStage:
         """A model that never saw the forget set."""
-        return Retrained(name=name, data=self.data, forget=self.forget, seed=seed, **self._training())
+        parts: dict[str, Any] = {"name": name, "data": self.data, "forget": self.forget, "seed": seed}
+        if self.config.retrain is None:
+            return Retrained(**parts, **self._training())
+        return RetrainedByCommand(**parts, threads=self.config.threads, command=self.command)
+
+    @cached_property
+    def command(self) -> PlannedCommand:
+        """The command that retrains."""
+        if self.config.retrain is None:
+            raise ConfigurationError("Expected a command under retrain, got none.")
+        return PlannedCommand.plan(self.config.retrain)
 
     @cached_property
     def model(self) -> PlannedModel:
         """What all models start from, wherever a worker runs."""
+        if self.config.model is None:
+            raise ConfigurationError("Expected a model to start from, got none.")
         return PlannedModel.of(self.config.model)
 
     def _training(self) -> dict[str, Any]:
@@ -156,9 +207,14 @@ class Planner:
         """The original model as it was before training."""
         return Untrained(name="untrained", data=self.data, model=self.model, seed=self.config.seed)
 
-    def unlearned(self, label: str, original: Original, j: int) -> Unlearned:
+    def unlearned(self, label: str, original: ModelStage, j: int) -> Unlearned:
         """The unlearned model number `j`, from 1, of the method that the configuration calls `label`."""
         method = self.config.methods[label]
+        if isinstance(original, Given) and original.given.is_predictions:
+            raise ConfigurationError(
+                f"Expected a model as the original, which {label!r} can make forget, got predictions. Give the model, "
+                "or the unlearned models' predictions under unlearned."
+            )
         return Unlearned(
             name=label if self.config.candidates == 1 else f"{label}-{j}",
             threads=self.config.threads,
@@ -170,7 +226,7 @@ class Planner:
             tuned=self.tuned(label, original) if method.search else None,
         )
 
-    def tuned(self, label: str, original: Original) -> TunedMethod:
+    def tuned(self, label: str, original: ModelStage) -> TunedMethod:
         """The search for the learning rate and number of epochs of a method that has one."""
         config, method = self.config, self.config.methods[label]
         seed = config.seed + TUNING_SEED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import hashlib
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -52,7 +53,7 @@ class SearchConfig:
 
     def __post_init__(self) -> None:
         rates = self.learning_rate
-        if len(rates) != 2 or not 0 < rates[0] <= rates[1]:
+        if len(rates) != 2 or not 0 < rates[0] <= rates[1] < math.inf:
             raise ConfigurationError(
                 f"Expected learning_rate to be the lowest and the highest to try, positive, got {list(rates)}."
             )

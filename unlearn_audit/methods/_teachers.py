@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
+from transformers import TrainerCallback
 
 from unlearn_audit.data.batches import ExampleDataset
 from unlearn_audit.methods._copies import fresh
@@ -46,12 +48,13 @@ def train_teacher(
     *,
     seed: int,
     folder: Path | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
     **model_args: Any,
 ) -> nn.Module:
     """Train a teacher from scratch on the support alone, rows (s,) of the images of `examples`; return it frozen."""
     teacher = build_teacher(name, original, examples, seed=seed, **model_args)
     images = examples.images.select(support_rows.numpy())
-    fit(teacher, images, config, seed=seed, output_dir=folder, progress=False)
+    fit(teacher, images, config, seed=seed, output_dir=folder, progress=False, callbacks=callbacks)
     return teacher.to(examples.device).eval().requires_grad_(False)
 
 

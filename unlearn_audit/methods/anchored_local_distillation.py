@@ -35,13 +35,14 @@ class AnchoredLocalDistillation(LocalDistillation):
         loss(x) = forget_weight · CE(mean teacher(x), f(x) / T)  on forget examples
                   retain_weight · CE(original(x), f(x))          on retain examples
 
-    Measured (docs/results.md), it is cheaper than LTD and not better: as near to retrained models where the model
-    generalises, and where it memorises it forgets more and damages the neighbours of the forget set more.
+    Measured (docs/results.md), on half of a class that is memorised it forgets more than LTD and damages the rest of it
+    less, best with `teacher="reset"`; it must not be used for examples at random, where everything suffers.
 
     Attributes:
         near_share: share of the retain examples trained on that are the nearest to the forget centre.
         teachers: how many local teachers.
-        teacher: a timm architecture, or "linear" or "mlp": a head on frozen embeddings of the original model.
+        teacher: a timm architecture; "linear" or "mlp", a head on frozen embeddings of the original model; or "reset",
+            the original with the last third of its layers made anew and the others frozen.
         teacher_epochs: over the support, with the learning rate falling to 0 along a cosine.
         teacher_learning_rate: the largest, of SGD with Nesterov's momentum and batches of 64.
 

@@ -12,14 +12,16 @@
     trainer.train()  # `original` is now the unlearned model
 
 A method is a dataclass: its fields are its hyperparameters. It overrides as few as it can of `rows` (which examples it
-trains on), `steps` (where its steps differ), `learn` (what it needs of the original model), `edit` (what it does to the
-weights without training), `inputs` (other pixels or labels), `change_gradients` and `per_example_loss`.
+trains on), `steps` (in which steps), `learn` (what it needs of the original model), `edit` and `finish` (what it does
+to the weights before and after training), `inputs` (other pixels or labels), `change_gradients`, `phase_rates` and
+`per_example_loss`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -28,15 +30,15 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from transformers.trainer_callback import ExportableState
 
-from unlearn_audit.data.batches import ExampleDataset, as_given, forget_first
+from unlearn_audit.data.batches import ExampleDataset
 from unlearn_audit.data.randomness import draw_rows
+from unlearn_audit.data.steps import Plan, PlannedDataset, Step, shuffled
 from unlearn_audit.errors import ConfigurationError, MethodError
-from unlearn_audit.methods._steps import PlannedExamples, Step
 from unlearn_audit.methods.hooks import LossHook
 from unlearn_audit.methods.saliency import WeightMask, saliency_mask
 from unlearn_audit.training.callbacks import UnlearningMethod, check_finite
 
-ORDERS = {"joint": as_given, "forget_first": forget_first}
+ORDERS = ("joint", "forget_first")
 
 
 @dataclass(eq=False, kw_only=True)
@@ -46,7 +48,7 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
     Attributes:
         retain_share: share of the retain set that is trained on together with the forget set, in [0, 1].
         order: "joint" shuffles forget and retain examples together; "forget_first" goes, in each epoch, through the
-            forget set and then through the retain examples.
+            forget set and then through the retain examples, no step with both.
         freeze_batchnorm: keep the running statistics of BatchNorm as the original model has them, and use them.
         saliency_share: move only this share of the weights, those with the largest absolute gradient of the forget
             loss (SalUn, Fan et al. 2024, arXiv 2310.12508); all others stay bit for bit. None moves all.
@@ -73,15 +75,26 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
         }
     )
 
+    # What the learning rate is multiplied by in the steps of a phase; 1 where it is not named.
+    phase_rates: ClassVar[Mapping[str, float]] = MappingProxyType({})
+
     def __post_init__(self) -> None:
         _check(0 <= self.retain_share <= 1, self, "retain_share", "a share in [0, 1]")
-        _check(self.order in ORDERS, self, "order", f"one of {tuple(ORDERS)}")
+        _check(self.order in ORDERS, self, "order", f"one of {ORDERS}")
         _check(self.saliency_share is None or 0 < self.saliency_share <= 1, self, "saliency_share", "a share in (0, 1]")
+        _check(
+            self.order == "joint" or not self._plans_steps(),
+            self,
+            "order",
+            "'joint': it has an order of steps of its own",
+        )
         self.epoch = 0
+        self.step = Step("", ())
+        self._planned: PlannedDataset | None = None
+        self._rates: list[float] = []
         self._mask: WeightMask | None = None
         self._before: dict[str, Tensor] = {}
         self._first_step = 0
-        self._planned: PlannedExamples | None = None
 
     # What a method overrides
 
@@ -98,12 +111,20 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
         retain = draw_rows(examples.retain_rows, self.retain_share, seed=self.seed)
         return torch.cat([examples.forget_rows, retain])
 
-    def steps(self, examples: ExampleDataset, epoch: int, size: int) -> Iterator[Step]:
-        """Yield the optimizer steps of an epoch, `size` examples each at most, where the method's steps differ.
+    def steps(self, examples: ExampleDataset, epoch: int, size: int) -> Iterator[Step] | None:
+        """Return the optimizer steps of an epoch, or None (by default) where Trainer shuffles all `rows` together.
 
-        By default a method has none of its own: Trainer shuffles `rows`, or goes through them in the method's `order`.
+        In `per_example_loss` and `change_gradients`, `self.step` is the present one, and `self.epoch` its epoch.
+
+        Args:
+            examples: those that `rows` names.
+            epoch: from 0; epochs may differ in length.
+            size: how many examples fill a step: Trainer's batch, over all processes and accumulation steps.
         """
-        raise NotImplementedError
+        if self.order == "joint":
+            return None
+        parts = {"forget": examples.forget_rows, "retain": examples.retain_rows}
+        return chain(*(shuffled(name, rows, size, seed=self.seed, epoch=epoch) for name, rows in parts.items()))
 
     def learn(self, model: nn.Module, examples: ExampleDataset) -> None:
         """Learn what the method needs of the original model, before training; nothing by default."""
@@ -113,6 +134,9 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
 
         Every process must make the same change; those of process 0 are sent to the others afterwards.
         """
+
+    def finish(self, model: nn.Module) -> None:
+        """Change weights in place after the last step, without gradients, as `edit` does; nothing by default."""
 
     def change_gradients(self, model: nn.Module, epochs: float) -> None:
         """Change the gradients of a step, accumulated, reduced and clipped, of a run of so many epochs; by default not.
@@ -140,10 +164,9 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
         if self.saliency_share is not None:
             self._mask = WeightMask(saliency_mask(model, examples, self.saliency_share))
         self.learn(model, examples)
-        if self._has_steps:
-            self._planned = PlannedExamples.of(examples)
-            return self._planned
-        return examples.subset(self.rows(examples), order=ORDERS[self.order])
+        chosen = examples.subset(self.rows(examples))
+        self._planned = None if self.steps(chosen, 0, 1) is None else PlannedDataset(chosen, self._steps_of(chosen))
+        return chosen if self._planned is None else self._planned
 
     def before_forward(self, model: nn.Module) -> None:
         """Freeze BatchNorm where asked: Trainer switches the whole model to training mode before each step."""
@@ -155,22 +178,23 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
     # Events of the Trainer
 
     def on_init_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
-        """Keep `is_forget` and `index` in the batches, and the order of the method."""
+        """Keep `is_forget` and `index` in the batches, and the steps of the method."""
         args.remove_unused_columns = False
-        if self.order == "forget_first" or self._has_steps:
-            args.train_sampling_strategy = "sequential"
         if self._planned is not None:
-            self._plan(self._planned, args)
+            args.train_sampling_strategy = "sequential"
+            parts = args.world_size * args.gradient_accumulation_steps
+            limits = {"epochs": args.num_train_epochs, "max_steps": args.max_steps}
+            self._planned.lay_out(micro_batch=args.train_batch_size, parts=parts, **limits)
         LossHook.on(model)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Take over the loss."""
-        self._check_arguments(args)
+        self._check_arguments(args, kwargs.get("train_dataloader"))
         LossHook.on(model).claim(self)
         self._first_step = state.global_step
         self._before = {name: p.detach().clone() for name, p in model.named_parameters()}
         if not state.global_step:
-            self._edit(model)
+            self._without_gradients(self.edit, model)
         if self._mask is not None:
             self._mask.attach(model)
 
@@ -181,14 +205,27 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
         if set_epoch is not None:
             set_epoch(self.epoch)
 
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
-        """Let the method change the gradients, and remember the weights that the mask freezes."""
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Take the next step of the plan."""
+        if self._planned is not None:
+            self.step = self._planned.step(state.global_step)
+            self.epoch = self.step.epoch
+
+    def on_pre_optimizer_step(
+        self, args: Any, state: Any, control: Any, model: Any = None, optimizer: Any = None, **kwargs: Any
+    ) -> None:
+        """Let the method change the gradients and the rate, and remember the weights that the mask freezes."""
         self.change_gradients(model, args.num_train_epochs)
+        self._rates = [group["lr"] for group in optimizer.param_groups]
+        for group in optimizer.param_groups:
+            group["lr"] *= self.phase_rates.get(self.step.phase, 1.0)
         if self._mask is not None:
             self._mask.before_step()
 
-    def on_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
-        """Undo what weight decay or momentum did to the weights that the mask freezes."""
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, optimizer: Any = None, **kwargs: Any) -> None:
+        """Put the rate back, and undo what weight decay or momentum did to the weights that the mask freezes."""
+        for group, rate in zip(optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate
         if self._mask is not None:
             self._mask.after_step()
 
@@ -199,6 +236,7 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
     def on_train_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Give the loss back, and make sure that something happened, and nothing absurd."""
         LossHook.on(model).owner = None
+        self._without_gradients(self.finish, model)
         check_finite(model, args, state)
         if self._mask is not None:
             self._mask.detach()
@@ -212,40 +250,30 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
             )
 
     @torch.no_grad()
-    def _edit(self, model: nn.Module) -> None:
-        self.edit(model)
+    def _without_gradients(self, change: Callable[[nn.Module], None], model: nn.Module) -> None:
+        change(model)
         if torch.distributed.is_initialized():
             for parameter in model.parameters():
                 torch.distributed.broadcast(parameter, src=0)
-
-    @property
-    def _has_steps(self) -> bool:
-        return type(self).steps is not UnlearningCallback.steps
-
-    def _plan(self, planned: PlannedExamples, args: Any) -> None:
-        epochs = int(args.num_train_epochs)
-        if epochs != args.num_train_epochs or epochs < 1 or args.max_steps > 0:
-            raise ConfigurationError(
-                f"{type(self).__name__} plans whole epochs: expected num_train_epochs of 1, 2, … and no max_steps, got "
-                f"{args.num_train_epochs:g} and {args.max_steps}."
-            )
-        planned.plan(
-            self.steps,
-            epochs=epochs,
-            micro_batch=args.per_device_train_batch_size,
-            micro_batches=args.world_size * args.gradient_accumulation_steps,
-        )
 
     def state(self) -> dict[str, dict[str, Any]]:
         """Return the hyperparameters, for Trainer's checkpoints."""
         return {"args": {f.name: getattr(self, f.name) for f in fields(self)}, "attributes": {}}
 
-    def _check_arguments(self, args: Any) -> None:
+    def _plans_steps(self) -> bool:
+        return type(self).steps is not UnlearningCallback.steps
+
+    def _steps_of(self, examples: ExampleDataset) -> Plan:
+        return lambda epoch, size: self.steps(examples, epoch, size) or iter(())
+
+    def _check_arguments(self, args: Any, loader: Any) -> None:
         if args.remove_unused_columns:
             raise MethodError(
                 "Expected remove_unused_columns=False, or Trainer drops `is_forget` from the batches. Pass the method "
                 "to Trainer(callbacks=[method]), which sets it; add_callback comes too late for that."
             )
+        if (self._plans_steps() or self.order != "joint") and loader.dataset is not self._planned:
+            raise MethodError("Expected train_dataset=method.prepare(model, examples), which lists the steps.")
         if self.saliency_share is not None and self._mask is None:
             raise MethodError(
                 "Expected train_dataset=method.prepare(model, examples), which finds the salient weights."

@@ -1,4 +1,4 @@
-"""NegGrad+: descent on retain and ascent on forget examples in each step, weighted."""
+"""NegGrad+: descent on retain and ascent on forget examples in each step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unlearn_audit.data.batches import ExampleDataset
-from unlearn_audit.methods._steps import Step, cycled, shuffled
+from unlearn_audit.data.steps import Step, paired
 from unlearn_audit.methods.base import UnlearningCallback, _check, is_forget
 
 __all__ = ["NegGradPlus"]
@@ -20,20 +20,21 @@ __all__ = ["NegGradPlus"]
 
 @dataclass(eq=False, kw_only=True)
 class NegGradPlus(UnlearningCallback):
-    """NegGrad+: alpha · mean of CE over retain - (1 - alpha) · mean of CE over forget examples, both in every step.
+    """NegGrad+: α · mean CE on retain examples − (1 − α) · mean CE on forget examples, both in each step.
 
-    Half of each step are retain examples, half are forget examples, which start over when they are through; an epoch is
-    one pass over the retain set. GA + FT, by contrast, weighs each example alike, so that a small forget set hardly
-    counts. BatchNorm keeps the original's statistics, since half of each batch comes from the forget set.
+    A step is half forget and half retain examples; an epoch is one pass over the retain examples, while the forget set
+    goes round. GA + FT is another method: it weighs each example alike, so that a small forget set hardly counts.
+    Theirs runs with BatchNorm as the original has it; so does this.
 
     Attributes:
-        alpha: weight of the retain examples, in [0, 1]. The authors' code has 0.95, SGD without momentum at 0.01.
+        alpha: α, in (0, 1].
 
-    Reference: Kurmanji et al. 2023 (arXiv 2302.09880).
+    Reference: Kurmanji et al. 2023 (arXiv 2302.09880); the defaults are those of its notebook.
     """
 
-    alpha: float = 0.95
+    retain_share: float = 1.0
     freeze_batchnorm: bool = True
+    alpha: float = 0.95
 
     training_defaults: ClassVar[Mapping[str, Any]] = MappingProxyType(
         {
@@ -50,20 +51,17 @@ class NegGradPlus(UnlearningCallback):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check(0 <= self.alpha <= 1, self, "alpha", "a weight in [0, 1]")
+        _check(0 < self.alpha <= 1, self, "alpha", "a weight in (0, 1]")
+        _check(self.retain_share > 0, self, "retain_share", "a share in (0, 1]")
 
     def steps(self, examples: ExampleDataset, epoch: int, size: int) -> Iterator[Step]:
-        """Yield pairs of retain and forget examples."""
-        half = max(1, size // 2)
-        retain = shuffled(examples.retain_rows, half, seed=self.seed, epoch=epoch)
-        forget = cycled(examples.forget_rows, half, seed=self.seed, epoch=epoch)
-        for pair in zip(retain, forget, strict=False):
-            yield Step(pair)
+        """Return steps of forget and retain examples."""
+        forget, retain = examples.forget_rows, examples.retain_rows
+        share = max(1, min(size // 2, len(forget)))
+        return paired("both", forget, retain, (share, max(1, size - share)), seed=self.seed, epoch=epoch)
 
     def per_example_loss(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
-        """Return the loss (n,), whose mean over the batch is the objective."""
-        forget = is_forget(batch)
-        n, n_forget = len(forget), int(forget.sum())
-        loss = F.cross_entropy(logits, batch["labels"], reduction="none")
-        weight = torch.where(forget, -(1 - self.alpha) * n / max(1, n_forget), self.alpha * n / max(1, n - n_forget))
-        return weight * loss
+        """Return the loss (n,), weighted so that its mean over the step is the objective."""
+        forget, retain = (len(part) for part in self.step.parts)
+        loss = F.cross_entropy(logits, batch["labels"], reduction="none") * (forget + retain)
+        return torch.where(is_forget(batch), -(1 - self.alpha) / forget * loss, self.alpha / retain * loss)

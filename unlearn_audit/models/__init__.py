@@ -6,6 +6,7 @@ Importing this package registers `resnet8` … `resnet110` and `cnn3`, which a m
 from unlearn_audit.models import cifar_cnn, cifar_resnet
 from unlearn_audit.models.adapting import adapt, merge
 from unlearn_audit.models.creating import create_model
+from unlearn_audit.models.labels import with_classes_of
 from unlearn_audit.models.loading import load_model, save_model, weights_hash, with_processor
 from unlearn_audit.models.prediction import predict
 from unlearn_audit.models.preprocessing import Preprocessing
@@ -21,5 +22,6 @@ __all__ = [
     "predict",
     "save_model",
     "weights_hash",
+    "with_classes_of",
     "with_processor",
 ]

@@ -5,21 +5,75 @@ Network access of this package for models happens here alone.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from huggingface_hub import hf_hub_download
 from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
 
 from unlearn_audit.errors import ModelError
+from unlearn_audit.files import sha256
 from unlearn_audit.models.naming import Checkpoint
 
 # Tensors that no prediction depends on, which other versions of the libraries save or leave out.
 _COUNTERS = ("num_batches_tracked", "position_ids")
 _SHOWN = 3  # of the tensors that are wrong
+_CONFIGS = ("config.json", "adapter_config.json")
+_DECISIVE = ("*.safetensors", "*config.json")  # of a model's folder
 # What the libraries raise for files that are missing, torn or of another kind.
 UNREADABLE = (OSError, ValueError, RuntimeError, TypeError, AttributeError, LookupError, SafetensorError)
+
+
+def is_model_folder(folder: str | Path) -> bool:
+    """Whether a folder holds what `load_model` needs: a configuration, and weights as safetensors."""
+    folder = Path(folder)
+    return any((folder / name).is_file() for name in _CONFIGS) and any(folder.glob("*.safetensors"))
+
+
+def has_processor(folder: str | Path) -> bool:
+    """Whether an image processor lies in a model's folder; that of a timm model is in its configuration."""
+    try:
+        content = json.loads((Path(folder) / _CONFIGS[0]).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        content = {}
+    return (Path(folder) / "preprocessor_config.json").is_file() or "pretrained_cfg" in content
+
+
+def pinned(checkpoint: Checkpoint) -> tuple[str, str]:
+    """Return what a saved model is, by its content or commit, and where exactly it lies.
+
+    Raises:
+        ModelError: where there is none.
+    """
+    if checkpoint.is_folder:
+        folder = Path(checkpoint.source).resolve() / checkpoint.subfolder
+        return content_hash(folder), str(folder)
+    try:
+        path = hf_hub_download(checkpoint.source, _CONFIGS[0], **checkpoint.options)
+    except UNREADABLE as error:
+        raise ModelError(_expected(checkpoint, error)) from error
+    parts = Path(path).parts
+    commit = parts[parts.index("snapshots") + 1]
+    place = "/".join(part for part in (f"hf://{checkpoint.source}@{commit}", checkpoint.subfolder) if part)
+    return place.removeprefix("hf://"), place
+
+
+def content_hash(folder: str | Path) -> str:
+    """Return a SHA-256, in hex, over weights and configurations in a model's folder.
+
+    Raises:
+        ModelError: where it holds none.
+    """
+    if not is_model_folder(folder):
+        raise ModelError(f"Expected a folder of a model with config.json and safetensors weights, got {str(folder)!r}.")
+    paths = sorted({path for pattern in _DECISIVE for path in Path(folder).glob(pattern)})
+    text = "\n".join(f"{path.name} {sha256(path)}" for path in paths)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def load_whole(checkpoint: Checkpoint, **options: Any) -> Any:

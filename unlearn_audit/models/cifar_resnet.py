@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from unlearn_audit.errors import ModelError
 
 DEPTHS = (8, 14, 20, 32, 44, 56, 110)
+CIFAR_RESNETS = frozenset(f"resnet{depth}" for depth in DEPTHS)
 
 default_cfgs = {
     f"resnet{depth}": {

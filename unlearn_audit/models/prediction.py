@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from unlearn_audit.data.images import ImageData, Images
 from unlearn_audit.files import versions
-from unlearn_audit.models.loading import check_classes, classifier, weights_hash
+from unlearn_audit.models.labels import output_order
+from unlearn_audit.models.loading import classifier, weights_hash
 from unlearn_audit.models.preprocessing import Preprocessing
 from unlearn_audit.predictions import Predictions
 from unlearn_audit.processes import process_state
@@ -60,20 +61,27 @@ def predict(
 ) -> Predictions:
     """Return logits (n, c) and embeddings (n, d) of all examples, in evaluation mode and without augmentation.
 
+    Logits are in the order of the data's classes, also where the model's own `id2label` has them in another.
+
     Under several processes each computes whole batches of its own, so that the result does not depend on their
     number, and every process returns all examples. Of `ImageData`, training rows come first, then test rows.
     """
     splits = (data.train, data.test) if isinstance(data, ImageData) else (data,)
-    check_classes(model, splits[0])
+    order = output_order(model, splits[0])
     parts = [_forward(model, images, batch_size, embeddings, PRECISIONS[precision]) for images in splits]
     return Predictions(
         example_ids=np.concatenate([images.ids for images in splits]),
         splits=np.concatenate([np.full(len(images), images.split) for images in splits]),
         labels=np.concatenate([images.labels for images in splits]),
-        logits=np.concatenate([logits for logits, _ in parts]),
+        logits=_ordered(np.concatenate([logits for logits, _ in parts]), order),
         embeddings=np.concatenate([found for _, found in parts]) if embeddings else None,
         metadata=_metadata(model, data, precision, model_id),
     )
+
+
+def _ordered(logits: np.ndarray, order: np.ndarray | None) -> np.ndarray:
+    """Return logits (n, c) with the data's classes first and in their order, whatever that of the model is."""
+    return logits if order is None else np.ascontiguousarray(logits[:, order])
 
 
 def _metadata(model: Any, data: Images | ImageData, precision: str, model_id: str | None) -> dict[str, str]:

@@ -6,10 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 import numpy as np
+import psutil
 
 from unlearn_audit.errors import PredictionsError
 
 SPLITS = ("train", "test")
+LONGEST_ID = 1000  # characters
+MEMORY_SHARE = 0.5  # of the memory that this machine has free, which one file's ids and labels may take
 _SHOWN = 3  # offending ids in a message
 
 
@@ -55,6 +58,13 @@ def check_index(name: str, ids: np.ndarray, splits: np.ndarray, labels: np.ndarr
         )
     if len(ids) == 0:
         raise PredictionsError(f"{name}: expected at least one example, found none.")
+    if num_classes < 2:
+        raise PredictionsError(f"{name}: expected logits of at least 2 classes, got {num_classes}.")
+    wrong = np.array([not 0 < len(i) <= LONGEST_ID or not i.isprintable() for i in ids.tolist()])
+    if wrong.any():
+        raise PredictionsError(
+            f"{name}: expected ids of 1 to {LONGEST_ID} printable characters, got {str(ids[wrong][0])[:40]!r}."
+        )
     unique, counts = np.unique(ids, return_counts=True)
     if len(unique) < len(ids):
         raise PredictionsError(
@@ -73,6 +83,16 @@ def check_index(name: str, ids: np.ndarray, splits: np.ndarray, labels: np.ndarr
         )
 
 
+def check_memory(name: str, needed: int) -> None:
+    """Raise `PredictionsError` where `needed` bytes are more than this machine can spare; call it before allocating."""
+    free = psutil.virtual_memory().available
+    if needed > MEMORY_SHARE * free:
+        raise PredictionsError(
+            f"{name}: it says that it holds {needed / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB of memory are free. "
+            "Is it damaged? Otherwise use a machine with more memory."
+        )
+
+
 def check_finite(name: str, column: str, values: np.ndarray, ids: np.ndarray) -> None:
     """Check that values (n, m) are finite; raises `PredictionsError` with the first offending ids."""
     if len(values) != len(ids) or values.ndim != 2:
@@ -83,6 +103,21 @@ def check_finite(name: str, column: str, values: np.ndarray, ids: np.ndarray) ->
             raise PredictionsError(
                 f"{name}: expected finite numbers in {column!r}, got NaN or infinity at {first_ids(ids[wrong])}."
             )
+
+
+def check_no_probabilities(name: str, logits: np.ndarray) -> None:
+    """Raise `PredictionsError` where all rows of `logits` (n, c), two at least, are probabilities."""
+    first = logits[:2].astype(np.float64)
+    if len(first) < 2 or not _are_distributions(first).all() or not _are_distributions(logits).all():
+        return
+    raise PredictionsError(
+        f"{name}: expected logits, got probabilities: every row is at least 0 and sums to 1. Call the column "
+        "`probabilities` (or take their logarithm): a softmax over probabilities makes all models look alike."
+    )
+
+
+def _are_distributions(values: np.ndarray) -> np.ndarray:
+    return (values >= 0).all(axis=1) & (np.abs(values.sum(axis=1, dtype=np.float64) - 1) < 1e-3)
 
 
 def log_probabilities(name: str, probabilities: np.ndarray, ids: np.ndarray) -> np.ndarray:
@@ -109,6 +144,13 @@ def matching_rows(reference: PredictionSource, other: PredictionSource) -> np.nd
     if reference.num_classes != other.num_classes:
         raise PredictionsError(
             f"{other.name}: expected {reference.num_classes} classes as in {reference.name}, got {other.num_classes}."
+        )
+    mine, theirs = (source.metadata.get("data_fingerprint") for source in (reference, other))
+    if mine and theirs and mine != theirs:
+        raise PredictionsError(
+            f"{other.name}: expected predictions on the data of {reference.name} ({mine[:12]}…), got some on other "
+            f"data ({theirs[:12]}…): images, labels or their order differ, so rows of one id may be other examples. "
+            "Make all predictions again on the same data."
         )
     rows = None
     if not np.array_equal(reference.example_ids, other.example_ids):
@@ -139,5 +181,5 @@ def _rows_by_id(reference: PredictionSource, other: PredictionSource) -> np.ndar
 
 def first_ids(ids: np.ndarray) -> str:
     """Return the first few ids, for a message."""
-    shown = ", ".join(str(i) for i in ids[:_SHOWN])
+    shown = ", ".join(str(i)[:60] for i in ids[:_SHOWN])
     return shown + (f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else "")

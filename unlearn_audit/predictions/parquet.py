@@ -16,13 +16,21 @@ from typing import Any
 import numpy as np
 
 from unlearn_audit.errors import PredictionsError
-from unlearn_audit.files import replacing
-from unlearn_audit.predictions.checks import check_finite, check_index, log_probabilities
+from unlearn_audit.files import regular, replacing
+from unlearn_audit.predictions.checks import (
+    check_finite,
+    check_index,
+    check_memory,
+    check_no_probabilities,
+    log_probabilities,
+)
 
 ROW_GROUP = 16_384
 # No dictionary of logits: they hardly repeat, and looking for one takes most of the time to write.
 PARQUET: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "use_dictionary": ["split"]}
 _PREFIX = b"unlearn_audit."  # of our keys in a file's metadata
+_LONGEST = 500  # characters of what Arrow says
+_ROW = 200  # bytes that an example's id, split and label take at the least, as Python and NumPy hold them
 _READ_BUFFER = 1 << 20  # bytes read ahead; without it a column's whole row group is read at once
 
 
@@ -84,11 +92,19 @@ class PredictionsFile:
         self.path = Path(path)
         self.name = self.path.name
         try:
-            self._file = pq.ParquetFile(self.path, buffer_size=_READ_BUFFER)
+            self._file = pq.ParquetFile(regular(self.path), buffer_size=_READ_BUFFER)
+            names = self._file.schema_arrow.names
         except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
-            raise PredictionsError(f"Expected a Parquet file of predictions, got {str(path)!r}: {error}") from error
-        self._columns = set(self._file.schema_arrow.names)
+            raise PredictionsError(
+                f"Expected a Parquet file of predictions, got {str(path)!r}: {str(error)[:_LONGEST]}"
+            ) from error
+        self._columns = set(names)
+        twice = sorted({column for column in names if names.count(column) > 1})
+        if twice:
+            raise PredictionsError(f"{self.name}: expected each column once, got {twice[0]!r} more often.")
         self._need("example_id", "label")
+        if {"logits", "probabilities"} <= self._columns:
+            raise PredictionsError(f"{self.name}: expected `logits` or `probabilities`, got both. Leave one out.")
         if not self._columns & {"logits", "probabilities"}:
             raise PredictionsError(
                 f"{self.name}: expected a column `logits` or `probabilities`, found {sorted(self._columns)}."
@@ -103,7 +119,8 @@ class PredictionsFile:
     def metadata(self) -> dict[str, str]:
         """What the file says of its model and data."""
         found = self._file.schema_arrow.metadata or {}
-        return {k.removeprefix(_PREFIX).decode(): v.decode() for k, v in found.items() if k.startswith(_PREFIX)}
+        ours = {k.removeprefix(_PREFIX): v for k, v in found.items() if k.startswith(_PREFIX)}
+        return {k.decode(errors="replace"): v.decode(errors="replace") for k, v in ours.items()}
 
     @cached_property
     def num_classes(self) -> int:
@@ -121,6 +138,8 @@ class PredictionsFile:
             values = matrix(self.name, column, batch.column(0))
             ids = self.example_ids[start : start + len(values)]
             check_finite(self.name, column, values, ids)
+            if column == "logits":
+                check_no_probabilities(self.name, values)
             yield values if column == "logits" else log_probabilities(self.name, values, ids)
             start += len(values)
 
@@ -141,7 +160,8 @@ class PredictionsFile:
         try:
             yield
         except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
-            raise PredictionsError(f"{self.name} is damaged; write or fetch it again: {error}") from error
+            reason = str(error)[:_LONGEST]
+            raise PredictionsError(f"{self.name} is damaged; write or fetch it again: {reason}") from error
 
     def load_embeddings(self) -> np.ndarray | None:
         """Return the embeddings (n, d), or None if the file has none."""
@@ -166,6 +186,9 @@ class PredictionsFile:
         import pyarrow as pa
 
         names = [c for c in ("example_id", "label", "split") if c in self._columns]
+        check_memory(self.name, self._file.metadata.num_rows * _ROW)
+        for column in names:
+            _check_kind(self.name, column, self._file.schema_arrow.field(column).type)
         table = self._read(names)
         for column in names:
             if table.column(column).null_count:
@@ -178,6 +201,18 @@ class PredictionsFile:
         if "split" not in names:
             return ids, np.full(len(ids), "train"), labels
         return ids, table.column("split").cast(pa.string()).to_numpy(zero_copy_only=False).astype(str), labels
+
+
+def _check_kind(name: str, column: str, found: Any) -> None:
+    """Refuse an Arrow type that would become ids, splits or labels only by a guess."""
+    import pyarrow as pa
+
+    kind = found.value_type if pa.types.is_dictionary(found) else found
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    fits = {"example_id": text or pa.types.is_integer(kind), "label": pa.types.is_integer(kind), "split": text}
+    expected = {"example_id": "text or whole numbers", "label": "whole numbers", "split": "text"}
+    if not fits[column]:
+        raise PredictionsError(f"{name}: expected {expected[column]} in {column!r}, got {found}.")
 
 
 def matrix(name: str, column: str, array: Any) -> np.ndarray:
@@ -195,8 +230,12 @@ def matrix(name: str, column: str, array: Any) -> np.ndarray:
         (width,) = lengths
     else:
         raise PredictionsError(f"{name}: expected lists of numbers in {column!r}, got {array.type}.")
+    kind = array.type.value_type
+    if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)) or width == 0:
+        raise PredictionsError(f"{name}: expected lists of numbers in {column!r}, got {width} of {kind} each.")
     values = array.flatten().to_numpy(zero_copy_only=False)
     if len(values) != width * len(array):
         raise PredictionsError(f"{name}: expected no empty values in {column!r}, found some.")
-    values = values if values.dtype in (np.float16, np.float32) else values.astype(np.float32)
+    with np.errstate(over="ignore"):  # what overflows is infinite, and refused as such
+        values = values if values.dtype in (np.float16, np.float32) else values.astype(np.float32)
     return values.reshape(len(array), width)

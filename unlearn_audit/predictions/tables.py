@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,11 @@ from typing import Any
 import numpy as np
 
 from unlearn_audit.errors import PredictionsError
-from unlearn_audit.predictions.checks import check_finite, log_probabilities
+from unlearn_audit.files import regular
+from unlearn_audit.predictions.checks import check_finite, check_memory, log_probabilities
 
+MOST_CLASSES = 10_000_000
+_CSV_GROWTH = 4  # bytes in memory for each of a file
 _CSV_COLUMN = re.compile(r"(logit|probability|embedding)_(\d+)")
 _CSV_ARRAYS = {"logit": "logits", "probability": "probabilities", "embedding": "embedding"}
 
@@ -39,13 +43,23 @@ READERS: dict[str, Callable[[Path], dict[str, Any]]] = {".npz": read_npz, ".csv"
 def _npz_arrays(path: Path) -> dict[str, np.ndarray]:
     expected = f"Expected a NumPy archive of predictions, written by `numpy.savez`, got {str(path)!r}"
     try:
+        if zipfile.is_zipfile(regular(path)):
+            with zipfile.ZipFile(path) as archive:
+                check_memory(path.name, sum(each.file_size for each in archive.infolist()))
         content = np.load(path, allow_pickle=False)
         if isinstance(content, np.ndarray):
             raise PredictionsError(f"{expected}: it holds a single array.")
         with content:
-            return {name: content[name] for name in content.files}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+            return {name: _array(content, name) for name in content.files}
+    except (OSError, EOFError, ValueError, TypeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise PredictionsError(f"{expected}: {error}") from error
+
+
+def _array(content: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    try:
+        return content[name]
+    except MemoryError as error:  # its header says more than the archive holds
+        raise ValueError(f"{name} is said to be larger than memory") from error
 
 
 def _csv_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -54,9 +68,13 @@ def _csv_arrays(path: Path) -> dict[str, np.ndarray]:
 
     types = {"example_id": pa.string(), "split": pa.string()}
     try:
+        check_memory(path.name, _CSV_GROWTH * regular(path).stat().st_size)
         table = csv.read_csv(path, convert_options=csv.ConvertOptions(column_types=types))
     except (OSError, pa.ArrowException) as error:
-        raise PredictionsError(f"Expected a CSV file of predictions, got {str(path)!r}: {error}") from error
+        raise PredictionsError(f"Expected a CSV file of predictions, got {str(path)!r}: {str(error)[:500]}") from error
+    twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
+    if twice:
+        raise PredictionsError(f"{path.name}: expected each column once, got {twice[0]!r} more often.")
     empty = [name for name in table.column_names if table.column(name).null_count]
     if empty:
         raise PredictionsError(f"{path.name}: expected no empty values in {empty[0]!r}, found some.")
@@ -71,7 +89,10 @@ def _stacked(name: str, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarr
     for column, values in columns.items():
         match = _CSV_COLUMN.fullmatch(column)
         if match:
-            found.setdefault(match.group(1), {})[int(match.group(2))] = values
+            place = int(match.group(2))
+            if match.group(2) != str(place):
+                raise PredictionsError(f"{name}: expected the column {match.group(1)}_{place}, got {column!r}.")
+            found.setdefault(match.group(1), {})[place] = values
     for kind, parts in found.items():
         missing = [index for index in range(len(parts)) if index not in parts]
         if missing:
@@ -88,10 +109,16 @@ def _fields(name: str, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
     for column in ("example_id", "label"):
         if column not in arrays:
             raise PredictionsError(f"{name}: expected {column!r}, found {sorted(arrays)}.")
+    kinds = {"example_id": "iuUOT", "label": "iu", "split": "UOT"}
+    for column in [column for column in kinds if column in arrays]:
+        found = arrays[column]
+        if found.ndim != 1 or found.dtype.kind not in kinds[column]:
+            what = "whole numbers" if column == "label" else "text"
+            raise PredictionsError(f"{name}: expected {what} in {column!r} (n,), got {found.dtype} {found.shape}.")
+    if arrays["label"].max(initial=0) > MOST_CLASSES:
+        raise PredictionsError(f"{name}: expected labels up to {MOST_CLASSES:,}, got {arrays['label'].max()}.")
     ids = arrays["example_id"].astype(str)
     labels = arrays["label"]
-    if labels.dtype.kind not in "iu":
-        raise PredictionsError(f"{name}: expected whole numbers in 'label', got {labels.dtype}.")
     return {
         "example_ids": ids,
         "splits": arrays["split"].astype(str) if "split" in arrays else np.full(len(ids), "train"),

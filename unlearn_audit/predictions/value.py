@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unlearn_audit.predictions.checks import check_finite, check_index
+from unlearn_audit.predictions.checks import check_finite, check_index, check_no_probabilities
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +38,7 @@ class Predictions:
     def __post_init__(self) -> None:
         check_index(self.name, self.example_ids, self.splits, self.labels, self.num_classes)
         check_finite(self.name, "logits", self.logits, self.example_ids)
+        check_no_probabilities(self.name, self.logits)
         if self.embeddings is not None:
             check_finite(self.name, "embedding", self.embeddings, self.example_ids)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,8 +75,17 @@ def compare_folders(
     choices: PublishChoices = LOCAL,
 ) -> Path:
     """Write one HTML file that compares the audits of several folders, and return its path."""
-    sources = [AuditSource(AuditReport.load(folder), read_ledger(folder), images) for folder in folders]
+    sources = [AuditSource(report, read_ledger(folder), images) for folder, report in _titled(folders)]
     return write_comparison(sources, path, choices=choices)
+
+
+def _titled(folders: Sequence[str | Path]) -> Iterator[tuple[str | Path, AuditReport]]:
+    """Yield each folder and its report; reports of one title are told apart by their folders."""
+    reports = [AuditReport.load(folder) for folder in folders]
+    titles = [report.title for report in reports]
+    for folder, report in zip(folders, reports, strict=True):
+        same = titles.count(report.title) > 1
+        yield folder, dataclasses.replace(report, title=f"{report.title} ({folder})") if same else report
 
 
 def _write_cards(report: AuditReport, folder: Path) -> list[Path]:

@@ -25,7 +25,8 @@ class Top(Strata):
     shares: tuple[float, ...] = (0.005, 0.01, 0.05, 0.10)
 
     def __post_init__(self) -> None:
-        bounds = [0, *self.shares, 1]
+        numbers = isinstance(self.shares, tuple | list) and all(isinstance(s, int | float) for s in self.shares)
+        bounds = [0, *self.shares, 1] if numbers else []
         if len(bounds) < 3 or any(low >= high for low, high in itertools.pairwise(bounds)):
             raise ConfigurationError(f"shares: expected rising numbers between 0 and 1, got {self.shares!r}.")
 

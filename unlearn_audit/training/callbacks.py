@@ -134,4 +134,4 @@ def _accuracy(model: nn.Module, dataset: ExampleDataset) -> float:
             batch = plain.batch(rows)
             logits = model(pixel_values=batch["pixel_values"]).logits
             correct += int((logits.argmax(dim=1) == batch["labels"]).sum())
-    return correct / len(plain)
+    return correct / len(plain.rows)

@@ -82,7 +82,6 @@ def _of_examples(dataset: ExampleDataset) -> dict[str, Any]:
         "ids": _sha256("\n".join(dataset.images.ids.tolist())),
         "rows": _of_tensor(dataset.rows),
         "forget": None if dataset.is_forget is None else _of_tensor(dataset.is_forget),
-        "order": dataset.order.__name__,
         "augmentation": repr(dataset.augmentation),
         "preprocessing": repr(dataset.preprocess),
         "seed": dataset.seed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from unlearn_audit.processes import process_state
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULERS = ("cosine", "linear", "constant")
 PRECISIONS = ("auto", "float32", "bfloat16")
+MOST_EPOCHS, LARGEST_BATCH, MOST_CHECKPOINTS = 1_000_000, 10_000_000, 10_000  # more is a slip of the pen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,16 +60,21 @@ class TrainingConfig:
     compile: bool = False
 
     def __post_init__(self) -> None:
+        accuracy = self.target_accuracy
         checks = {
-            "epochs": (self.epochs >= 0, "at least 0"),
-            "learning_rate": (self.learning_rate >= 0, "at least 0"),
-            "batch_size": (self.batch_size >= 1, "at least 1"),
-            "accumulation_steps": (self.accumulation_steps >= 1, "at least 1"),
+            "epochs": (0 <= self.epochs <= MOST_EPOCHS, f"a number of at least 0 and at most {MOST_EPOCHS:,}"),
+            "learning_rate": (0 <= self.learning_rate < math.inf, "a finite number of at least 0"),
+            "batch_size": (1 <= self.batch_size <= LARGEST_BATCH, f"at least 1 and at most {LARGEST_BATCH:,}"),
+            "accumulation_steps": (1 <= self.accumulation_steps <= LARGEST_BATCH, "at least 1, and no more than fit"),
+            "momentum": (0 <= self.momentum < 1, "a share in [0, 1)"),
+            "weight_decay": (0 <= self.weight_decay < math.inf, "a finite number of at least 0"),
+            "max_grad_norm": (0 <= self.max_grad_norm < math.inf, "a finite number of at least 0"),
+            "target_accuracy": (accuracy is None or 0 < accuracy <= 1, "a share in (0, 1]"),
             "optimizer": (self.optimizer in OPTIMIZERS, f"one of {OPTIMIZERS}"),
             "scheduler": (self.scheduler in SCHEDULERS, f"one of {SCHEDULERS}"),
             "warmup": (0 <= self.warmup < 1, "a share of all steps in [0, 1)"),
             "precision": (self.precision in PRECISIONS, f"one of {PRECISIONS}"),
-            "checkpoints": (self.checkpoints >= 0, "at least 0"),
+            "checkpoints": (0 <= self.checkpoints <= MOST_CHECKPOINTS, f"at least 0 and at most {MOST_CHECKPOINTS:,}"),
         }
         for name, (holds, expected) in checks.items():
             if not holds:

@@ -17,12 +17,31 @@ from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from unlearn_audit.data.batches import Augmentation, ExampleDataset, collate
 from unlearn_audit.data.images import Images
-from unlearn_audit.models.loading import check_classes
+from unlearn_audit.models.labels import check_order
 from unlearn_audit.models.preprocessing import Preprocessing
 from unlearn_audit.processes import process_state
 from unlearn_audit.training.callbacks import CostMeter, StopAtAccuracy, UnlearningMethod
 from unlearn_audit.training.checkpoints import last_checkpoint, run_folder, training_inputs
 from unlearn_audit.training.config import TrainingConfig
+
+
+@dataclass(frozen=True)
+class Change:
+    """How much unlearning changed the original: a method whose settings are too weak leaves it as it was.
+
+    Attributes:
+        weights: ‖θ − θ₀‖ / ‖θ₀‖ over all parameters.
+        predictions: mean total variation, in [0, 1], between the softmax before and after on the forget set, in
+            evaluation mode and without augmentation.
+    """
+
+    weights: float
+    predictions: float
+
+    def __str__(self) -> str:
+        return (
+            f"weights changed by {self.weights:.2%}, forget predictions by a total variation of {self.predictions:.3f}"
+        )
 
 
 @dataclass(frozen=True)
@@ -36,6 +55,7 @@ class TrainingRun:
         examples: how many examples went through forward and backward passes, over all epochs.
         steps: optimizer steps.
         log: what Trainer logged, once an epoch.
+        change: how much unlearning changed the original; None for other trainings.
         checkpoints: the folder with this run's own checkpoints; None without an `output_dir`.
     """
 
@@ -45,6 +65,7 @@ class TrainingRun:
     examples: int
     steps: int
     log: tuple[dict[str, float], ...] = field(default=(), repr=False)
+    change: Change | None = None
     checkpoints: Path | None = None
 
 
@@ -52,7 +73,7 @@ def example_dataset(
     model: nn.Module, images: Images, config: TrainingConfig, seed: int, **selection: Any
 ) -> ExampleDataset:
     """Return the training examples as `model` takes them, those that `selection` names."""
-    check_classes(model, images)
+    check_order(model, images)
     return ExampleDataset(
         images,
         Preprocessing.of(model),

@@ -8,14 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from transformers import TrainerCallback
 
 from unlearn_audit.data.batches import ExampleDataset
 from unlearn_audit.data.images import Images
+from unlearn_audit.models.prediction import predict
 from unlearn_audit.training.callbacks import UnlearningMethod
 from unlearn_audit.training.config import TrainingConfig
-from unlearn_audit.training.running import TrainingRun, example_dataset, run_trainer
+from unlearn_audit.training.running import Change, TrainingRun, example_dataset, run_trainer
 
 if TYPE_CHECKING:
     from unlearn_audit.data.forget import ForgetSet
@@ -53,9 +55,32 @@ def unlearn(
         callbacks: more callbacks for the Trainer.
     """
     config = config or TrainingConfig(**method.training_defaults)
+    before = _Before(model, images.select(forget.mask(images)))
     start = time.perf_counter(), time.process_time()
     examples = example_dataset(model, images, config, method.seed, is_forget=forget.mask(images))
     dataset = method.prepare(model, examples)
     wall, cpu = time.perf_counter() - start[0], time.process_time() - start[1]
     run = run_trainer(model, dataset, config, method.seed, output_dir, callbacks, progress, method=method)
-    return dataclasses.replace(run, seconds=run.seconds + wall, cpu_seconds=run.cpu_seconds + cpu)
+    change = before.change(run.model)
+    return dataclasses.replace(run, seconds=run.seconds + wall, cpu_seconds=run.cpu_seconds + cpu, change=change)
+
+
+class _Before:
+    """The original's weights and what it says of the forget set, to measure how much both change."""
+
+    def __init__(self, model: nn.Module, forgotten: Images):
+        self._forgotten = forgotten
+        self._weights = [parameter.detach().clone() for parameter in model.parameters()]
+        self._said = self._softmax(model)
+
+    def change(self, model: nn.Module) -> Change:
+        moved = sum(
+            float((now.detach().cpu().double() - before.cpu().double()).square().sum())
+            for now, before in zip(model.parameters(), self._weights, strict=True)
+        )
+        size = sum(float(before.cpu().double().square().sum()) for before in self._weights)
+        variation = (self._softmax(model) - self._said).abs().sum(dim=1).mean() / 2
+        return Change(weights=(moved / size) ** 0.5, predictions=float(variation))
+
+    def _softmax(self, model: nn.Module) -> Tensor:
+        return torch.from_numpy(predict(model, self._forgotten, embeddings=False).logits).double().softmax(dim=1)

@@ -8,15 +8,20 @@ from statistics import fmean
 from typing import Any, ClassVar
 
 from unlearn_audit.auditing.policy import Policy
+from unlearn_audit.auditing.report import COPIES, MADE_ELSEWHERE
 from unlearn_audit.experiment.stages import forget as forget_stage
 from unlearn_audit.experiment.stages import predictions
 from unlearn_audit.experiment.stages.base import Stage, Workspace
 from unlearn_audit.experiment.stages.examples import PlannedData
 from unlearn_audit.experiment.stages.forget import SavedForgetSet
+from unlearn_audit.experiment.stages.given import Given
 from unlearn_audit.experiment.stages.predictions import ModelPredictions
+from unlearn_audit.experiment.stages.retrained_by_command import RetrainedByCommand
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
 from unlearn_audit.saved.request import AuditRequest, ModelFiles
 from unlearn_audit.saved.running import run_audit, save_audit
+
+NAMES = {"train": "retained", "test": "test examples"}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -40,7 +45,7 @@ class StudyAudit(Stage):
     policy: Policy
     forget: SavedForgetSet
     original: ModelPredictions
-    untrained: ModelPredictions
+    untrained: ModelPredictions | None
     references: tuple[ModelPredictions, ...]
     candidates: Mapping[str, tuple[ModelPredictions, ...]]
 
@@ -56,7 +61,7 @@ class StudyAudit(Stage):
         """Return the audit's inputs as files, relative to the folder of all stages."""
         return AuditRequest(
             candidates={
-                label: _files(workspace, models, seed=self.seed + 1, method=self.methods[label])
+                label: _files(workspace, models, seed=self.seed + 1, method=self.methods.get(label))
                 for label, models in self.candidates.items()
             },
             references={
@@ -65,13 +70,28 @@ class StudyAudit(Stage):
             },
             forget=f"{self.forget.folder_name}/{forget_stage.FILE}",
             original=_files(workspace, [self.original], seed=self.seed),
-            untrained=_files(workspace, [self.untrained], seed=self.seed),
+            untrained=None if self.untrained is None else _files(workspace, [self.untrained], seed=self.seed),
             neighbourhood=self.neighbourhood,
             policy=self.policy,
             measures=self.measures,
             class_names=self.data.load().train.class_names,
             title=self.title,
+            configuration=self._origins() | self._copies(workspace),
         )
+
+    def _copies(self, workspace: Workspace) -> dict[str, str]:
+        """Return how many examples that stay are copies of forgotten ones, for the report."""
+        found = workspace.results_of(self.forget).get("copies") or {}
+        said = ", ".join(f"{count} {NAMES[split]}" for split, count in sorted(found.items(), reverse=True))
+        return {COPIES: said} if said else {}
+
+    def _origins(self) -> dict[str, str]:
+        """Return what was not made by this study's own training, for the report."""
+        models = [self.original, *self.references, *(model for models in self.candidates.values() for model in models)]
+        elsewhere = [item.model.name for item in models if isinstance(item.model, Given)]
+        commands = [item.model.command.config.command for item in models if isinstance(item.model, RetrainedByCommand)]
+        found = {MADE_ELSEWHERE: ", ".join(elsewhere)} if elsewhere else {}
+        return found | ({"retrained by": commands[0]} if commands else {})
 
 
 def _files(
@@ -83,6 +103,11 @@ def _files(
         predictions=tuple(f"{model.folder_name}/{predictions.FILE}" for model in models),
         method=method,
         seed=seed,
-        seconds=fmean(cost["seconds"] for cost in costs),
-        examples=round(fmean(cost["examples"] for cost in costs)),
+        seconds=_mean([cost["seconds"] for cost in costs]),
+        examples=None if (mean := _mean([cost["examples"] for cost in costs])) is None else round(mean),
     )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if len(known) == len(values) else None

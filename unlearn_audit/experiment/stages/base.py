@@ -326,6 +326,27 @@ def _write_manifest(stage: Stage, folder: Path, results: Mapping[str, Any], seco
     write_text(folder / MANIFEST, json.dumps({**plain, "sha256": _sha256_of(plain)}, indent=2) + "\n")
 
 
+def reseal(folder: Path) -> None:
+    """Let the manifest of the stage that `folder` belongs to, if it is one's, say what its files are now.
+
+    For what a person does to a stage's result on purpose, such as rendering a report again.
+    """
+    path = folder.resolve().parent / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        found = {name: path.with_name(MANIFEST).parent / name for name in manifest["files"]}
+    except (OSError, ValueError, LookupError, TypeError):
+        return
+    paths = sorted({*(p for p in folder.resolve().rglob("*") if p.is_file()), *found.values()})
+    manifest["files"] = {
+        p.relative_to(path.parent).as_posix(): {"bytes": p.stat().st_size, "sha256": sha256(p)}
+        for p in paths
+        if p.is_file()
+    }
+    manifest.pop("sha256", None)
+    write_text(path, json.dumps({**manifest, "sha256": _sha256_of(manifest)}, indent=2) + "\n")
+
+
 def _sha256_of(manifest: Mapping[str, Any]) -> str:
     """Return the SHA-256 of a manifest without its own."""
     kept = {name: value for name, value in manifest.items() if name != "sha256"}

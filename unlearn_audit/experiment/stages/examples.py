@@ -8,7 +8,7 @@ from functools import lru_cache
 from unlearn_audit.data import ForgetSet, ImageData, Images
 from unlearn_audit.errors import DataError
 from unlearn_audit.experiment.config import DataConfig, ForgetConfig
-from unlearn_audit.experiment.stages.base import INCIDENTAL
+from unlearn_audit.experiment.stages.base import ADDED, INCIDENTAL
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class PlannedData:
 
     fingerprint: str
     config: DataConfig = field(metadata=INCIDENTAL)
+    ids: str | None = field(default=None, metadata=ADDED)  # what examples are known by
 
     def load(self) -> ImageData:
         """Load the images; a process loads them once.

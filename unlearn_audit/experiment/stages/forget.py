@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from unlearn_audit.experiment.duplicates import exact_duplicates
 from unlearn_audit.experiment.stages.base import Stage, Workspace
 from unlearn_audit.experiment.stages.examples import PlannedData, PlannedForgetSet
 
@@ -23,6 +25,8 @@ class SavedForgetSet(Stage):
 
     def run(self, workspace: Workspace) -> Mapping[str, Any]:
         """Write the forget set."""
-        forget = self.forget.choose(self.data.load().train)
+        data = self.data.load()
+        forget = self.forget.choose(data.train)
         forget.save(workspace.folder / FILE)
-        return {"size": len(forget)}
+        copies = Counter(copy.split for copy in exact_duplicates(forget, data.train, data.test))
+        return {"size": len(forget), "copies": dict(copies)}

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
-from unlearn_audit.experiment.stages.base import INCIDENTAL, Stage, Workspace
+from unlearn_audit.data import ImageData
+from unlearn_audit.experiment.foreign import on_the_data
+from unlearn_audit.experiment.stages.base import ADDED, INCIDENTAL, Stage, Workspace
 from unlearn_audit.experiment.stages.examples import PlannedData
+from unlearn_audit.experiment.stages.models import ModelStage
 from unlearn_audit.models import load_model, predict
+from unlearn_audit.models.checkpoints import has_processor
 from unlearn_audit.predictions import Predictions
 
 FILE = "predictions.parquet"
@@ -20,21 +25,27 @@ class ModelPredictions(Stage):
 
     kind: ClassVar[str] = "predictions"
     data: PlannedData
-    model: Stage
+    model: ModelStage
     precision: str
     batch_size: int = field(metadata=INCIDENTAL)
+    fallback: ModelStage | None = field(default=None, metadata=ADDED)  # has the image processor, if the model has none
 
     def run(self, workspace: Workspace) -> Mapping[str, Any]:
-        """Predict, and write the predictions as Parquet."""
-        found = predict(
-            load_model(workspace.folder_of(self.model) / "model"),
-            self.data.load(),
+        """Predict, or read predictions that were made elsewhere, and write them as Parquet."""
+        made, data = self.model.made(workspace), self.data.load()
+        found = on_the_data(Predictions.load(made), data) if made.is_file() else self._predicted(made, data, workspace)
+        found.save(workspace.folder / FILE)
+        return {"model": {name: item for name, item in workspace.results_of(self.model).items() if name != "log"}}
+
+    def _predicted(self, folder: Path, data: ImageData, workspace: Workspace) -> Predictions:
+        elsewhere = None if has_processor(folder) or self.fallback is None else self.fallback.made(workspace)
+        return predict(
+            load_model(folder, processor=elsewhere),
+            data,
             batch_size=self.batch_size,
             precision=self.precision,
             model_id=self.model.name,
         )
-        found.save(workspace.folder / FILE)
-        return {"model": {name: item for name, item in workspace.results_of(self.model).items() if name != "log"}}
 
     def load(self, workspace: Workspace) -> Predictions:
         """Read the predictions."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,14 +12,15 @@ from transformers import TrainerCallback
 
 from unlearn_audit.data import ForgetSet, ImageData
 from unlearn_audit.experiment.planned_models import PlannedModel
-from unlearn_audit.experiment.stages.base import Stage, Workspace
+from unlearn_audit.experiment.stages.base import Workspace
 from unlearn_audit.experiment.stages.examples import PlannedData, PlannedForgetSet
+from unlearn_audit.experiment.stages.models import MODEL, ModelStage
 from unlearn_audit.models import merge, save_model, weights_hash
 from unlearn_audit.training import TrainingConfig, TrainingRun, fit
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Original(Stage):
+class Original(ModelStage):
     """The original model, trained on all training examples."""
 
     kind: ClassVar[str] = "original"
@@ -73,7 +75,7 @@ class ReportSteps(TrainerCallback):
 def save_run(run: TrainingRun, workspace: Workspace) -> dict[str, Any]:
     """Save a trained model, remove the checkpoints, and return what it cost, for the manifest."""
     model = merge(run.model)
-    save_model(model, workspace.folder / "model")
+    save_model(model, workspace.folder / MODEL)
     shutil.rmtree(workspace.folder / "checkpoints", ignore_errors=True)
     return {
         "seconds": run.seconds,
@@ -82,4 +84,5 @@ def save_run(run: TrainingRun, workspace: Workspace) -> dict[str, Any]:
         "steps": run.steps,
         "weights_hash": weights_hash(model),
         "log": list(run.log),
+        **({} if run.change is None else {"change": dataclasses.asdict(run.change)}),
     }

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from unlearn_audit.experiment.config import MethodConfig, TuningConfig
 from unlearn_audit.experiment.stages.base import Stage, Workspace
 from unlearn_audit.experiment.stages.examples import PlannedData, PlannedForgetSet
+from unlearn_audit.experiment.stages.models import ModelStage
 from unlearn_audit.experiment.stages.predictions import ModelPredictions
-from unlearn_audit.experiment.stages.train import Original
 from unlearn_audit.experiment.tuning import Goal, SearchConfig, tune
 from unlearn_audit.models import load_model
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
@@ -33,7 +33,7 @@ class TunedMethod(Stage):
     tuning: TuningConfig
     neighbourhood: NeighbourhoodConfig
     seed: int
-    original: Original
+    original: ModelStage
     original_predictions: ModelPredictions
     held_out_predictions: ModelPredictions
 
@@ -51,7 +51,7 @@ class TunedMethod(Stage):
             seed=self.seed,
         )
         found = tune(
-            load_model(workspace.folder_of(self.original) / "model"),
+            load_model(self.original.made(workspace)),
             images,
             forget,
             resumable(self.method, self.seed, workspace),

@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from unlearn_audit.experiment.config import MethodConfig
-from unlearn_audit.experiment.stages.base import Stage, Workspace
+from unlearn_audit.experiment.stages.base import Workspace
 from unlearn_audit.experiment.stages.examples import PlannedData, PlannedForgetSet
-from unlearn_audit.experiment.stages.train import Original, ReportSteps, save_run
+from unlearn_audit.experiment.stages.models import ModelStage
+from unlearn_audit.experiment.stages.train import ReportSteps, save_run
 from unlearn_audit.experiment.stages.tuned import TunedMethod, resumable
 from unlearn_audit.models import load_model
 from unlearn_audit.training import unlearn
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Unlearned(Stage):
+class Unlearned(ModelStage):
     """The original model after one method, with the training that a search found where there was one."""
 
     kind: ClassVar[str] = "unlearned"
@@ -25,7 +26,7 @@ class Unlearned(Stage):
     forget: PlannedForgetSet
     method: MethodConfig
     seed: int
-    original: Original
+    original: ModelStage
     tuned: TunedMethod | None
 
     def run(self, workspace: Workspace) -> Mapping[str, Any]:
@@ -35,7 +36,7 @@ class Unlearned(Stage):
         if self.tuned is not None:
             training = dataclasses.replace(training, **workspace.results_of(self.tuned)["found"])
         run = unlearn(
-            load_model(workspace.folder_of(self.original) / "model"),
+            load_model(self.original.made(workspace)),
             data.train,
             self.forget.choose(data.train),
             resumable(self.method, self.seed, workspace),

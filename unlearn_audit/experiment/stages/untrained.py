@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from unlearn_audit.experiment.planned_models import PlannedModel
-from unlearn_audit.experiment.stages.base import Stage, Workspace
+from unlearn_audit.experiment.stages.base import Workspace
 from unlearn_audit.experiment.stages.examples import PlannedData
+from unlearn_audit.experiment.stages.models import ModelStage
 from unlearn_audit.experiment.stages.train import save_run
 from unlearn_audit.training import TrainingRun
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Untrained(Stage):
+class Untrained(ModelStage):
     """A model with the random weights of its seed."""
 
     kind: ClassVar[str] = "untrained"

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["cost"]
 
 TEMPLATE = """
-<p class="lead">Excess in the nearest stratum over the cost of the method. A good method is cheap and stays near zero;
-retraining itself would lie at 100 % and zero.</p>
+<p class="lead">{{ retraining }} Excess in the nearest stratum over the cost of the method. A good method is cheap and
+stays near zero; retraining itself would lie at 100 % and zero.</p>
 <figure data-chart="cost">
   {{ canvas(figure, interactive) }}
   {{ figures_behind([table], interactive) }}
@@ -31,12 +31,25 @@ def _values(shown: ShownAudit) -> dict[str, Any] | None:
         return None
     text = "Excess in the nearest stratum over cost; the table below holds the figures."
     return {
+        "retraining": retraining_cost(shown.report),
         "figure": figure(text, lambda axes: plots.draw_cost(axes, charts)),
         "table": cost_table(shown.report),
     }
 
 
 cost = Section("cost", "What it cost", order=50, template=TEMPLATE, values=_values, entry="Cost")
+
+
+def retraining_cost(report: AuditReport) -> str:
+    """Say what the retrained models took together, as a share of the original's training where that is known."""
+    seconds = [model.seconds for model in report.by_role("reference") if model.seconds is not None]
+    if len(seconds) < report.num_references:
+        return ""
+    said = f"The {report.num_references} retrained models took {duration(sum(seconds))}"
+    original = [model.seconds for model in report.by_role("original") if model.seconds]
+    if not original:
+        return f"{said}. What the original took is not known."
+    return f"{said}, {sum(seconds) / original[0]:.0%} of what training the original took ({duration(original[0])})."
 
 
 def cost_table(report: AuditReport) -> Table:

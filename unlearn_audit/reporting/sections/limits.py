@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from unlearn_audit.auditing.report import COPIES
 from unlearn_audit.auditing.statistics import MIN_COUNT, MIN_REFERENCES
 from unlearn_audit.reporting.sections._section import Section, ShownAudit
 from unlearn_audit.reporting.sections.verdicts import retrained_models
@@ -43,6 +44,12 @@ def limits_of(report: AuditReport) -> tuple[str, ...]:
     if report.num_references < MIN_REFERENCES:
         said.append(
             "With fewer than three retrained models their own variation cannot be told, so there is no verdict."
+        )
+    copies = report.provenance.configuration.get(COPIES)
+    if copies:
+        said.append(
+            f"Of the deleted images, copies of the very same pixels stay in the data: {copies}. Whatever was trained "
+            "on them, retrained models included, still knows what was to be forgotten."
         )
     small = _small_strata(report)
     if small:

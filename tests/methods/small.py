@@ -1,0 +1,12 @@
+"""Options that make a method cheap enough for a test of all methods; a method without an entry runs as it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+SMALL: dict[str, dict[str, Any]] = {
+    "anchored_local_distillation": {"n_support": 16, "teacher_epochs": 1, "retain_share": 0.5},
+    "local_teacher_distillation": {"n_support": 16, "teacher_epochs": 1},
+    "local_teacher_knn": {"n_support": 16},
+    "amun": {"attack_steps": 5},
+}
