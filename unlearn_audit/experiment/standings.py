@@ -131,7 +131,7 @@ class Standing:
             questions,
             Mean.of(model.gone for model in models),
             Mean.of(model.cost for model in models),
-            Mean.of(model.tuning_cost for model in models),
+            Mean.of({model.tuning_cost for model in models}),  # one search for all
         )
 
 

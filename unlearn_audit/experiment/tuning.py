@@ -83,7 +83,7 @@ class SearchConfig:
         """Return the options to check before any training: each value of each, beside the others' own."""
         return [{}, *({name: value} for name, values in self.options.items() for value in values)]
 
-    def draw_options(self, trial: optuna.Trial) -> dict[str, Option]:
+    def draw_options(self, trial: optuna.Trial) -> dict[str, Any]:
         """Let Optuna choose the method's options."""
         return {name: trial.suggest_categorical(f"options.{name}", list(each)) for name, each in self.options.items()}
 
