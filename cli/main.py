@@ -21,6 +21,7 @@ from .machine import for_machines, tell_error
 ORDER = (
     *("demo", "init", "schema", "run"),
     *("forget", "train", "unlearn", "predict", "plan", "audit"),
+    *("slurm", "job"),
     *("verify", "report", "push"),
     *("recipes", "selftest", "calibrate"),
     *("methods", "measures", "neighbourhoods"),
