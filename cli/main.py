@@ -21,10 +21,10 @@ from .machine import for_machines, tell_error
 ORDER = (
     *("demo", "init", "schema", "run"),
     *("forget", "train", "unlearn", "predict", "plan", "seal", "audit"),
+    *("slurm", "job"),
     *("verify", "sign", "report", "push"),
     *("recipes", "selftest", "calibrate"),
     *("methods", "measures", "neighbourhoods"),
-    *("job", "slurm"),
 )
 _RUN = re.compile(r"^def run\(", re.MULTILINE)
 

@@ -193,7 +193,7 @@ def test_rows_are_numbered_where_no_ids_are_given() -> None:
         ({"labels": None, "example_ids": None, "splits": None}, PredictionsError, "damaged: arrays of logits need"),
         ({"labels": ONE.labels.astype(float)}, PredictionsError, "whole numbers"),
         ({"labels": ONE.labels[1:]}, PredictionsError, "as many ids as splits and labels"),
-        ({"candidates": {"u": 3}}, PredictionsError, "u: expected Predictions, an array of logits .* got int"),
+        ({"candidates": {"u": 3}}, PredictionsError, "u: expected Predictions, a table, an array of logits .* got int"),
         ({"candidates": {"u": np.zeros(5)}}, PredictionsError, r"u: expected logits of shape \(n, c\), got \(5,\)"),
         ({"candidates": {}}, AuditError, "at least one candidate"),
         ({"forget": IS_FORGET[1:]}, AuditError, "mask of 800 rows"),

@@ -15,6 +15,7 @@ from unlearn_audit.auditing.neighbours import NeighbourSource
 from unlearn_audit.errors import AuditError, ConfigurationError, PredictionsError
 from unlearn_audit.files import replacing
 from unlearn_audit.predictions import Predictions, PredictionsFile, PredictionSource, open_predictions
+from unlearn_audit.predictions.frames import is_table
 from unlearn_audit.saved.forgotten import Forgotten
 
 Given = Any  # Predictions, PredictionsFile, an array of logits (n, c), or a path
@@ -112,9 +113,11 @@ def _source(name: str, given: Given, rows: ArrayRows | None) -> PredictionSource
         return given
     if isinstance(given, Predictions):
         return _as_it_will_be_read(name, given)
+    if is_table(given):
+        return _as_it_will_be_read(name, Predictions.of_table(given, name=name))
     if not hasattr(given, "__array__"):
         raise PredictionsError(
-            f"{name}: expected Predictions, an array of logits (n, c) or a path, got {type(given).__name__}."
+            f"{name}: expected Predictions, a table, an array of logits (n, c) or a path, got {type(given).__name__}."
         )
     if rows is None:
         raise PredictionsError(f"{name}: arrays of logits need `labels` (n,), got none.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import warnings
 
 import pytest
 import torch
@@ -28,6 +29,7 @@ def arguments(folder, **changes) -> TrainingArguments:
         "learning_rate": 0.05,
         "per_device_train_batch_size": 16,
         "optim": "sgd",
+        "max_grad_norm": 0.0,
         "save_strategy": "no",
         "report_to": "none",
         "disable_tqdm": True,
@@ -183,6 +185,17 @@ def test_a_method_that_moves_nothing_raises(tmp_path) -> None:
 def test_weights_that_are_not_finite_end_the_run(tmp_path) -> None:
     with pytest.raises(ModelError, match=r"finite weights.*after 2 steps\. Lower the learning rate \(1e\+30\)"):
         run(tmp_path, tiny_resnet(IMAGES), method_named("gradient_ascent"), learning_rate=1e30, max_grad_norm=0.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "norm", "warns"),
+    [("gradient_ascent", 1.0, True), ("gradient_ascent", 0.0, False), ("finetune", 1.0, False)],
+)
+def test_clipping_an_ascent_is_warned_of(name: str, norm: float, warns: bool, tmp_path) -> None:
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        run(tmp_path, tiny_resnet(IMAGES), method_named(name), max_grad_norm=norm, num_train_epochs=1)
+    assert any("max_grad_norm=1 clips" in str(warning.message) for warning in found) is warns
 
 
 def test_two_methods_on_one_model_are_refused(tmp_path) -> None:

@@ -19,6 +19,7 @@ to the weights before and after training), `inputs` (other pixels or labels), `c
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from itertools import chain
@@ -74,6 +75,9 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
             "scheduler": "constant",
         }
     )
+
+    # Whether it maximises a loss; clipping to a small norm, which is Trainer's default, then undoes most of it.
+    ascends: ClassVar[bool] = False
 
     # What the learning rate is multiplied by in the steps of a phase; 1 where it is not named.
     phase_rates: ClassVar[Mapping[str, float]] = MappingProxyType({})
@@ -162,7 +166,7 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
                 "Expected examples that say which are to be forgotten; build them with training_examples."
             )
         if self.saliency_share is not None:
-            self._mask = WeightMask(saliency_mask(model, examples, self.saliency_share))
+            self._mask = WeightMask(_of_process_0(saliency_mask(model, examples, self.saliency_share)))
         self.learn(model, examples)
         chosen = examples.subset(self.rows(examples))
         self._planned = None if self.steps(chosen, 0, 1) is None else PlannedDataset(chosen, self._steps_of(chosen))
@@ -252,9 +256,7 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
     @torch.no_grad()
     def _without_gradients(self, change: Callable[[nn.Module], None], model: nn.Module) -> None:
         change(model)
-        if torch.distributed.is_initialized():
-            for parameter in model.parameters():
-                torch.distributed.broadcast(parameter, src=0)
+        _of_process_0(dict(model.named_parameters()))
 
     def state(self) -> dict[str, dict[str, Any]]:
         """Return the hyperparameters, for Trainer's checkpoints."""
@@ -274,10 +276,24 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
             )
         if (self._plans_steps() or self.order != "joint") and loader.dataset is not self._planned:
             raise MethodError("Expected train_dataset=method.prepare(model, examples), which lists the steps.")
+        if self.ascends and args.max_grad_norm > 0:
+            warnings.warn(
+                f"{type(self).__name__} climbs, and max_grad_norm={args.max_grad_norm:g} clips its gradients, as "
+                "Trainer does by default: it may go hardly anywhere. Pass max_grad_norm=0.0 unless that is meant.",
+                stacklevel=2,
+            )
         if self.saliency_share is not None and self._mask is None:
             raise MethodError(
                 "Expected train_dataset=method.prepare(model, examples), which finds the salient weights."
             )
+
+
+def _of_process_0(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Give the tensors of every process the values of process 0, and return them: sums differ in their last digits."""
+    if torch.distributed.is_initialized():
+        for tensor in tensors.values():
+            torch.distributed.broadcast(tensor, src=0)
+    return tensors
 
 
 def _check(holds: bool, method: UnlearningCallback, name: str, expected: str) -> None:

@@ -44,7 +44,9 @@ class LossHook:
 
     def __init__(self, model: nn.Module):
         self.owner: LossOwner | None = None
-        parameters = inspect.signature(model.forward).parameters.values()
+        below: Any = getattr(model, "get_base_model", None)  # PEFT's own forward takes anything
+        inner = model if below is None else below()
+        parameters = inspect.signature(inner.forward).parameters.values()
         self._known = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD}
         self._pending: tuple[LossOwner, dict[str, Tensor], Any] | None = None
         self._handles = [
@@ -79,11 +81,21 @@ class LossHook:
         extra = {name: kwargs.pop(name) for name in list(kwargs) if name not in self._known}
         count = extra.pop("num_items_in_batch", None)
         if self.owner is not None and model.training:
+            self._need_labels({**kwargs, **extra})
             batch = self.owner.inputs({**kwargs, **extra})
             self._pending = (self.owner, batch, count)
             kwargs = {name: batch[name] for name in kwargs if name != "labels"}
             self.owner.before_forward(model)
         return args, kwargs
+
+    def _need_labels(self, batch: dict[str, Tensor]) -> None:
+        if "labels" not in batch:
+            self.owner = None
+            raise MethodError(
+                f"Expected `labels` in the batches, got {sorted(batch)}. Trainer keeps them from the model where "
+                "label_smoothing_factor or compute_loss_func is set; an unlearning method has a loss of its own, so "
+                "leave both out."
+            )
 
     def _after(self, model: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         if self._pending is None:

@@ -36,6 +36,7 @@ class NegGradPlus(UnlearningCallback):
     freeze_batchnorm: bool = True
     alpha: float = 0.95
 
+    ascends: ClassVar[bool] = True
     training_defaults: ClassVar[Mapping[str, Any]] = MappingProxyType(
         {
             "epochs": 10,

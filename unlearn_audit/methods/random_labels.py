@@ -23,6 +23,8 @@ class RandomLabels(UnlearningCallback):
     retain examples.
 
     `retain_share=0` (the default) is RL, `retain_share=1` is RL + FT, joined or one after the other (`order`).
+    The learning rate suits RL. RL + FT needs SalUn's, 0.01: at 1e-4 the forget predictions of a model of digits move by
+    a total variation of 0.006 only, at 0.01 by 0.32.
 
     Attributes:
         labels: "any" draws from all classes, "wrong" from all but the true one.

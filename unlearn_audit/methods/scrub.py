@@ -50,6 +50,7 @@ class Scrub(UnlearningCallback):
     max_share: float = 0.25
     start: str = "max"
 
+    ascends: ClassVar[bool] = True
     training_defaults: ClassVar[Mapping[str, Any]] = MappingProxyType(
         {
             "epochs": 3,

@@ -10,6 +10,7 @@ from unlearn_audit.models.labels import with_classes_of
 from unlearn_audit.models.loading import load_model, save_model, weights_hash, with_processor
 from unlearn_audit.models.prediction import predict
 from unlearn_audit.models.preprocessing import Preprocessing
+from unlearn_audit.models.rows import joined, per_output, predict_rows
 
 __all__ = [
     "Preprocessing",
@@ -17,9 +18,12 @@ __all__ = [
     "cifar_cnn",
     "cifar_resnet",
     "create_model",
+    "joined",
     "load_model",
     "merge",
+    "per_output",
     "predict",
+    "predict_rows",
     "save_model",
     "weights_hash",
     "with_classes_of",

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from unlearn_audit.predictions.checks import PredictionSource
 from unlearn_audit.predictions.parquet import PredictionsFile
-from unlearn_audit.predictions.tables import READERS
+from unlearn_audit.predictions.reading import READERS
 from unlearn_audit.predictions.value import Predictions
 
 
 def open_predictions(path: str | Path) -> PredictionSource:
-    """Open a file of predictions: `.npz` and `.csv` are read into memory, anything else is Parquet and streamed.
+    """Open a file of predictions: `.npz`, `.csv` and `.jsonl` are read into memory, all else is Parquet and streamed.
 
     Raises:
         PredictionsError: where it cannot be read, or holds no predictions.

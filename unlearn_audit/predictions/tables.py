@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +29,12 @@ _CSV_ARRAYS = {"logit": "logits", "probability": "probabilities", "embedding": "
 
 def read_npz(path: Path) -> dict[str, Any]:
     """Return the fields of `Predictions` that an `.npz` holds; raises `PredictionsError`."""
-    return _fields(path.name, _npz_arrays(path))
+    return fields_of_arrays(path.name, _npz_arrays(path))
 
 
 def read_csv(path: Path) -> dict[str, Any]:
     """Return the fields of `Predictions` that a `.csv` holds; raises `PredictionsError`."""
-    return _fields(path.name, _csv_arrays(path))
-
-
-READERS: dict[str, Callable[[Path], dict[str, Any]]] = {".npz": read_npz, ".csv": read_csv}
+    return fields_of_arrays(path.name, _csv_arrays(path))
 
 
 def _npz_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -105,7 +102,8 @@ def _stacked(name: str, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarr
     }
 
 
-def _fields(name: str, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def fields_of_arrays(name: str, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Return the fields of `Predictions` that arrays by the names of the Parquet columns hold; `PredictionsError`."""
     for column in ("example_id", "label"):
         if column not in arrays:
             raise PredictionsError(f"{name}: expected {column!r}, found {sorted(arrays)}.")
@@ -130,8 +128,9 @@ def _fields(name: str, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
 
 
 def _logits(name: str, arrays: Mapping[str, np.ndarray], ids: np.ndarray) -> np.ndarray:
-    if "logits" in arrays:
-        return _numbers(name, "logits", arrays["logits"])
+    for column in ("logits", "log_probabilities"):  # a softmax takes both for the same
+        if column in arrays:
+            return _numbers(name, column, arrays[column])
     if "probabilities" not in arrays:
         raise PredictionsError(
             f"{name}: expected logits or probabilities (in a CSV file: logit_0, … or probability_0, …), found "

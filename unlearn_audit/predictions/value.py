@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -74,14 +75,25 @@ class Predictions:
         )
 
     @classmethod
+    def of_table(cls, table: Any, *, name: str = "predictions") -> Predictions:
+        """Take a table of pandas, polars, Arrow or `datasets`, whose columns are those of a Parquet file.
+
+        Raises:
+            PredictionsError: where it holds no predictions.
+        """
+        from unlearn_audit.predictions.frames import fields_of_table
+
+        return cls(**fields_of_table(name, table))
+
+    @classmethod
     def load(cls, path: str | Path) -> Predictions:
-        """Read a file into memory: `.npz`, `.csv`, or else Parquet; `unlearn_audit.predictions` says what they hold.
+        """Read a file into memory: `.npz`, `.csv`, `.jsonl`, or else Parquet.
 
         Raises:
             PredictionsError: where it cannot be read, or holds no predictions.
         """
         from unlearn_audit.predictions.parquet import ROW_GROUP, PredictionsFile
-        from unlearn_audit.predictions.tables import READERS
+        from unlearn_audit.predictions.reading import READERS
 
         path = Path(path)
         if path.suffix.lower() in READERS:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_utils import HubStrategy
@@ -44,14 +44,27 @@ class AuditCallback(TrainerCallback):
             folder. It is called on the first process only.
         choices: what may be published; by default nothing that tells who was forgotten, and no model that failed.
         images: gives the published report its pictures; without it there are none.
+        every: "epoch" or "evaluation": when to call `watch`, too, on the way; the audit itself comes at the end.
+        watch: takes the model and returns figures, which are logged where the training is logged: `HeldOut.of(...)` of
+            `unlearn_audit.experiment.watching` compares it with a held-out retrained model, so that the references of
+            the audit stay unseen. With "evaluation" they are also metrics of the evaluation, by which
+            `metric_for_best_model="held_out_objective"` chooses a checkpoint.
         folder: of the audit, once there is one.
     """
 
     audit: Callable[[PreTrainedModel], str | Path]
     choices: PublishChoices = field(default_factory=PublishChoices)
     images: ImageSource | None = None
+    every: Literal["end", "epoch", "evaluation"] = "end"
+    watch: Callable[[PreTrainedModel], Mapping[str, float]] | None = None
     folder: Path | None = None
     _trainer: Trainer | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.every not in ("end", "epoch", "evaluation"):
+            raise ConfigurationError(f"Expected every to be 'end', 'epoch' or 'evaluation', got {self.every!r}.")
+        if (self.every == "end") != (self.watch is None):
+            raise ConfigurationError("Expected `watch` together with every='epoch' or 'evaluation', got one of them.")
 
     def attach(self, trainer: Trainer) -> None:
         """Add this callback to a Trainer and take its pushes over."""
@@ -84,6 +97,26 @@ class AuditCallback(TrainerCallback):
         if self._trainer is not None:
             self._trainer.log(audit_metrics(report, find_candidate(report, self.choices.candidate).name))
         alert_on_failure(report, _listed(args.report_to or ()))
+
+    def on_epoch_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
+        """Log the figures of `watch`, if it is asked every epoch."""
+        if self.every == "epoch":
+            self._watched(kwargs["model"])
+
+    def on_evaluate(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
+        """Add the figures of `watch` to those of the evaluation, if it is asked at each."""
+        if self.every == "evaluation":
+            found = self._watched(kwargs["model"])
+            kwargs["metrics"].update({f"eval_{name}": value for name, value in found.items()})
+
+    def _watched(self, model: PreTrainedModel) -> dict[str, float]:
+        if self._trainer is None or self.watch is None:
+            raise ConfigurationError(
+                "Expected AuditCallback to be attached, to log on the way: callback.attach(trainer)."
+            )
+        found = dict(self.watch(model))
+        self._trainer.log(dict(found))
+        return found
 
     def on_push_begin(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
         """Raise where there is no audit of what would be pushed."""
