@@ -16,7 +16,7 @@ from .options import DataSettings, MaybeData, Settings
 
 if TYPE_CHECKING:
     from unlearn_audit.auditing.report import AuditReport
-    from unlearn_audit.saved.request import ModelFiles
+    from unlearn_audit.saved.request import AuditRequest, ModelFiles
 
 
 class FailOn(StrEnum):
@@ -56,6 +56,7 @@ def run(
     data: MaybeData = None,
     data_settings: DataSettings = None,
     settings: Settings = None,
+    seal: Annotated[Path | None, typer.Option(help="From `unlearn-audit seal`: the audit must be as it says.")] = None,
     fail_on: Annotated[FailOn | None, typer.Option(help="Exit with 3 on this verdict or a worse one.")] = None,
 ) -> None:
     """Audit from files of predictions alone.
@@ -94,13 +95,25 @@ def run(
         measures=chosen.measures,
         title=chosen.title,
     )
+    if seal is not None:
+        check_seal(seal, request)
     with TaskProgress() as progress:
         found = run_audit(request, progress=progress)
-    save_audit(found, request, output)
+    save_audit(found, request, output, sealed=seal)
     render_folder(output)
     show_report(found.report, output)
     if fail_on and failed(found.report, fail_on):
         raise typer.Exit(3)
+
+
+def check_seal(seal: Path, request: AuditRequest) -> None:
+    """Raise `AuditError` where the audit is not as it was sealed."""
+    from unlearn_audit.errors import AuditError
+    from unlearn_audit.saved.sealing import broken, read_seal
+
+    found = list(broken(read_seal(seal), request, Path()))
+    if found:
+        raise AuditError("This is not the audit that was sealed:\n- " + "\n- ".join(found))
 
 
 def failed(report: AuditReport, fail_on: FailOn) -> bool:

@@ -20,8 +20,9 @@ from .machine import for_machines, tell_error
 # command that is not named here comes after these.
 ORDER = (
     *("demo", "init", "schema", "run"),
-    *("forget", "train", "unlearn", "predict", "plan", "audit"),
-    *("verify", "report", "push"),
+    *("forget", "train", "unlearn", "predict", "plan", "seal", "audit"),
+    *("slurm", "job"),
+    *("verify", "sign", "report", "push"),
     *("recipes", "leaderboard", "selftest", "calibrate"),
     *("methods", "measures", "neighbourhoods"),
 )

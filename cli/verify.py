@@ -20,6 +20,9 @@ def run(
     forget: Annotated[
         Path | None, typer.Option(help="File of ids: was the published audit of these? Takes --salt.")
     ] = None,
+    identity: Annotated[
+        list[Path] | None, typer.Option(help="Public key (PEM) that must have signed the report. Repeatable.")
+    ] = None,
     salt: Annotated[str | None, typer.Option(help="From the publisher's own manifest.json; proves --forget.")] = None,
 ) -> None:
     """Check a report against its inputs.
@@ -32,6 +35,8 @@ def run(
     limit_threads()
     quiet()
     from unlearn_audit.publishing.checking import auditor_of, check_claim, verify_published
+    from unlearn_audit.saved.signing import check_identity
+    from unlearn_audit.saved.standing import standing
 
     from .progress import TaskProgress
 
@@ -47,6 +52,8 @@ def run(
             typer.echo(sentence)
         found.raise_if_different()
         typer.echo(f"{found.files} files and {found.figures} figures agree.")
+        signers = [check_identity(local, key) for key in identity or ()]
+        typer.echo("\n".join(f"{what:<28} {how}" for what, how in standing(local, found, signers)))
     if forget is not None and salt is not None:
         refuted = check_claim(audits[0], forget, salt)
         tell(claim=refuted is None)

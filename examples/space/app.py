@@ -1,4 +1,4 @@
-"""Look at an audit: choose a model, a measure and a population, and see strata and the examples that suffer most.
+"""Look at an audit, or audit predictions of your own: the three answers, strata, and the examples that suffer most.
 
     pip install -r examples/space/requirements.txt
     python examples/space/app.py REPORT_FOLDER
@@ -16,7 +16,9 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 
+from unlearn_audit import audit
 from unlearn_audit.auditing.report import AuditReport
+from unlearn_audit.errors import UnlearnAuditError
 from unlearn_audit.populations import POPULATIONS
 from unlearn_audit.reporting.charting import chart_data, primary_population, stratum_title
 from unlearn_audit.reporting.charts import ChartData
@@ -33,6 +35,7 @@ from unlearn_audit.reporting.sections.verdicts import (
 
 EVERY = "every stratum"
 MOST_EXAMPLES = 25
+FILES = [".parquet", ".npz", ".csv"]
 
 
 def summary(report: AuditReport) -> str:
@@ -88,8 +91,60 @@ def examples(report: AuditReport, ledger: Ledger, model: str, population: str, s
     return {"headers": ["example", "class", "stratum", "predicted", "probability of the class", "excess"], "data": data}
 
 
+def answers(candidate: str, references: list[str], forget: str, original: str | None) -> str:
+    """Audit an unlearned model against retrained ones, and say whether it is forgotten and whom that hurt.
+
+    Args:
+        candidate: file of the unlearned model's predictions: Parquet, .npz or CSV with example_id, label, logits.
+        references: files of at least three models that were retrained without the forgotten examples.
+        forget: file of the forgotten examples' ids: txt, csv, json or parquet.
+        original: file of the model before unlearning, with a column `embedding`.
+    """
+    if not (candidate and references and forget and original):
+        return note("Give the unlearned model, at least three retrained ones, the original, and the forgotten ids.")
+    try:
+        found = audit({"yours": candidate}, references, forget, original=original)
+    except UnlearnAuditError as error:
+        return note(str(error))
+    return summary(found.report)
+
+
+def note(text: str) -> str:
+    """Return what is missing or wrong, as HTML."""
+    return f'<p role="alert"><strong>No answer.</strong> {html.escape(text)}</p>'
+
+
+def upload() -> None:
+    """Lay out the tab in which people audit their own predictions; nothing is kept."""
+    gr.Markdown(
+        "Files of predictions are Parquet, `.npz` or CSV with `example_id`, `label` and `logits`, from any framework; "
+        "the original's have `embedding` too. They are read for this answer and not kept. A forget set names people: "
+        "upload none to a Space that is not yours, but run this app at home.",
+    )
+    with gr.Row():
+        files = [
+            gr.File(label="Unlearned model", file_types=FILES),
+            gr.File(label="Retrained models, at least 3", file_types=FILES, file_count="multiple"),
+            gr.File(label="Ids of the forgotten examples", file_types=[".txt", ".json", ".csv", ".parquet"]),
+            gr.File(label="Original model", file_types=FILES),
+        ]
+    asked = gr.Button("Audit", variant="primary")
+    asked.click(answers, files, gr.HTML(elem_id="answers"), api_name="audit")
+
+
 def build(folder: Path) -> gr.Blocks:
-    """Return the app for one report folder."""
+    """Return the app: one report folder, if it is there, and a tab for one's own predictions."""
+    with gr.Blocks(title="Unlearning audit") as app:
+        if (folder / "report.json").is_file():
+            with gr.Tab("This audit"):
+                show(folder, app)
+        with gr.Tab("Your predictions"):
+            upload()
+    return app
+
+
+def show(folder: Path, app: gr.Blocks) -> None:
+    """Lay out the tab of one report folder."""
     report, ledger = AuditReport.load(folder), Ledger.of(read_ledger(folder))
     charts = chart_data(report)
     models = [m.name for m in report.by_role("candidate", "original", "untrained")]
@@ -97,35 +152,34 @@ def build(folder: Path) -> gr.Blocks:
     first = primary_population(report) if primary_population(report) in present else present[0]
 
     def answer(model: str, measure: str, population: str, stratum: str) -> tuple:
+        """Return a model's picture, strata and worst examples in this audit."""
         return (
             picture(charts, measure, population),
             strata(report, model, measure, population),
             examples(report, ledger, model, population, stratum),
         )
 
-    with gr.Blocks(title=report.title) as app:
-        gr.Markdown(f"# {report.title}", sanitize_html=True)
-        gr.HTML(summary(report))
-        with gr.Row():
-            choices = [
-                gr.Dropdown(models, value=models[0], label="Model"),
-                gr.Dropdown([(m.title, m.name) for m in report.measures], value=report.policy.measure, label="Measure"),
-                gr.Dropdown(present, value=first, label="Population"),
-                gr.Dropdown([EVERY, *map(stratum_title, report.strata)], value=EVERY, label="Stratum"),
-            ]
-        outputs = [
-            gr.HTML(label="Discrepancy by neighbourhood"),
-            gr.Dataframe(label="Stratum by stratum", interactive=False),
-            gr.Dataframe(label="Examples that suffer most, by the policy's measure", interactive=False),
+    gr.Markdown(f"# {report.title}", sanitize_html=True)
+    gr.HTML(summary(report))
+    with gr.Row():
+        choices = [
+            gr.Dropdown(models, value=models[0], label="Model"),
+            gr.Dropdown([(m.title, m.name) for m in report.measures], value=report.policy.measure, label="Measure"),
+            gr.Dropdown(present, value=first, label="Population"),
+            gr.Dropdown([EVERY, *map(stratum_title, report.strata)], value=EVERY, label="Stratum"),
         ]
-        for choice in choices:
-            choice.change(answer, choices, outputs, api_name="answer" if choice is choices[0] else False)
-        app.load(answer, choices, outputs, api_name=False)
-    return app
+    outputs = [
+        gr.HTML(label="Discrepancy by neighbourhood"),
+        gr.Dataframe(label="Stratum by stratum", interactive=False),
+        gr.Dataframe(label="Examples that suffer most, by the policy's measure", interactive=False),
+    ]
+    for choice in choices:
+        choice.change(answer, choices, outputs, api_name="answer" if choice is choices[0] else False)
+    app.load(answer, choices, outputs, api_name=False)
 
 
 def main() -> None:
-    """Serve the report folder named on the command line, or `report` beside this file."""
+    """Serve the report folder named on the command line, or `report` beside this file, if it is there."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "report"
     build(folder).launch(server_port=int(os.environ.get("PORT", "7860")), footer_links=[])
 

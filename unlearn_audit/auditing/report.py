@@ -122,13 +122,17 @@ class MeasureRecord:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What made the report: versions, command, time (UTC, ISO 8601), and the configuration that was run."""
+    """What made the report: versions, command, time (UTC, ISO 8601), and the configuration that was run.
+
+    `seal` is the SHA-256 of the seal that it was made under, empty without one.
+    """
 
     created: str
     versions: dict[str, str]
     command: str = ""
     configuration: dict[str, Any] = field(default_factory=dict)
     seconds: float | None = None
+    seal: str = ""
 
 
 @dataclass(frozen=True, repr=False)

@@ -69,7 +69,12 @@ def public_report(report: AuditReport, *, title: str, commitment: str) -> AuditR
         results=tuple(_public_result(result) for result in report.results),
         aggregate={name: _public_aggregate(figures) for name, figures in report.aggregate.items()},
         membership=rounded(report.membership),
-        provenance=Provenance(report.provenance.created, report.provenance.versions, seconds=report.provenance.seconds),
+        provenance=Provenance(
+            report.provenance.created,
+            report.provenance.versions,
+            seconds=report.provenance.seconds,
+            seal=report.provenance.seal,
+        ),
     )
     return _judged_by_rounded_findings(named)
 

@@ -17,6 +17,7 @@ from unlearn_audit.folders import MARK
 from unlearn_audit.saved.request import AuditRequest
 
 MANIFEST = "manifest.json"
+SIGNATURES = "signatures.json"  # of the manifest, which therefore cannot hold their hash
 SALT_BYTES = 32
 
 
@@ -104,7 +105,8 @@ def seal(folder: str | Path, request: AuditRequest | None = None, former: Manife
         former = read_manifest(folder)
         request = former.request
     paths = {what: folder / path for what, path in request.files().items()}
-    kept_here = {path.resolve() for path in paths.values()} | {(folder / MANIFEST).resolve(), (folder / MARK).resolve()}
+    ours = {(folder / name).resolve() for name in (MANIFEST, SIGNATURES, MARK)}
+    kept_here = ours | {path.resolve() for path in paths.values()}
     outputs = sorted(p for p in folder.rglob("*") if p.is_file() and p.resolve() not in kept_here)
     inputs = {what: file_hash(path) for what, path in paths.items()}
     manifest = Manifest(

@@ -13,13 +13,14 @@ from unlearn_audit.auditing.audit import Findings, audit_subject
 from unlearn_audit.auditing.models import AuditedModel, AuditSubject
 from unlearn_audit.auditing.neighbours import NeighbourSource, neighbourhood_of
 from unlearn_audit.auditing.report import Provenance
-from unlearn_audit.files import replacing, versions, write_text
+from unlearn_audit.files import replacing, sha256, versions, write_text
 from unlearn_audit.folders import claim_folder
 from unlearn_audit.neighbourhood import Neighbourhood
 from unlearn_audit.predictions import open_predictions
 from unlearn_audit.saved.forgotten import Forgotten
 from unlearn_audit.saved.manifest import MANIFEST, former_manifest, seal
 from unlearn_audit.saved.request import AuditRequest, ModelFiles
+from unlearn_audit.saved.sealing import SEAL
 
 REPORT = "report"  # the kind of folder that an audit is saved in
 
@@ -105,8 +106,22 @@ def read_neighbourhood(request: AuditRequest, subject: AuditSubject, base: Path)
     return neighbourhood_of(request.neighbourhood, subject, source)
 
 
-def save_audit(found: Findings, request: AuditRequest, folder: str | Path, *, base: str | Path = ".") -> None:
+def save_audit(
+    found: Findings,
+    request: AuditRequest,
+    folder: str | Path,
+    *,
+    base: str | Path = ".",
+    sealed: str | Path | None = None,
+) -> None:
     """Write `report.json` and `examples.parquet` to `folder`, then the manifest; `seal` adds what comes later.
+
+    Args:
+        found: by the audit.
+        request: that it was made from.
+        folder: to write to.
+        base: of the request's relative paths.
+        sealed: the file of the seal that the audit was made under; the report carries it.
 
     Raises:
         ConfigurationError: where the folder holds anything but an earlier report.
@@ -116,6 +131,12 @@ def save_audit(found: Findings, request: AuditRequest, folder: str | Path, *, ba
     folder = claim_folder(folder, REPORT)
     former = former_manifest(folder)
     (folder / MANIFEST).unlink(missing_ok=True)
+    if sealed is None:
+        (folder / SEAL).unlink(missing_ok=True)
+    else:
+        write_text(folder / SEAL, Path(sealed).read_text(encoding="utf-8"))
+        provenance = dataclasses.replace(found.report.provenance, seal=sha256(folder / SEAL))
+        found = dataclasses.replace(found, report=dataclasses.replace(found.report, provenance=provenance))
     write_text(folder / "report.json", found.report.to_json())
     with replacing(folder / "examples.parquet") as draft:
         pq.write_table(found.ledger, draft, compression="zstd")

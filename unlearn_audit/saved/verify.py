@@ -21,9 +21,10 @@ from unlearn_audit.auditing.policy import FirstPolicy
 from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.errors import AuditError, UnlearnAuditError, VerificationError
 from unlearn_audit.populations import POPULATIONS, TEST
-from unlearn_audit.saved.manifest import MANIFEST, Manifest, file_hash, read_manifest
+from unlearn_audit.saved.manifest import MANIFEST, SIGNATURES, Manifest, file_hash, read_manifest
 from unlearn_audit.saved.published import FIRST_VERSION, consequences, escaped, recomputed_test_figures
 from unlearn_audit.saved.running import run_audit
+from unlearn_audit.saved.sealing import SEAL, broken, read_seal
 
 MODEL_FILES = (  # all by which a model is loaded
     "config.json",
@@ -90,6 +91,7 @@ def verify(folder: str | Path, *, progress: Callable[[str, int, int], None] | No
         found = run_audit(manifest.request, base=folder, progress=progress)
     except UnlearnAuditError as error:
         return Verification(files, 0, (*differences, f"The audit cannot be run again: {error}"))
+    differences += _seal_differences(folder, saved, manifest)
     pairs = list(_figure_pairs(saved, found))
     differences += [f"report.json {place}: saved {a!r}, computed {b!r}" for place, a, b in pairs if not _agree(a, b)]
     differences += _ledger_differences(folder, found)
@@ -114,6 +116,19 @@ def _verified_where_published(folder: Path, manifest: Manifest, files: int, diff
     ]
     differences += [f"report.json {place}: saved {a!r}, computed {b!r}" for place, a, b in pairs if not _agree(a, b)]
     return Verification(files, len(pairs), tuple(differences), withheld)
+
+
+def _seal_differences(folder: Path, report: AuditReport, manifest: Manifest) -> Iterator[str]:
+    """Name what of the audit is not as it was sealed."""
+    path = folder / SEAL
+    if not path.exists() and not report.provenance.seal:
+        return
+    try:
+        if file_hash(path) != report.provenance.seal:
+            yield "seal: the report was made under another seal than the one beside it"
+        yield from broken(read_seal(path), manifest.request, folder)
+    except UnlearnAuditError as error:
+        yield f"seal: it cannot be checked: {error}"
 
 
 def _plain(value: Any) -> Any:
@@ -152,7 +167,7 @@ def _unknown_files(folder: Path, manifest: Manifest) -> Iterator[str]:
         return
     here = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     beside = {p.name for pattern in MODEL_FILES for p in _top(folder, manifest).glob(pattern)}
-    unknown = sorted(here - manifest.outputs.keys() - {MANIFEST})
+    unknown = sorted(here - manifest.outputs.keys() - {MANIFEST, SIGNATURES})
     unknown = [f"{folder.name}/{name}" for name in unknown] + sorted(beside - _beside(manifest).keys())
     for name in unknown:
         yield f"{name}: the manifest does not name this file"

@@ -51,6 +51,7 @@ def run_facts(report: AuditReport) -> tuple[tuple[str, str], ...]:
         ("Made", made.created),
         ("Took", duration(made.seconds)),
         ("Command", made.command or NOTHING),
+        ("Seal, SHA-256", made.seal or "none: nothing shows what was settled before the candidates were seen"),
         ("Versions", ", ".join(f"{name} {version}" for name, version in sorted(made.versions.items()))),
         *((f"Configuration: {key}", str(value)) for key, value in sorted(made.configuration.items())),
     )

@@ -1,0 +1,60 @@
+"""`unlearn-audit seal`: settles what an audit will rest on, before any candidate is seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unlearn_audit.errors import ConfigurationError
+
+from .machine import tell
+from .options import Settings
+
+
+def run(
+    reference: Annotated[list[str], typer.Option(metavar="[NAME=]FILE", help="A retrained model's predictions.")],
+    forget: Annotated[Path, typer.Option(help="Ids of the forget set: txt, csv, json or parquet.")],
+    original: Annotated[
+        list[str] | None, typer.Option(metavar="FILE", help="The original model's predictions.")
+    ] = None,
+    untrained: Annotated[str | None, typer.Option(help="An untrained model's predictions.")] = None,
+    embeddings: Annotated[Path | None, typer.Option(help="File with example_id and embedding.")] = None,
+    proximities: Annotated[Path | None, typer.Option(help="File with example_id and proximity.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML with policy, neighbourhood and measures.")] = None,
+    settings: Settings = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")] = Path("seal.json"),
+) -> None:
+    """Settle an audit before any candidate is seen.
+
+    The seal holds policy and settings, the hashes of what references and original predict, and a salted commitment to
+    the forget set. Give it, or its SHA-256, to somebody else; then unlearn, and `unlearn-audit audit --seal seal.json`.
+    """
+    from unlearn_audit.experiment.config import read_audit
+    from unlearn_audit.files import sha256, write_text
+    from unlearn_audit.saved.request import AuditRequest, ModelFiles
+    from unlearn_audit.saved.sealing import Seal
+
+    from .audit import model_files
+
+    if output.exists():
+        raise ConfigurationError(f"{output} is there already, and a seal is never written over. Give another name.")
+    chosen = read_audit(config, settings=settings or ())
+    request = AuditRequest(
+        candidates={},
+        references=model_files(reference),
+        forget=str(forget),
+        original=ModelFiles(tuple(original)) if original else None,
+        untrained=ModelFiles((untrained,)) if untrained else None,
+        embeddings=str(embeddings) if embeddings else None,
+        proximities=str(proximities) if proximities else None,
+        neighbourhood=chosen.neighbourhood,
+        policy=chosen.policy,
+        measures=chosen.measures,
+    )
+    write_text(output, Seal.of(request, Path()).to_json())
+    tell(seal=output, sha256=sha256(output))
+    typer.echo(
+        f"Wrote {output}, SHA-256 {sha256(output)}. It holds a salt: show it to whom you would show the forget set."
+    )

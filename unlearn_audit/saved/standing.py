@@ -1,0 +1,54 @@
+"""What each part of a report rests on, after it was verified: computing again, a hash, a signature, or trust."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from unlearn_audit.auditing.report import AuditReport
+from unlearn_audit.errors import AuditError
+from unlearn_audit.saved.manifest import SIGNATURES, read_manifest
+from unlearn_audit.saved.verify import Verification
+
+TRUST = "rests on trust:"
+
+
+def standing(folder: str | Path, found: Verification, signers: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Return rows (what, how it stands) for a report that `verify` found without differences.
+
+    Args:
+        folder: of the report.
+        found: by `verify`.
+        signers: ids of the keys whose signatures were checked.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    withheld = " and ".join(manifest.withheld)
+    of_whom = f"computed again: {found.figures}" if found.figures else "not computed again"
+    beside = manifest.model is not None and bool(manifest.model.files)
+    unsigned = "signed, but by whom was not asked: --identity" if (folder / SIGNATURES).exists() else "not signed"
+    return (
+        ("figures and answers", of_whom + (f"; on {withheld} examples: {TRUST} withheld" if withheld else "")),
+        ("files of the report", f"hashed: {found.files}"),
+        ("predictions are the models'", f"{TRUST} the models are not run again"),
+        ("weights", "hashed again" if beside else f"{TRUST} they are not here"),
+        ("references are retrained", f"{TRUST} none is trained again"),
+        ("settled before looking", _sealed(folder)),
+        (
+            "who vouches",
+            f"signature checked: {', '.join(key[:16] for key in signers)}" if signers else f"{TRUST} {unsigned}",
+        ),
+        ("when", f"{TRUST} no time stamp by somebody else"),
+    )
+
+
+def _sealed(folder: Path) -> str:
+    try:
+        seal = AuditReport.load(folder).provenance.seal
+    except AuditError:  # answers alone are published
+        seal = ""
+    return (
+        f"hashed: seal {seal[:16]}; that it is older than the candidates, ask who was given it"
+        if seal
+        else (f"{TRUST} there is no seal")
+    )
