@@ -56,8 +56,8 @@ def _numbers(row: Standing) -> Mapping[str, object]:
     for name, question in row.questions.items():
         found |= {f"{name}_{outcome}": question.outcomes.get(outcome, 0) for outcome in OUTCOMES}
         means |= {f"{name}_level": question.level, f"{name}_pattern": question.pattern}
-    for name, mean in means.items():
-        found |= {name: None if mean is None else mean.value, f"{name}_se": None if mean is None else mean.error}
+    for column, mean in means.items():
+        found |= {column: None if mean is None else mean.value, f"{column}_se": None if mean is None else mean.error}
     return found
 
 
