@@ -9,6 +9,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.made_up_audit import request_in
 from tests.publishing.loopback import LoopbackHub
 from tests.quick_commands import SOCKET
 
@@ -53,7 +54,6 @@ def studies(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def saved_report(tmp_path_factory) -> Path:
     """A small audit on made-up predictions, saved in `report` beside what it was made from. Not to be changed."""
-    from tests.made_up_audit import request_in
     from unlearn_audit.saved.running import run_audit, save_audit
 
     folder = tmp_path_factory.mktemp("saved")
@@ -89,9 +89,10 @@ def quick_commands(tmp_path_factory):
         "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
         SOCKET: str(folder / "socket"),
     }
-    with subprocess.Popen(
-        [sys.executable, command, "--serve", environment[SOCKET]], env=environment, stdout=subprocess.PIPE
-    ) as server:
+    (folder / "made-up").mkdir()
+    request_in(folder / "made-up")
+    serve = [sys.executable, command, "--serve", environment[SOCKET], folder / "made-up"]
+    with subprocess.Popen(serve, env=environment, stdout=subprocess.PIPE) as server:
         assert server.stdout.read(1) == b".", "the server did not start"
         yield environment
         server.kill()

@@ -17,21 +17,32 @@ import sys
 SOCKET = "UNLEARN_AUDIT_TEST_SERVER"
 
 
-def serve(path: str) -> None:
-    """Listen at `path` until killed; a byte on standard output says that it listens."""
+def serve(path: str, made_up: str) -> None:
+    """Listen at `path` until killed; a byte on standard output says that it listens.
+
+    `made_up` is a folder with the files of a small audit, see `tests.made_up_audit`.
+    """
     import gc
 
-    import unlearn_audit.cli.main
     import unlearn_audit.cli.tables
+    from typer.testing import CliRunner
+    from unlearn_audit.cli.main import app
 
-    import unlearn_audit.experiment
-    import unlearn_audit.models
     import unlearn_audit.publishing.hub
-    import unlearn_audit.reporting.folder
-    import unlearn_audit.reporting.plots
     import unlearn_audit.training
 
-    unlearn_audit.load_images("digits")  # imports scikit-learn
+    # Much is imported only where it is used: train, unlearn and audit something small.
+    os.chdir(made_up)
+    audit = "--candidate honest.parquet --forget forget.txt --original original.parquet --embeddings original.parquet"
+    for line in (
+        "train --data digits --output model --set epochs=0.05",
+        "unlearn model --data digits --output other --forget-class 8 --method finetune --set training.epochs=0.05",
+        "predict model --data digits --output model.parquet",
+        f"audit {audit} {' '.join(f'--reference retrained-{k}.parquet' for k in range(3))} --output report",
+        "verify report",
+    ):
+        done = CliRunner().invoke(app, line.split())
+        assert done.exit_code == 0, done.output
     gc.collect()
     gc.freeze()  # Trainer collects garbage at each start: no command goes through all that was imported again
     with socket.socket(socket.AF_UNIX) as listener:
@@ -99,5 +110,5 @@ def ask(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--serve"]:
-        serve(sys.argv[2])
+        serve(*sys.argv[2:])
     sys.exit(ask([os.path.basename(sys.argv[0]), *sys.argv[1:]]))  # noqa: PTH119

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import nbformat
@@ -17,10 +18,27 @@ def test_it_is_kept_without_outputs() -> None:
 
 
 @pytest.fixture(scope="module")
-def executed(tmp_path_factory):
+def kernels(quick_commands, tmp_path_factory) -> Path:
+    """A folder for JUPYTER_PATH with a kernel `quick`, which does not import PyTorch again."""
+    folder = tmp_path_factory.mktemp("jupyter")
+    launcher = folder / "launcher.py"
+    launcher.write_text("from ipykernel.kernelapp import launch_new_instance\n\nlaunch_new_instance()\n")
+    kernel = {"display_name": "quick", "language": "python"}
+    kernel["argv"] = ["python", str(launcher), "-f", "{connection_file}"]
+    kernel["env"] = quick_commands
+    (folder / "kernels" / "quick").mkdir(parents=True)
+    (folder / "kernels" / "quick" / "kernel.json").write_text(json.dumps(kernel))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def executed(kernels, tmp_path_factory):
     folder = tmp_path_factory.mktemp("notebook")
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_PATH", str(kernels))
+        client = NotebookClient(notebook, timeout=300, kernel_name="quick", resources={"metadata": {"path": str(folder)}})
+        client.execute()
     return folder, notebook
 
 

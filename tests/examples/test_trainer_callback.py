@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +15,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "trainer_callback.py"
 
 
 @pytest.mark.slow
-def test_it_runs_and_leaves_a_model_that_still_reads_digits(tmp_path) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, EXAMPLE], check=True, cwd=tmp_path, env=environment, timeout=300)
+def test_it_runs_and_leaves_a_model_that_still_reads_digits(quick_commands, tmp_path) -> None:
+    subprocess.run(["python", EXAMPLE], check=True, cwd=tmp_path, env=quick_commands, timeout=300)
     found = predict(load_model(tmp_path / "runs/trainer_callback/unlearned"), load_images("digits").test)
     assert np.mean(found.logits.argmax(axis=1) == found.labels) > 0.85
