@@ -23,9 +23,9 @@ def run(
         bool, typer.Option("--models-only", help="Make the models and stop: no predictions or audits of them.")
     ] = False,
 ) -> None:
-    """Compare methods on several forget sets.
+    """Compare methods on several forget sets and originals.
 
-    From several originals, too. All stages share one folder: originals and retrained models are made once, what is done is not done again, and a run
+    All stages share one folder: originals and retrained models are made once, what is done is not done again, and a run
     that was killed goes on. With --models-only on a machine with a GPU, carry the output folder back and start the same
     command without it: only predictions and audits are left. The tables are written as Markdown, CSV and LaTeX.
     """

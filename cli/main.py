@@ -21,9 +21,9 @@ from .machine import for_machines, tell_error
 ORDER = (
     *("demo", "init", "schema", "run"),
     *("forget", "train", "unlearn", "predict", "plan", "seal", "audit"),
-    *("slurm", "job"),
     *("verify", "sign", "report", "push"),
     *("recipes", "leaderboard", "selftest", "calibrate"),
+    *("slurm", "job"),
     *("methods", "measures", "neighbourhoods"),
 )
 _RUN = re.compile(r"^def run\(", re.MULTILINE)
