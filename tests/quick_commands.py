@@ -24,12 +24,8 @@ def serve(path: str, made_up: str) -> None:
     """
     import gc
 
-    import unlearn_audit.cli.tables
     from typer.testing import CliRunner
     from unlearn_audit.cli.main import app
-
-    import unlearn_audit.publishing.hub
-    import unlearn_audit.training
 
     # Much is imported only where it is used: train, unlearn and audit something small.
     os.chdir(made_up)

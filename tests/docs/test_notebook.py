@@ -37,7 +37,9 @@ def executed(kernels, tmp_path_factory):
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUPYTER_PATH", str(kernels))
-        client = NotebookClient(notebook, timeout=300, kernel_name="quick", resources={"metadata": {"path": str(folder)}})
+        client = NotebookClient(
+            notebook, timeout=300, kernel_name="quick", resources={"metadata": {"path": str(folder)}}
+        )
         client.execute()
     return folder, notebook
 

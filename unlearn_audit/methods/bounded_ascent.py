@@ -47,7 +47,7 @@ class BoundedAscent(UnlearningCallback):
 
     ascends: ClassVar[bool] = True
     training_defaults: ClassVar[Mapping[str, Any]] = MappingProxyType(
-        {**UnlearningCallback.training_defaults, "learning_rate": 1e-3}
+        {**UnlearningCallback.training_defaults, "learning_rate": 1e-4}
     )
 
     def __post_init__(self) -> None:
@@ -68,9 +68,8 @@ class BoundedAscent(UnlearningCallback):
     def _bounded(self, logits: Tensor, cross_entropy: Tensor, batch: dict[str, Tensor]) -> Tensor:
         if self.bound == "capped":
             return -cross_entropy.clamp(max=math.log(logits.shape[1]))
-        if (
-            self.bound == "unlikelihood"
-        ):  # log(1 − q) as a difference, since 1 − q of a memorised example is 0 in float32
+        if self.bound == "unlikelihood":
+            # log(1 − q) as a difference, since 1 − q of a memorised example is 0 in float32
             others = logits.scatter(1, batch["labels"][:, None], float("-inf"))
             return logits.logsumexp(dim=1) - others.logsumexp(dim=1)
         return 2 / self.beta * F.softplus(self.beta * (self._known(batch) - cross_entropy))

@@ -18,8 +18,8 @@ class SalUn(RandomLabels):
 
     The mask is `saliency_share`, which every other method takes too.
 
-    The learning rate is that of the authors' code, 0.01: at 1e-4 the forget predictions of a model of digits move by a
-    total variation of 0.006 only, at 0.01 by 0.31.
+    The learning rate is that of the authors' code, 0.01, at which the forget predictions of a model of digits move by a
+    total variation of 0.31.
 
     Reference: Fan et al. 2024 (arXiv 2310.12508).
     """
