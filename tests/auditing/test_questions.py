@@ -316,7 +316,7 @@ def test_so_many_references_as_are_needed_show_a_level_that_is_beyond_the_tolera
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"level": -0.1}, "policy.level: expected a number of at least 0, got -0.1"),
+        ({"level": -0.1}, "policy.level: expected a number between 0 and 1, got -0.1"),
         ({"pattern": float("nan")}, "policy.pattern"),
         ({"level": True}, "policy.level"),
         ({"alpha": 0.5}, "policy.alpha: expected a number between 0 and 0.5, got 0.5"),

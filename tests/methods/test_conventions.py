@@ -24,6 +24,7 @@ def trainer_of(model, method, folder, *, label_smoothing=0.0, **options) -> Trai
         max_steps=2,
         per_device_train_batch_size=8,
         learning_rate=1e-2,
+        max_grad_norm=0.0,
         label_smoothing_factor=label_smoothing,
         save_strategy="no",
         report_to="none",

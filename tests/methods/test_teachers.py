@@ -9,7 +9,7 @@ import torch
 from transformers import TrainerCallback, ViTConfig, ViTForImageClassification, ViTImageProcessor
 
 from tests.tiny import CLASSES, tiny_forget, tiny_images, tiny_resnet
-from unlearn_audit.errors import ModelError
+from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.methods import registry
 from unlearn_audit.methods._teacher_training import StepDown, StopAtRunningAccuracy
 from unlearn_audit.methods.local_teacher_distillation import LocalTeacherDistillation
@@ -163,5 +163,5 @@ def test_every_mode_support_and_retain_choice_unlearns(mode: str, support: str, 
 
 
 def test_an_unknown_teacher_is_named() -> None:
-    with pytest.raises(ModelError, match="resnet8"):
+    with pytest.raises(ConfigurationError, match="resnet8"):
         prepared(tiny_resnet(IMAGES), teacher="resnt8")

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from transformers import TrainerCallback
 
 from unlearn_audit.data.batches import ExampleDataset
-from unlearn_audit.errors import MethodError
+from unlearn_audit.errors import ConfigurationError, MethodError, did_you_mean
 from unlearn_audit.methods import _targets
 from unlearn_audit.methods._distillation import LocalDistillation
 from unlearn_audit.methods._teacher_training import StepDown, StopAtRunningAccuracy
-from unlearn_audit.methods._teachers import HEADS, train_teacher
+from unlearn_audit.methods._teachers import HEADS, RESET, train_teacher
 from unlearn_audit.methods.base import _check
 from unlearn_audit.models.cifar_resnet import CIFAR_RESNETS
 from unlearn_audit.models.naming import timm_names, transformers_names
@@ -30,11 +30,13 @@ STEP_AT, STEP = 200, 0.1  # epoch from which on a constant learning rate is mult
 class LocalTeacherDistillation(LocalDistillation):
     """LTD: forget examples learn what a small local teacher says of them, which never saw them.
 
-    The teacher is trained from scratch on the support alone, and sees the same augmented view as the student.
+    The teacher is trained from scratch on the support alone, and sees the same augmented view as the student. On a small
+    support it stops before its BatchNorm settles: with 300 digits the nearest neighbours came out 15 noise floors away,
+    with 1,000 only 2.2.
 
     Attributes:
-        teacher: a timm architecture ("resnet8" … "resnet56", "cnn3", "vit_tiny_patch4"), or "linear" or "mlp": a head
-            on frozen embeddings of the original model.
+        teacher: a timm architecture ("resnet8" … "resnet56", "cnn3", "vit_tiny_patch4"); "linear" or "mlp", a head on
+            frozen embeddings of the original model; or "reset", the original with its last third of layers made anew.
         teacher_depth: blocks of a ViT teacher (the paper uses 4 and 8); None leaves the architecture as it is.
         targets_from: how the teacher's softmax becomes a target: "top" (the `top_m` largest, renormalised), "soft",
             "hard" (the argmax) or "threshold" (those of at least `threshold`, renormalised).
@@ -64,8 +66,12 @@ class LocalTeacherDistillation(LocalDistillation):
     def __post_init__(self) -> None:
         super().__post_init__()
         rate, depth = self.teacher_learning_rate, self.teacher_depth
-        known = self.teacher in HEADS or self.teacher in timm_names() or self.teacher in transformers_names()
-        _check(known, self, "teacher", f"an architecture of timm or transformers, or one of {HEADS}")
+        named = (*HEADS, RESET)
+        if not (self.teacher in named or self.teacher in timm_names() or self.teacher in transformers_names()):
+            raise ConfigurationError(
+                f"{type(self).__name__}: expected teacher to be an architecture of timm or transformers, or one of "
+                f"{named}, got {self.teacher!r}.{did_you_mean(self.teacher, [*named, *timm_names()])}"
+            )
         _check(depth is None or 1 <= depth <= 1000, self, "teacher_depth", "a number of blocks from 1 to 1000")
         _check(rate is None or rate > 0, self, "teacher_learning_rate", "more than 0")
         _check(self.targets_from in _targets.MODES, self, "targets_from", f"one of {_targets.MODES}")
