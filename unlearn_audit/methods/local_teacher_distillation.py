@@ -30,9 +30,9 @@ STEP_AT, STEP = 200, 0.1  # epoch from which on a constant learning rate is mult
 class LocalTeacherDistillation(LocalDistillation):
     """LTD: forget examples learn what a small local teacher says of them, which never saw them.
 
-    The teacher is trained from scratch on the support alone, and sees the same augmented view as the student. On a small
-    support it stops before its BatchNorm settles: with 300 digits the nearest neighbours came out 15 noise floors away,
-    with 1,000 only 2.2.
+    The teacher is trained from scratch on the support alone, and sees the same augmented view as the student. On a
+    small support it stops before its BatchNorm settles: with 300 digits the nearest neighbours came out 15 noise floors
+    away, with 1,000 only 2.2.
 
     Attributes:
         teacher: a timm architecture ("resnet8" … "resnet56", "cnn3", "vit_tiny_patch4"); "linear" or "mlp", a head on
