@@ -111,6 +111,11 @@ class Audited:
         """The mean over originals of one aggregate figure."""
         return fmean(getattr(report.aggregate[label], figure) for report in self.reports)
 
+    def objective(self, label: str) -> float:
+        """The least objective of a method's trials on this forget set, in tolerances."""
+        trials = [fact for name, fact in self.facts.items() if name.rpartition("-")[0] == f"trial-{self.name}-{label}"]
+        return min(fact["objective"] for fact in trials if "objective" in fact)
+
     def cost(self, label: str) -> float | None:
         """Wall time as a share of one retraining."""
         own = [
