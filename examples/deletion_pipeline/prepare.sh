@@ -12,7 +12,7 @@ set -euo pipefail
 here=$(dirname "$0")
 data=${DATA:-digits}
 forget=(--forget-class 8 --forget-fraction 0.5)  # or --forget-file deletion-request.txt
-training=(--model resnet8 --set epochs=8 --set batch_size=64 --set precision=float32)
+training=(--model resnet8 --set epochs=14 --set batch_size=64 --set precision=float32)
 
 unlearn-audit train --data "$data" --output models/original "${training[@]}"
 unlearn-audit unlearn models/original --data "$data" --output models/unlearned "${forget[@]}" \

@@ -29,8 +29,8 @@ STUDY = """\
 name: tiny
 data: {source: digits}
 forget: {label: 8, fraction: 0.5}
-model: {name: resnet8, arguments: {width: 4}}
-training: {epochs: 3, batch_size: 64, precision: float32}
+model: {name: resnet8}
+training: {epochs: 6, batch_size: 64, precision: float32}
 references: 3
 threads: 1
 methods:
