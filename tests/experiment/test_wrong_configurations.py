@@ -31,7 +31,7 @@ LEADING_OUT = ("../evil", "a/b", "/tmp/evil", "..", ".hidden", "'a\\b'", "nul", 
 WRONG = {
     "name": (*NO_TEXT, *LEADING_OUT),
     "title": (*NO_TEXT, '"\\ud800"', "x" * 10_000),
-    "data.source": (*NO_TEXT, "''", "/nowhere/at/all", "./nowhere"),
+    "data.source": (*NO_TEXT, "''", "' '", "/nowhere/at/all", "./nowhere"),
     "data.image_size": (*NO_COUNT, "100000000"),
     "data.train_split": (*NO_TEXT, "train[:10]"),
     "data.image_column": (*NO_TEXT, "picture"),

@@ -38,6 +38,8 @@ def open_splits(
 
     A split may be sliced as `datasets` does it: "train[:10000]", "train[80%:]".
     """
+    if not str(source).strip():
+        raise DataError("The data's source is empty; give a folder of Parquet files or images, or a Hub id.")
     folder = Path(source).expanduser()
     if folder.is_dir():
         if revision is not None:
