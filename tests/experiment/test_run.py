@@ -185,7 +185,7 @@ HARMS = {
 
 def test_what_was_edited_or_torn_is_made_again_with_a_warning(first, config, tmp_path):
     study, _ = first
-    shutil.copytree(study.store.root, tmp_path / "copy", symlinks=True)
+    shutil.copytree(study.store.root, tmp_path / "copy")  # which makes a folder of the link `report`
     again = Study.plan(read_study(config), tmp_path / "copy")
     for name, (file, harm) in HARMS.items():
         harm(again.store.folder(stage_named(again.stages, name)) / file)
@@ -198,6 +198,7 @@ def test_what_was_edited_or_torn_is_made_again_with_a_warning(first, config, tmp
     assert f"{len(again.stages) - len(HARMS)} of {len(again.stages)} stages were done before" in shown.output
     reports = [AuditReport.load(s.store.root / "report") for s in (study, again)]
     assert reports[0].results == reports[1].results and reports[0].verdicts == reports[1].verdicts
+    assert (again.store.root / "report").is_symlink() and (again.store.root / "report.damaged-1").is_dir()
     assert verify(again.store.root / "report").differences == ()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ from unlearn_audit.experiment.stages.tuned import TunedMethod
 from unlearn_audit.experiment.stages.unlearned import Unlearned
 from unlearn_audit.experiment.stages.untrained import Untrained
 from unlearn_audit.experiment.yaml_source import Key
-from unlearn_audit.files import replacing
+from unlearn_audit.files import read_json, replacing, set_aside
 from unlearn_audit.folders import claim_folder
 from unlearn_audit.saved.manifest import read_manifest
 
@@ -274,7 +273,7 @@ def model_folder_of(report: str | Path, candidate: str | None = None) -> Path:
         raise ConfigurationError(f"Expected the name of one candidate, got {candidate!r}.{hint}")
     predictions = (report / candidates[candidate].predictions[0]).parent
     try:
-        model = json.loads((predictions / MANIFEST).read_text(encoding="utf-8"))["needs"]["model"]
+        model = read_json(predictions / MANIFEST)["needs"]["model"]
         return predictions.parent / model / "model"
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise ConfigurationError(
@@ -284,5 +283,7 @@ def model_folder_of(report: str | Path, candidate: str | None = None) -> Path:
 
 
 def _link(link: Path, target: Path) -> None:
+    if link.exists() and not link.is_symlink():  # a copy that followed links
+        set_aside(link)
     with replacing(link) as draft:
         draft.symlink_to(os.path.relpath(target, link.parent), target_is_directory=True)
