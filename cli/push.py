@@ -44,6 +44,9 @@ def run(
     data_settings: DataSettings = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be pushed; push nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Push without a verdict too.")] = False,
+    unknown_weights: Annotated[
+        bool, typer.Option("--unknown-weights", help="Push where the audit does not say which weights it saw.")
+    ] = False,
     allow_failing: Annotated[
         bool, typer.Option("--allow-failing", help="Push a model that failed too; its card says so first.")
     ] = False,
@@ -64,6 +67,7 @@ def run(
     choices = PublishChoices(
         candidate=candidate,
         force=force,
+        unknown_weights=unknown_weights,
         include_forget_ids=include_forget_ids,
         include_forget_images=include_forget_images,
         allow_failing=allow_failing,

@@ -23,13 +23,14 @@ def run(
     """
     limit_threads()
     quiet()
+    from unlearn_audit.experiment.weights import with_weights
     from unlearn_audit.publishing.checking import verify_published
     from unlearn_audit.saved.signing import sign
 
     from .progress import TaskProgress
 
     with TaskProgress() as progress:
-        found = verify_published(folder, progress=progress)
+        found = with_weights(verify_published(folder, progress=progress), folder, progress)
     found.raise_if_different()
     signer = sign(folder, key)
     tell(folder=folder, key=signer, figures=found.figures)

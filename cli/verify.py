@@ -34,6 +34,7 @@ def run(
         raise ConfigurationError("Expected --forget and --salt together, got one of them.")
     limit_threads()
     quiet()
+    from unlearn_audit.experiment.weights import with_weights
     from unlearn_audit.publishing.checking import auditor_of, check_claim, verify_published
     from unlearn_audit.saved.signing import check_identity
     from unlearn_audit.saved.standing import standing
@@ -45,7 +46,7 @@ def run(
         if named:
             typer.echo(f"{local.name}: audited by {auditor_of(local)}")
         with TaskProgress() as progress:
-            found = verify_published(local, progress=progress)
+            found = with_weights(verify_published(local, progress=progress), local, progress)
         told.append({"folder": local, "auditor": auditor_of(local) if named else None, **dataclasses.asdict(found)})
         tell(audits=told)
         for sentence in found.not_checked:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.metadata
+import itertools
+import json
 import os
 import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 PACKAGES = ("unlearn-audit", "torch", "numpy", "scipy", "transformers", "timm")
+LARGEST_JSON = 1 << 28  # bytes
 
 
 @contextlib.contextmanager
@@ -49,6 +53,26 @@ def regular(path: str | Path, most: int | None = None) -> Path:
     if most is not None and found.st_size > most:
         raise OSError(f"expected at most {most:,} bytes, got {found.st_size:,}")
     return path
+
+
+def read_json(path: str | Path, most: int = LARGEST_JSON) -> Any:
+    """Return what a JSON file of at most `most` bytes holds.
+
+    Raises:
+        FileNotFoundError: where there is none.
+        OSError: where it is no plain file, or too large.
+        ValueError: where it is no JSON in UTF-8, or nested too deeply.
+    """
+    try:
+        return json.loads(regular(path, most).read_bytes())
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def set_aside(path: Path, named: str = "{name}.damaged-{number}") -> Path:
+    """Give what is at `path` a name that says that it is damaged, so that nothing is lost; return it."""
+    names = (path.with_name(named.format(name=path.name, number=number)) for number in itertools.count(1))
+    return path.rename(next(name for name in names if not os.path.lexists(name)))
 
 
 def sha256(path: str | Path) -> str:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.experiment import Study, read_study
 from unlearn_audit.experiment.stages import Progress, stage_named
 from unlearn_audit.experiment.study import model_folder_of
+from unlearn_audit.experiment.weights import with_weights
 from unlearn_audit.models import load_model, weights_hash
 from unlearn_audit.predictions import Predictions
 from unlearn_audit.saved.verify import verify
@@ -104,6 +106,27 @@ def test_the_report_can_be_verified_and_read(first):
     assert (study.store.root / "report" / "report.html").stat().st_size > 10_000
 
 
+def test_verify_hashes_the_weights_of_a_study_and_says_which_are_not_here(first, tmp_path):
+    study, _ = first
+    shutil.copytree(study.store.root, tmp_path / "copy", symlinks=True)
+    report = tmp_path / "copy" / "report"
+    whole = CliRunner().invoke(app, ["verify", str(report)])
+    assert "hashed again: gradient_ascent, knn, original" in whole.output and "not here" not in whole.output
+    stages = model_folder_of(report, "knn").parents[1]
+    knn, original, gone = (
+        stages / stage_named(study.stages, n).folder_name for n in ("knn", "original", "retrained-1")
+    )
+    shutil.copyfile(original / "model/model.safetensors", knn / "model/model.safetensors")
+    shutil.rmtree(gone)
+    forged = CliRunner().invoke(app, ["verify", str(report)])
+    assert forged.exit_code == 1 and "weights of knn: they have the hash" in str(forged.exception)
+    found = with_weights(verify(report), report)
+    assert found.absent == ("retrained-1",) and len(found.differences) == 1
+    assert (
+        "weights are replaced in a study's folder" in (Path(__file__).parents[2] / "docs/threat-model.md").read_text()
+    )
+
+
 def test_retrained_models_never_saw_the_forget_set_and_predict_all_examples(first):
     study, _ = first
     stage = stage_named(study.stages, "predict-retrained-1")
@@ -185,7 +208,7 @@ HARMS = {
 
 def test_what_was_edited_or_torn_is_made_again_with_a_warning(first, config, tmp_path):
     study, _ = first
-    shutil.copytree(study.store.root, tmp_path / "copy", symlinks=True)
+    shutil.copytree(study.store.root, tmp_path / "copy")  # which makes a folder of the link `report`
     again = Study.plan(read_study(config), tmp_path / "copy")
     for name, (file, harm) in HARMS.items():
         harm(again.store.folder(stage_named(again.stages, name)) / file)
@@ -198,6 +221,7 @@ def test_what_was_edited_or_torn_is_made_again_with_a_warning(first, config, tmp
     assert f"{len(again.stages) - len(HARMS)} of {len(again.stages)} stages were done before" in shown.output
     reports = [AuditReport.load(s.store.root / "report") for s in (study, again)]
     assert reports[0].results == reports[1].results and reports[0].verdicts == reports[1].verdicts
+    assert (again.store.root / "report").is_symlink() and (again.store.root / "report.damaged-1").is_dir()
     assert verify(again.store.root / "report").differences == ()
 
 

@@ -203,11 +203,23 @@ def results_edited(path):
     path.write_text(json.dumps(manifest))
 
 
+def with_files(path):
+    """A manifest without a hash of its own, as those of the first version."""
+    manifest = {"hash": json.loads(path.read_text())["hash"], "files": {"total.txt": 3}, "results": {}, "needs": {}}
+    path.write_text(json.dumps(manifest))
+
+
+def as_pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
 DAMAGES = {
     "a file is gone": ("total.txt", lambda path: path.unlink()),
     "a file is cut off": ("total.txt", lambda path: path.write_text("")),
     "a file is edited": ("total.txt", edited),
     "a file is a folder": ("total.txt", as_folder),
+    "a file is a pipe": ("total.txt", as_pipe),
     "the manifest is cut off": (MANIFEST, lambda path: path.write_text(path.read_text()[:40])),
     "the manifest is empty": (MANIFEST, lambda path: path.write_text("")),
     "the manifest is {}": (MANIFEST, lambda path: path.write_text("{}")),
@@ -215,6 +227,9 @@ DAMAGES = {
     "the manifest is null": (MANIFEST, lambda path: path.write_text("null")),
     "the manifest is no UTF-8": (MANIFEST, lambda path: path.write_bytes(b"\xff\xfe\x00{")),
     "the manifest is a folder": (MANIFEST, as_folder),
+    "the manifest is a pipe": (MANIFEST, as_pipe),
+    "the manifest is nested deeply": (MANIFEST, lambda path: path.write_text("[" * 100_000)),
+    "the manifest's files are numbers": (MANIFEST, with_files),
     "the manifest is edited": (MANIFEST, edited),
     "the results are edited": (MANIFEST, results_edited),
     "the manifest has no files": (MANIFEST, lambda path: path.write_text('{"files": [], "results": {}, "needs": {}}')),
@@ -233,6 +248,15 @@ def test_a_damaged_stage_is_set_aside_and_done_again(tmp_path, damage):
     assert not outcome.reused and store.results(only) == {"total": 1}
     assert (tmp_path / "stages" / f"{only.folder_name}.damaged-1").is_dir()
     assert run_stage(only, store).reused
+
+
+def test_a_file_in_the_place_of_a_stage_is_set_aside(tmp_path):
+    store, only = Store(tmp_path), stage("a")
+    store.folder(only).parent.mkdir()
+    store.folder(only).write_text("")
+    with pytest.warns(UserWarning, match=r"done again"):
+        run_stage(only, store)
+    assert store.results(only) == {"total": 1}
 
 
 def test_a_stage_without_a_manifest_is_not_damaged(tmp_path):

@@ -69,16 +69,6 @@ def test_killed_and_resumed_equals_unbroken(kind: str, quick_commands, tmp_path)
     assert weights_hash(resumed) == weights_hash(unbroken)
 
 
-def test_a_half_written_checkpoint_is_passed_over(tmp_path) -> None:
-    for step, state in (("5", "{}"), ("9", '{"global_st'), ("10", "{}"), ("20", None)):
-        folder = tmp_path / f"checkpoint-{step}"
-        folder.mkdir()
-        if state is not None:
-            (folder / "trainer_state.json").write_text(state)
-    assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
-    assert last_checkpoint(tmp_path / "checkpoint-20") is None
-
-
 def inputs_of(
     model=None, images=IMAGES, config=CONFIG, seed=1, method=None, *, forget=None, **selection
 ) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from unlearn_audit.experiment.engines import registry as engines
 from unlearn_audit.experiment.given import GivenConfig, PlannedGiven
 from unlearn_audit.experiment.planned_models import PlannedModel
 from unlearn_audit.experiment.preflight import checked
-from unlearn_audit.experiment.stages import MANIFEST, Progress, Stage, Store, stage_named, with_needs
+from unlearn_audit.experiment.stages import Progress, Stage, Store, stage_named, with_needs
 from unlearn_audit.experiment.stages.audit import StudyAudit
 from unlearn_audit.experiment.stages.examples import PlannedData, PlannedForgetSet
 from unlearn_audit.experiment.stages.forget import SavedForgetSet
@@ -32,8 +31,9 @@ from unlearn_audit.experiment.stages.train import Original, Retrained
 from unlearn_audit.experiment.stages.tuned import TunedMethod
 from unlearn_audit.experiment.stages.unlearned import Unlearned
 from unlearn_audit.experiment.stages.untrained import Untrained
+from unlearn_audit.experiment.weights import model_of
 from unlearn_audit.experiment.yaml_source import Key
-from unlearn_audit.files import replacing
+from unlearn_audit.files import replacing, set_aside
 from unlearn_audit.folders import claim_folder
 from unlearn_audit.saved.manifest import read_manifest
 
@@ -272,17 +272,17 @@ def model_folder_of(report: str | Path, candidate: str | None = None) -> Path:
     if candidate is None or candidate not in candidates:
         hint = did_you_mean(str(candidate), candidates)
         raise ConfigurationError(f"Expected the name of one candidate, got {candidate!r}.{hint}")
-    predictions = (report / candidates[candidate].predictions[0]).parent
-    try:
-        model = json.loads((predictions / MANIFEST).read_text(encoding="utf-8"))["needs"]["model"]
-        return predictions.parent / model / "model"
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    found = model_of(report / candidates[candidate].predictions[0])
+    if found is None:
         raise ConfigurationError(
             f"Expected the report of a study, which says where the model of {candidate!r} is, got another report, or "
             "one whose study was moved or damaged. Give the model's folder."
-        ) from error
+        )
+    return found
 
 
 def _link(link: Path, target: Path) -> None:
+    if link.exists() and not link.is_symlink():  # a copy that followed links
+        set_aside(link)
     with replacing(link) as draft:
         draft.symlink_to(os.path.relpath(target, link.parent), target_is_directory=True)

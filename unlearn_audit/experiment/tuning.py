@@ -21,6 +21,7 @@ from unlearn_audit.auditing.policy import Policy
 from unlearn_audit.data.batches import ExampleDataset, collate
 from unlearn_audit.data.images import Images
 from unlearn_audit.errors import AuditError, ConfigurationError
+from unlearn_audit.experiment.journal import mended
 from unlearn_audit.measures import registry as measures
 from unlearn_audit.neighbourhood import NeighbourhoodConfig, find_neighbourhood
 from unlearn_audit.predictions import Predictions, matching_rows
@@ -308,7 +309,7 @@ def tune(
     inputs = training_inputs(original, dataset, training, method.seed, method)
     tried = {"search": dataclasses.asdict(search), "trials": trials, "goal": goal.hash}
     folder = run_folder(folder, {**inputs, **tried})
-    journal = optuna.storages.journal.JournalFileBackend(str(folder / "journal.jsonl"))
+    journal = optuna.storages.journal.JournalFileBackend(str(mended(folder / "journal.jsonl")))
     kept = {"study_name": _STUDY, "storage": optuna.storages.JournalStorage(journal), "load_if_exists": True}
     made = _finished(optuna, optuna.create_study(direction="minimize", **kept))
     with own_accelerator_state():

@@ -41,13 +41,24 @@ def load_model(
     """
     checkpoint = Checkpoint.of(source)
     checkpoint = dataclasses.replace(checkpoint, revision=revision or checkpoint.revision)
-    if is_adapter(checkpoint):
-        model, beside = load_adapter(checkpoint)
-    else:
-        model, beside = load_whole(checkpoint, trust_remote_code=trust_remote_code), checkpoint
+    model, beside = _filled(checkpoint, trust_remote_code=trust_remote_code)
     if model.config.model_type == "timm_wrapper":
         return ready(model)
     return with_processor(model, processor_of(beside if processor is None else Checkpoint.of(processor)))
+
+
+def saved_weights_hash(folder: str | Path) -> str:
+    """Return `weights_hash` of a saved model, which needs no image processor for that.
+
+    Raises:
+        ModelError: as `load_model`.
+    """
+    return weights_hash(_filled(Checkpoint.of(folder))[0])
+
+
+def _filled(checkpoint: Checkpoint, **options: Any) -> tuple[Any, Checkpoint]:
+    """Return a model whose weights fill it, and where its image processor is if nothing else is said."""
+    return load_adapter(checkpoint) if is_adapter(checkpoint) else (load_whole(checkpoint, **options), checkpoint)
 
 
 def with_processor(model: PreTrainedModel, processor: Any) -> PreTrainedModel:

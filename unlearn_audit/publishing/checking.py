@@ -27,7 +27,8 @@ def verify_published(folder: str | Path, *, progress: Callable[[str, int, int], 
         AuditError: where there is no manifest, or it cannot be read.
     """
     folder = Path(folder)
-    found, model = verify(folder, progress=progress), read_manifest(folder).model
+    found, manifest = verify(folder, progress=progress), read_manifest(folder)
+    model, request = manifest.model, manifest.request
     if model is None:
         return found
     try:
@@ -37,7 +38,11 @@ def verify_published(folder: str | Path, *, progress: Callable[[str, int, int], 
         return dataclasses.replace(found, differences=(*found.differences, f"The weights cannot be checked: {error}"))
     untold = () if record else (NO_WEIGHTS_HASH,)
     return dataclasses.replace(
-        found, differences=(*found.differences, *differences), not_checked=(*found.not_checked, *untold)
+        found,
+        differences=(*found.differences, *differences),
+        not_checked=(*found.not_checked, *untold),
+        weights=(model.candidate,) if record else (),
+        absent=tuple(name for name, _, _ in request.items() if name != model.candidate or not record),
     )
 
 

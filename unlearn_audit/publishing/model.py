@@ -66,7 +66,7 @@ def check_weights(record: ModelRecord, model: PreTrainedModel, *, unknown_too: b
             return
         raise AuditError(
             f"The audit does not say which weights of {record.name!r} it saw, so it cannot be told whether these are "
-            "the same. Publish with --force if you know that they are."
+            "the same. Publish with --unknown-weights if you know that they are; `verify` will say that nobody checked."
         )
     found = weights_hash(model)
     if found != record.weights_hash:

@@ -102,7 +102,7 @@ def _checked_model(
 
     check_model_files(folder, files)
     loaded = load_model(folder)
-    check_weights(record, loaded, unknown_too=choices.force)
+    check_weights(record, loaded, unknown_too=choices.unknown_weights)
     return loaded
 
 

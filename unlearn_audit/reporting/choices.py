@@ -13,8 +13,9 @@ class PublishChoices:
 
     Attributes:
         candidate: which candidate of the audit is published; by default the only one.
-        force: publish without a verdict, or where the audit does not say which weights it saw. Other weights than it
-            saw, and a report that was edited, are not published in any case.
+        force: publish without a verdict. Other weights than the audit saw, and a report that was edited, are not
+            published in any case.
+        unknown_weights: publish where the audit does not say which weights it saw; `verify` then says that too.
         allow_failing: publish a model that failed its audit; its card says so in the first line.
         accept_exposure: publish what an attack can tell the forgotten examples by, too, where it would be withheld.
         include_forget_ids: name the nearest forgotten examples in the report; a push also publishes the ids of the
@@ -30,6 +31,7 @@ class PublishChoices:
 
     candidate: str | None = None
     force: bool = False
+    unknown_weights: bool = False
     allow_failing: bool = False
     accept_exposure: bool = False
     include_forget_ids: bool = False

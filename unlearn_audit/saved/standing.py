@@ -11,6 +11,7 @@ from unlearn_audit.saved.manifest import SIGNATURES, read_manifest
 from unlearn_audit.saved.verify import Verification
 
 TRUST = "rests on trust:"
+_SHOWN = 8  # names in a row
 
 
 def standing(folder: str | Path, found: Verification, signers: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -25,13 +26,12 @@ def standing(folder: str | Path, found: Verification, signers: Sequence[str]) ->
     manifest = read_manifest(folder)
     withheld = " and ".join(manifest.withheld)
     of_whom = f"computed again: {found.figures}" if found.figures else "not computed again"
-    beside = manifest.model is not None and bool(manifest.model.files)
     unsigned = "signed, but by whom was not asked: --identity" if (folder / SIGNATURES).exists() else "not signed"
     return (
         ("figures and answers", of_whom + (f"; on {withheld} examples: {TRUST} withheld" if withheld else "")),
         ("files of the report", f"hashed: {found.files}"),
         ("predictions are the models'", f"{TRUST} the models are not run again"),
-        ("weights", "hashed again" if beside else f"{TRUST} they are not here"),
+        ("weights", _weights(found)),
         ("references are retrained", f"{TRUST} none is trained again"),
         ("settled before looking", _sealed(folder)),
         (
@@ -40,6 +40,17 @@ def standing(folder: str | Path, found: Verification, signers: Sequence[str]) ->
         ),
         ("when", f"{TRUST} no time stamp by somebody else"),
     )
+
+
+def _weights(found: Verification) -> str:
+    here = f"hashed again: {_named(found.weights)}" if found.weights else ""
+    absent = f"{TRUST} not here: {_named(found.absent)}" if found.absent else ""
+    return "; ".join(part for part in (here, absent) if part) or f"{TRUST} they are not here"
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
 def _sealed(folder: Path) -> str:

@@ -49,12 +49,16 @@ class Verification:
         figures: how many figures were computed again and compared.
         differences: what does not agree, one sentence each; empty if all is well.
         not_checked: what could not be checked, and why: populations that a published folder withholds.
+        weights: names of the models whose weights are here, and were hashed again.
+        absent: names of the models whose weights are not here.
     """
 
     files: int
     figures: int
     differences: tuple[str, ...]
     not_checked: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
 
     def raise_if_different(self) -> None:
         """Raise `VerificationError` with all differences, if there are any."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -13,11 +14,11 @@ from typing import Any
 from transformers import Trainer, set_seed
 
 from unlearn_audit.errors import ConfigurationError, DataError
-from unlearn_audit.files import write_text
+from unlearn_audit.files import read_json, set_aside, write_text
 from unlearn_audit.folders import claim_folder
 from unlearn_audit.models.adapting import merge
 from unlearn_audit.processes import process_state
-from unlearn_audit.training.checkpoints import last_checkpoint
+from unlearn_audit.training.checkpoints import CheckpointHashes, last_checkpoint
 
 _RECORD, _CHECKPOINTS = "retrained.json", "checkpoints"
 _ID_COLUMNS = ("example_id", "id", "file_name", "image_id")
@@ -78,7 +79,7 @@ def _one(
 ) -> RetrainedModel:
     digest = sha256("\n".join(sorted(ids)).encode()).hexdigest()
     record = folder / _RECORD
-    before: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+    before = _read(record)
     if before and (before["forget"] != digest or before["seed"] != seed):
         raise ConfigurationError(
             f"{folder} holds a model that was retrained without another forget set. Give another output_dir."
@@ -89,6 +90,7 @@ def _one(
     trainer = factory(forget, seed)
     _check(trainer, ids, seed)
     trainer.args.output_dir = str(folder / _CHECKPOINTS)
+    trainer.add_callback(CheckpointHashes())
     folder.mkdir(parents=True, exist_ok=True)
     start, model = time.perf_counter() - before.get("seconds", 0.0), RetrainedModel(folder, seed, 0.0, digest)
     try:
@@ -99,6 +101,20 @@ def _one(
     _save(trainer, folder)
     _write(record, model, done=True)
     return model
+
+
+def _read(record: Path) -> dict[str, Any]:
+    """Return what a record says; one that is damaged is set aside, and the model made again."""
+    try:
+        found = read_json(record)
+        float(found["seconds"]), found["forget"], found["seed"], found["done"]
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, LookupError, TypeError):
+        kept = set_aside(record)
+        warnings.warn(f"{record} is damaged, so this model is made again. It is kept as {kept.name}.", stacklevel=4)
+        return {}
+    return dict(found)
 
 
 def _write(record: Path, model: RetrainedModel, *, done: bool) -> None:

@@ -21,7 +21,7 @@ from unlearn_audit.models.labels import check_order
 from unlearn_audit.models.preprocessing import Preprocessing
 from unlearn_audit.processes import process_state
 from unlearn_audit.training.callbacks import CostMeter, StopAtAccuracy, UnlearningMethod
-from unlearn_audit.training.checkpoints import last_checkpoint, run_folder, training_inputs
+from unlearn_audit.training.checkpoints import CheckpointHashes, last_checkpoint, run_folder, training_inputs
 from unlearn_audit.training.config import TrainingConfig
 
 
@@ -119,7 +119,7 @@ def _train(
     progress: bool,
 ) -> TrainingRun:
     meter = CostMeter()
-    callbacks = [*callbacks, meter]
+    callbacks = [*callbacks, meter, CheckpointHashes()]
     if config.target_accuracy is not None:
         callbacks.append(StopAtAccuracy(config.target_accuracy))
     model.to(memory_format=torch.channels_last)

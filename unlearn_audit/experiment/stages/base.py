@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import itertools
 import json
 import time
 import warnings
@@ -28,7 +27,7 @@ from filelock import FileLock, Timeout
 
 from unlearn_audit import __version__
 from unlearn_audit.errors import ConfigurationError, did_you_mean
-from unlearn_audit.files import sha256, write_text
+from unlearn_audit.files import read_json, set_aside, sha256, write_text
 
 MANIFEST = "manifest.json"
 # Metadata of a dataclass field that changes no result, and therefore stays out of a stage's hash and manifest.
@@ -164,9 +163,7 @@ class Workspace:
 
     def results_of(self, need: Stage) -> Mapping[str, Any]:
         """Return what a complete stage returned when it was done."""
-        results: Mapping[str, Any] = json.loads((self.folder_of(need) / MANIFEST).read_text(encoding="utf-8"))[
-            "results"
-        ]
+        results: Mapping[str, Any] = read_json(self.folder_of(need) / MANIFEST)["results"]
         return results
 
 
@@ -204,7 +201,7 @@ class Store:
         """Look into a stage's folder, and compare size and SHA-256 of each file with the manifest."""
         folder = self.folder(stage)
         try:
-            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            manifest = read_json(folder / MANIFEST)
         except FileNotFoundError:
             return State()
         except (OSError, ValueError):
@@ -224,10 +221,7 @@ class Store:
 
     def set_aside(self, stage: Stage) -> Path:
         """Give a stage's folder another name, so that the stage can be done again and nothing is lost; return it."""
-        folder = self.folder(stage)
-        names = (folder.with_name(f"{folder.name}.damaged-{number}") for number in itertools.count(1))
-        kept = next(path for path in names if not path.exists())
-        return folder.rename(kept)
+        return set_aside(self.folder(stage))
 
     def results(self, stage: Stage) -> Mapping[str, Any]:
         """Return what a stage returned when it was done.
@@ -333,7 +327,7 @@ def reseal(folder: Path) -> None:
     """
     path = folder.resolve().parent / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = read_json(path)
         found = {name: path.with_name(MANIFEST).parent / name for name in manifest["files"]}
     except (OSError, ValueError, LookupError, TypeError):
         return
@@ -359,6 +353,7 @@ def _is_manifest_of(stage: Stage, manifest: Any) -> bool:
         isinstance(manifest, dict)
         and manifest.get("hash") == stage.hash
         and all(isinstance(manifest.get(part), dict) for part in ("results", "files", "needs"))
+        and all(isinstance(written, dict) for written in manifest["files"].values())
         and manifest.get("sha256", _sha256_of(manifest)) == _sha256_of(manifest)
     )
 

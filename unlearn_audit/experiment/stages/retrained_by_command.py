@@ -17,7 +17,7 @@ from unlearn_audit.experiment.command import PlannedCommand, made_by_command
 from unlearn_audit.experiment.stages.base import Workspace
 from unlearn_audit.experiment.stages.examples import PlannedData, PlannedForgetSet
 from unlearn_audit.experiment.stages.models import ModelStage
-from unlearn_audit.files import write_text
+from unlearn_audit.files import regular, write_text
 
 OUTPUT, LOG, _ELAPSED = "output", "command.log", "seconds.txt"
 _SHOWN = 12  # last lines of a command that failed
@@ -94,13 +94,21 @@ class _Clock:
         self._file = file
 
     def __enter__(self) -> _Clock:
-        self.seconds = float(self._file.read_text()) if self._file.is_file() else 0.0
+        self.seconds = _seconds_in(self._file)
         self._begin = time.perf_counter()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.seconds += time.perf_counter() - self._begin
         write_text(self._file, repr(self.seconds))
+
+
+def _seconds_in(file: Path) -> float:
+    """Return what the file keeps; nothing where a person or a kill damaged it."""
+    try:
+        return float(regular(file).read_bytes())
+    except (OSError, ValueError):
+        return 0.0
 
 
 def _cpu_seconds() -> float:
