@@ -10,7 +10,7 @@
 #   bash examples/audit_a_pushed_model.sh you/forgetful-digits
 set -euo pipefail
 repository=$1
-training=(--set epochs=6 --set batch_size=64 --set precision=float32)
+training=(--set epochs=10 --set batch_size=64 --set precision=float32)
 
 # Ann: an original model, half of the eights to be forgotten, and three models retrained without them.
 unlearn-audit train --data digits --output ann/original --model resnet8 "${training[@]}"

@@ -26,6 +26,12 @@ def ratios(report: AuditReport, model: str, population: str = "retain") -> list[
     return [s.ratio for s in report.comparison(model, population, "js").strata if s.ratio is not None]
 
 
+def confidence_lost(report: AuditReport, model: str) -> float:
+    """How far its mean confidence on the deleted examples is below the retrained models'."""
+    forgotten = next(a for a in report.judgements[model].answers if a.question == "forgotten")
+    return -next(f.difference for f in forgotten.findings if f.kind == "level")
+
+
 @pytest.mark.slow
 def test_collateral_forgetting_is_localized_on_digits(studies) -> None:
     half = ("forget.fraction=0.5", "forget.atypical=false", "training.epochs=20", "training.augment=true")
@@ -45,7 +51,7 @@ def test_collateral_forgetting_is_localized_on_digits(studies) -> None:
     accuracy = report.aggregate["random_labels_ft"]
     assert accuracy.retain_accuracy > 0.98 and accuracy.test_accuracy > 0.95  # while the nearest stratum fails
     assert report.verdicts["gradient_ascent"].outcome == report.verdicts["random_labels_ft"].outcome == "fail"
-    assert report.verdicts["ltd"].outcome != "fail"
+    assert confidence_lost(report, "ltd") < 0.5 * confidence_lost(report, "random_labels_ft")
     assert min(ratios(report, "untrained")) > 20
 
 

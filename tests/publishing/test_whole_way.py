@@ -30,12 +30,12 @@ name: tiny
 data: {source: digits}
 forget: {label: 8, fraction: 0.5}
 model: {name: resnet8}
-training: {epochs: 6, batch_size: 64, precision: float32}
+training: {epochs: 10, batch_size: 64, precision: float32}
 references: 3
 threads: 1
 methods:
   gradient_ascent:
-    training: {epochs: 1, learning_rate: 1e-2, precision: float32}
+    training: {epochs: 1, learning_rate: 3e-2, precision: float32}
 neighbourhood: {number: 3}
 measures: [js]
 """

@@ -13,7 +13,6 @@ from unlearn_audit.reporting.charts import ChartData, ChartModel, ChartResult, C
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 # Okabe and Ito's palette, which the colour-blind tell apart, darkened for thin lines: as in report.css.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b0508a", "#b07d00", "#3d9bd1", "#7a5c3e", "#6a51a3")
@@ -46,8 +45,8 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "svg.fonttype": "none",
     "svg.hashsalt": "unlearn-audit",
-    "savefig.bbox": "tight",
 }
+_UNDATED: dict[str, dict[str, None]] = {".png": {"Software": None}, ".svg": {"Date": None}}
 LOGARITHMIC_FROM = 12  # greatest over least value from which a linear axis would hide the small ones
 
 
@@ -66,27 +65,28 @@ def write_plots(
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, draw in _drawings(charts, measure or charts.primary.name, population).items():
-        for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):
-            path = folder / f"{name}{suffix}"
-            with _figure(draw) as figure, replacing(path) as draft:
-                figure.savefig(draft, format=suffix.removeprefix("."), dpi=200, metadata=metadata)
-            written.append(path)
+        with _figure(draw) as save:
+            for suffix in (".png", ".svg"):
+                path = folder / f"{name}{suffix}"
+                with replacing(path) as draft:
+                    save(draft, suffix, dpi=200)
+                written.append(path)
     return written
 
 
 def svg_of(draw: Callable[[Axes], None], *, height: float = 3.6) -> bytes:
     """Return one drawing as the bytes of an SVG file; `height` in inches, at a width of 7."""
     buffer = io.BytesIO()
-    with _figure(draw, height=height) as figure:
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    with _figure(draw, height=height) as save:
+        save(buffer, ".svg")
     return buffer.getvalue()
 
 
 def png_of(draw: Callable[[Axes], None], *, height: float = 3.0) -> bytes:
     """Return one drawing as the bytes of a PNG file, the same for the same drawing; `height` in inches."""
     buffer = io.BytesIO()
-    with _figure(draw, height=height) as figure:
-        figure.savefig(buffer, format="png", dpi=160, metadata={"Software": None})
+    with _figure(draw, height=height) as save:
+        save(buffer, ".png", dpi=160)
     return buffer.getvalue()
 
 
@@ -100,7 +100,8 @@ def _drawings(charts: ChartData, measure: str, population: str) -> dict[str, Cal
 
 
 @contextmanager
-def _figure(draw: Callable[[Axes], None], height: float = 3.6) -> Iterator[Figure]:
+def _figure(draw: Callable[[Axes], None], height: float = 3.6) -> Iterator[Callable[..., None]]:
+    """Draw once, and give a function that saves it: `save(target, suffix, dpi=...)`, the same bytes each time."""
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -109,7 +110,12 @@ def _figure(draw: Callable[[Axes], None], height: float = 3.6) -> Iterator[Figur
         figure = Figure(figsize=(7, height))
         FigureCanvasAgg(figure)
         draw(figure.subplots())
-        yield figure
+        box = figure.get_tightbbox().padded(mpl.rcParams["savefig.pad_inches"])  # else each save lays it out anew
+
+        def save(target: Any, suffix: str, dpi: float | str = "figure") -> None:
+            figure.savefig(target, format=suffix[1:], dpi=dpi, bbox_inches=box, metadata=_UNDATED[suffix])
+
+        yield save
 
 
 def draw_neighbourhood(axes: Axes, charts: ChartData, measure: str, population: str) -> None:
@@ -126,6 +132,7 @@ def draw_neighbourhood(axes: Axes, charts: ChartData, measure: str, population: 
             axes.plot(places, _plottable(result.lines[model.name]), label=model.title, **_style(model))
     if not info.signed and logarithmic(result):
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
     axes.set_xticks(list(places), [stratum.short for stratum in charts.strata])
     axes.set_xlabel("stratum, from nearest to the forget set to farthest")
     axes.set_ylabel(f"{info.title} ({info.unit})" if info.unit else info.title)
@@ -161,6 +168,7 @@ def draw_cost(axes: Axes, charts: ChartData) -> None:
         axes.errorbar(100 * point.cost, excess, yerr=_whiskers(point, excess), label=point.title, **style)
     if shown and all(point.cost > 0 for point, _ in shown):
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("cost, in per cent of one retraining")
     axes.set_ylabel(f"excess, {charts.primary.title}")
     axes.set_title("Excess in the nearest stratum over cost")
