@@ -29,8 +29,8 @@ _FULL_SAID = (
     "file write failed",
 )
 _KEPT = (
-    "Nothing that was whole is lost: finished stages, checkpoints and earlier files are as they were. Free space or give "
-    "another place, and run the same again: it goes on from there."
+    "Nothing that was whole is lost: finished stages, checkpoints and earlier files are as they were. Free space or "
+    "give another place, and run the same again: it goes on from there."
 )
 
 

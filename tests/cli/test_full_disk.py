@@ -142,9 +142,9 @@ def test_other_errors_are_left_alone(error) -> None:
 
 
 def test_a_study_on_a_full_disk_names_the_stage_and_goes_on(here) -> None:
-    line = ["run", "tiny.yaml", "-o", "study"]
+    line = ["run", "tiny.yaml", "-o", "study", "--stage", "predict-original"]
     with at_most(400_000):  # too little for predictions
         stopped = CliRunner().invoke(app, line)
     assert "predict-original: the disk is full" in str(stopped.exception)
     done = CliRunner().invoke(app, line)
-    assert done.exit_code == 0 and "stages were done before" in done.output
+    assert done.exit_code == 0 and "1 of" in done.output
