@@ -58,6 +58,7 @@ def run(
     from unlearn_audit.calibration import calibrate
     from unlearn_audit.calibration.tables import markdown
     from unlearn_audit.experiment.config import read_audit
+    from unlearn_audit.files import write_text
     from unlearn_audit.folders import claim_file, claim_folder, says
 
     from .progress import TaskProgress
@@ -80,7 +81,7 @@ def run(
     if output is None:
         typer.echo(page)
     else:
-        output.write_text(page, encoding="utf-8")
+        write_text(output, page)
         typer.echo(f"Wrote {output}.")
     tell(pools=[{"name": calibration.pool, "holds": calibration.holds} for calibration in found], file=output)
     for calibration in found:

@@ -33,6 +33,7 @@ def run(
     from unlearn_audit.experiment import read_study
     from unlearn_audit.experiment.config import override, read_yaml
     from unlearn_audit.experiment.hf_jobs import PACKAGE, Job
+    from unlearn_audit.files import write_text
     from unlearn_audit.folders import claim_file, says
     from unlearn_audit.publishing.faults import explained
 
@@ -41,7 +42,7 @@ def run(
     job = Job(name=name, study=study, flavor=flavor, timeout=timeout, bucket=bucket, package=package or PACKAGE)
     path = output or Path(f"{name}_job.py")
     claim_file(path, lambda there: says(there, "# [tool.hf-jobs]"))
-    path.write_text(job.script(), encoding="utf-8")
+    write_text(path, job.script())
     tell(file=path, report=job.report)
     if not submit:
         typer.echo(f"Wrote {path}. Next: hf jobs uv run {path}")

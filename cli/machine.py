@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from unlearn_audit.errors import ConfigurationError, UnlearnAuditError
+from unlearn_audit.files import storage_explained
 
 SCHEMA_VERSION = 1
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead; docs/machines.md has its keys.")]
@@ -38,12 +39,16 @@ def for_machines(name: str, run: Callable[..., None]) -> Callable[..., None]:
     """Return the command `run` with the options `--json` and `--quiet`."""
     signature = inspect.signature(run, eval_str=True)
 
+    def action(**options: Any) -> None:
+        with storage_explained():
+            run(**options)
+
     def command(as_json: bool, silent: bool, **options: Any) -> None:
         if not (as_json or silent):
-            return run(**options)
+            return action(**options)
         os.environ["TQDM_DISABLE"] = "1"  # progress bars go to standard error, which is kept for errors
         with contextlib.redirect_stdout(io.StringIO()):
-            code, error = _ended(lambda: run(**options), told=as_json)
+            code, error = _ended(lambda: action(**options), told=as_json)
         if as_json:
             print(_document(name, code, error))
         raise typer.Exit(code)

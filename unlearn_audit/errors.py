@@ -9,7 +9,8 @@
     │   └── MethodError         an unlearning method used in a way that cannot work
     ├── AuditError              an audit that its inputs do not allow
     │   └── VerificationError   a saved report that does not agree with its inputs
-    └── HubError                the Hub cannot be reached, or refused
+    ├── HubError                the Hub cannot be reached, or refused
+    └── StorageError            a disk that is full, or a file that cannot be read or written
 
 Every message says what was expected, what came, and what to do. The command line prints the message alone and
 exits with 1 (2 for a ConfigurationError), never with a traceback.
@@ -61,6 +62,10 @@ class VerificationError(AuditError):
 
 class HubError(UnlearnAuditError, RuntimeError):
     """The Hub cannot be reached, or refused."""
+
+
+class StorageError(UnlearnAuditError, OSError):
+    """A disk that is full, or a file that cannot be read or written."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import importlib.metadata
 import itertools
@@ -14,8 +15,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from unlearn_audit.errors import StorageError, UnlearnAuditError
+
 PACKAGES = ("unlearn-audit", "torch", "numpy", "scipy", "transformers", "timm")
 LARGEST_JSON = 1 << 28  # bytes
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# What the libraries say of a full disk, a quota or a limit on sizes where they raise errors of their own.
+_FULL_SAID = (
+    "No space left on device",
+    "File too large",
+    "Disk quota exceeded",
+    "PytorchStreamWriter failed",
+    "file write failed",
+)
+_KEPT = (
+    "Nothing that was whole is lost: finished stages, checkpoints and earlier files are as they were. Free space or "
+    "give another place, and run the same again: it goes on from there."
+)
 
 
 @contextlib.contextmanager
@@ -37,6 +53,46 @@ def write_text(path: str | Path, text: str) -> None:
     """Write UTF-8 text through `replacing`."""
     with replacing(path) as draft:
         draft.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def storage_explained(what: str = "") -> Iterator[None]:
+    """Turn errors of a full disk, and of files that cannot be read or written, into `StorageError`s in words.
+
+    Args:
+        what: was being done, for the beginning of the message.
+    """
+    try:
+        yield
+    except (UnlearnAuditError, BrokenPipeError):
+        raise
+    except storage_faults() as error:
+        begin = f"{what}: " if what else ""
+        if _is_full(error):
+            raise StorageError(
+                f"{begin}the disk is full, or a quota or a limit on sizes was reached ({_briefly(error)}). {_KEPT}"
+            ) from error
+        if isinstance(error, OSError) and error.errno is not None:
+            raise StorageError(
+                f"{begin}a file or folder cannot be used: {_briefly(error)}. Mend that, and run the same again."
+            ) from error
+        raise
+
+
+def storage_faults() -> tuple[type[BaseException], ...]:
+    """Return the types of error that a full disk ends in, among others."""
+    from safetensors import SafetensorError
+
+    return (OSError, RuntimeError, SafetensorError)
+
+
+def _is_full(error: BaseException) -> bool:
+    errors = [error, *(each for each in (error.__cause__, error.__context__) if each is not None)]
+    return any(getattr(each, "errno", None) in _FULL or any(s in str(each) for s in _FULL_SAID) for each in errors)
+
+
+def _briefly(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
 
 
 def regular(path: str | Path, most: int | None = None) -> Path:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from unlearn_audit.errors import ConfigurationError
+from unlearn_audit.files import write_text
 
 MARK = ".unlearn-audit"
 _SAYS = "unlearn-audit writes this folder: "
@@ -33,7 +34,7 @@ def claim_folder(folder: str | Path, kind: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _check(folder, kind)
-        (folder / MARK).write_text(f"{_SAYS}{kind}\n", encoding="utf-8")
+        write_text(folder / MARK, f"{_SAYS}{kind}\n")
     except OSError as error:
         raise ConfigurationError(
             f"Expected a folder for a {kind}, which can be made and written, got {str(folder)!r}: {error}. "

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unlearn_audit.experiment.stages import Stage
+from unlearn_audit.files import write_text
 
 COMMANDS = "stages-{level}.txt"  # of one array, a stage a line
 ARRAY = "stages-{level}.sbatch"
@@ -62,7 +63,7 @@ def write_arrays(
     for level, together in enumerate(levels(stages), start=1):
         commands, array = (folder / form.format(level=level) for form in (COMMANDS, ARRAY))
         lines = [_command(command, stage, last=stage is stages[-1]) for stage in together]
-        commands.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        write_text(commands, "".join(f"{line}\n" for line in lines))
         text = TASK.format(
             name=name,
             level=level,
@@ -71,11 +72,11 @@ def write_arrays(
             options="".join(f"#SBATCH {option}\n" for option in options),
             commands=shlex.quote(str(commands)),
         )
-        array.write_text(text, encoding="utf-8")
+        write_text(array, text)
         written += [commands, array]
     chain = "\n".join(LINK.format(array=path.name) for path in written if path.suffix == ".sbatch")
     submit = folder / SUBMIT
-    submit.write_text(CHAIN.format(folder=shlex.quote(str(folder)), lines=chain), encoding="utf-8")
+    write_text(submit, CHAIN.format(folder=shlex.quote(str(folder)), lines=chain))
     submit.chmod(0o755)
     return [*written, submit]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -17,6 +18,8 @@ from unlearn_audit.models.adapters import is_adapter, load_adapter
 from unlearn_audit.models.checkpoints import load_whole, processor_of
 from unlearn_audit.models.naming import Checkpoint
 from unlearn_audit.models.preprocessing import Preprocessing
+
+_DRAFT = ".saving"  # in a model's folder while it is written
 
 
 def load_model(
@@ -81,11 +84,25 @@ def ready(model: Any) -> PreTrainedModel:
 
 
 def save_model(model: nn.Module, folder: str | Path) -> None:
-    """Write weights (safetensors), configuration and image processor, as stock classes load them."""
-    stock: Any = model
-    stock.save_pretrained(folder)
-    if stock.config.model_type != "timm_wrapper":  # whose configuration holds what its image processor needs
-        Preprocessing.of(model).processor.save_pretrained(folder)
+    """Write weights (safetensors), configuration and image processor, as stock classes load them.
+
+    They take the place of a model that is there only once all are written.
+    """
+    stock, folder = cast("Any", model), Path(folder)
+    draft = folder / _DRAFT
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        stock.save_pretrained(draft)
+        if stock.config.model_type != "timm_wrapper":  # whose configuration holds what its image processor needs
+            Preprocessing.of(model).processor.save_pretrained(draft)
+        written = {path.name for path in draft.iterdir()}
+        for path in (*folder.glob("*.safetensors"), *folder.glob("*.safetensors.index.json")):
+            if path.name not in written:
+                path.unlink()
+        for name in written:
+            (draft / name).replace(folder / name)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def weights_hash(model: nn.Module) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from unlearn_audit.auditing.audit import Findings, audit_subject
 from unlearn_audit.auditing.models import AuditedModel, AuditSubject
 from unlearn_audit.auditing.neighbours import NeighbourSource, neighbourhood_of
 from unlearn_audit.auditing.report import Provenance
-from unlearn_audit.files import replacing, sha256, versions, write_text
+from unlearn_audit.files import replacing, sha256, versions
 from unlearn_audit.folders import claim_folder
 from unlearn_audit.neighbourhood import Neighbourhood
 from unlearn_audit.predictions import open_predictions
@@ -129,15 +130,17 @@ def save_audit(
     import pyarrow.parquet as pq
 
     folder = claim_folder(folder, REPORT)
-    former = former_manifest(folder)
-    (folder / MANIFEST).unlink(missing_ok=True)
+    former, report = former_manifest(folder), found.report
+    if sealed is not None:
+        provenance = dataclasses.replace(report.provenance, seal=sha256(sealed))
+        report = dataclasses.replace(report, provenance=provenance)
+    with replacing(folder / "report.json") as figures, replacing(folder / "examples.parquet") as ledger:
+        figures.write_text(report.to_json(), encoding="utf-8")
+        pq.write_table(found.ledger, ledger, compression="zstd")
+        (folder / MANIFEST).unlink(missing_ok=True)  # both are written: from here on the former report goes
     if sealed is None:
         (folder / SEAL).unlink(missing_ok=True)
     else:
-        write_text(folder / SEAL, Path(sealed).read_text(encoding="utf-8"))
-        provenance = dataclasses.replace(found.report.provenance, seal=sha256(folder / SEAL))
-        found = dataclasses.replace(found, report=dataclasses.replace(found.report, provenance=provenance))
-    write_text(folder / "report.json", found.report.to_json())
-    with replacing(folder / "examples.parquet") as draft:
-        pq.write_table(found.ledger, draft, compression="zstd")
+        with replacing(folder / SEAL) as draft:
+            shutil.copyfile(sealed, draft)
     seal(folder, request.seen_from(folder, Path(base)), former)

@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 
 from unlearn_audit import __version__
 from unlearn_audit.errors import ConfigurationError, did_you_mean
-from unlearn_audit.files import read_json, set_aside, sha256, write_text
+from unlearn_audit.files import read_json, set_aside, sha256, storage_explained, write_text
 
 MANIFEST = "manifest.json"
 # Metadata of a dataclass field that changes no result, and therefore stays out of a stage's hash and manifest.
@@ -278,10 +278,10 @@ def _do(stage: Stage, store: Store, progress: Progress, damage: str) -> Outcome:
     progress.started(stage)
     begin = time.perf_counter()
     workspace = Workspace(folder, store, lambda done, total: progress.advanced(stage, done, total))
-    with _torch_threads(stage.threads):
+    with storage_explained(stage.name), _torch_threads(stage.threads):
         results = stage.run(workspace)
-    seconds = time.perf_counter() - begin
-    _write_manifest(stage, folder, results, seconds)
+        seconds = time.perf_counter() - begin
+        _write_manifest(stage, folder, results, seconds)
     return Outcome(reused=False, seconds=seconds, damage=damage)
 
 
