@@ -9,6 +9,7 @@ import numpy as np
 import psutil
 
 from unlearn_audit.errors import PredictionsError
+from unlearn_audit.names import is_unicode
 
 SPLITS = ("train", "test")
 LONGEST_ID = 1000  # characters
@@ -91,6 +92,13 @@ def check_memory(name: str, needed: int) -> None:
             f"{name}: it says that it holds {needed / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB of memory are free. "
             "Is it damaged? Otherwise use a machine with more memory."
         )
+
+
+def check_metadata(name: str, metadata: Mapping[str, str]) -> None:
+    """Raise `PredictionsError` unless a file can hold what is said of the model."""
+    for key, value in metadata.items():
+        if not is_unicode(f"{key}{value}"):
+            raise PredictionsError(f"{name}: expected Unicode in the metadata, got {key!a}: {str(value)[:60]!a}.")
 
 
 def check_finite(name: str, column: str, values: np.ndarray, ids: np.ndarray) -> None:
