@@ -24,6 +24,7 @@ def serve(path: str, made_up: str) -> None:
     """
     import gc
 
+    from accelerate.state import AcceleratorState
     from typer.testing import CliRunner
     from unlearn_audit.cli.main import app
 
@@ -39,6 +40,7 @@ def serve(path: str, made_up: str) -> None:
     ):
         done = CliRunner().invoke(app, line.split())
         assert done.exit_code == 0, done.output
+    AcceleratorState._reset_state(reset_partial_state=True)  # else a command's first training takes itself for alone
     gc.collect()
     gc.freeze()  # Trainer collects garbage at each start: no command goes through all that was imported again
     with socket.socket(socket.AF_UNIX) as listener:
