@@ -113,7 +113,7 @@ def test_a_changed_script_retrains_and_a_changed_place_does_not(folder) -> None:
     before = {stage.name: stage.hash for stage in moved.stages}
     assert {s.name for s in changed.stages if s.hash != before[s.name]} == {
         *(f"{kind}retrained-{k}" for k in (1, 2, 3) for kind in ("", "predict-")),
-        *("audit", "report"),
+        *("seal", "audit", "report"),
     }
 
 
