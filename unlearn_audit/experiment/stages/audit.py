@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, ClassVar
 
+import numpy as np
+
+from unlearn_audit.auditing.neighbours import write_column
 from unlearn_audit.auditing.policy import Policy
 from unlearn_audit.auditing.report import COPIES, MADE_ELSEWHERE
 from unlearn_audit.experiment.stages import forget as forget_stage
@@ -17,10 +21,12 @@ from unlearn_audit.experiment.stages.forget import SavedForgetSet
 from unlearn_audit.experiment.stages.given import Given
 from unlearn_audit.experiment.stages.predictions import ModelPredictions
 from unlearn_audit.experiment.stages.retrained_by_command import RetrainedByCommand
+from unlearn_audit.folders import claim_folder
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
 from unlearn_audit.saved.request import AuditRequest, ModelFiles
-from unlearn_audit.saved.running import run_audit, save_audit
+from unlearn_audit.saved.running import REPORT, run_audit, save_audit
 
+COLUMNS = "columns.parquet"
 NAMES = {"train": "retained", "test": "test examples"}
 
 
@@ -54,10 +60,24 @@ class StudyAudit(Stage):
     def run(self, workspace: Workspace) -> Mapping[str, Any]:
         """Audit all candidates."""
         base = workspace.folder.parent
-        request = self.request(workspace)
+        request = dataclasses.replace(self.request(workspace), columns=self._columns(workspace))
         found = run_audit(request, base=base)
         save_audit(found, request, workspace.folder / "report", base=base)
         return {"verdicts": {name: verdict.outcome for name, verdict in found.report.verdicts.items()}}
+
+    def _columns(self, workspace: Workspace) -> str | None:
+        """Write the column of the data that strata are made of, if they are, and return its place as of all files."""
+        column, data = self.neighbourhood.make_strata().column_needed(), self.data.load()
+        if column is None:
+            return None
+        folder = claim_folder(workspace.folder / "report", REPORT)  # which goes on to the stage of the report
+        write_column(
+            folder / COLUMNS,
+            np.concatenate([part.ids for part in (data.train, data.test)]),
+            column,
+            np.concatenate([part.columns[column].astype(str) for part in (data.train, data.test)]),
+        )
+        return f"{workspace.folder.name}/{folder.name}/{COLUMNS}"
 
     def request(self, workspace: Workspace) -> AuditRequest:
         """Return the audit's inputs as files, relative to the folder of all stages."""
