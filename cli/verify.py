@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from unlearn_audit.errors import ConfigurationError, VerificationError
+from unlearn_audit.names import shown
 from unlearn_audit.processes import limit_threads
 
 from .machine import tell
@@ -44,7 +45,7 @@ def run(
     audits, named, told = _audits(folder), folder.startswith("hub:"), []
     for local in audits:
         if named:
-            typer.echo(f"{local.name}: audited by {auditor_of(local)}")
+            typer.echo(f"{local.name}: audited by {shown(auditor_of(local))}")
         with TaskProgress() as progress:
             found = with_weights(verify_published(local, progress=progress), local, progress)
         told.append({"folder": local, "auditor": auditor_of(local) if named else None, **dataclasses.asdict(found)})
@@ -54,7 +55,7 @@ def run(
         found.raise_if_different()
         typer.echo(f"{found.files} files and {found.figures} figures agree.")
         signers = [check_identity(local, key) for key in identity or ()]
-        typer.echo("\n".join(f"{what:<28} {how}" for what, how in standing(local, found, signers)))
+        typer.echo("\n".join(f"{what:<28} {shown(how)}" for what, how in standing(local, found, signers)))
     if forget is not None and salt is not None:
         refuted = check_claim(audits[0], forget, salt)
         tell(claim=refuted is None)

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from unlearn_audit.auditing.models import AuditSubject, populations
+from unlearn_audit.bounded import open_parquet, read_bounded
 from unlearn_audit.errors import AuditError
-from unlearn_audit.files import regular, replacing
+from unlearn_audit.files import replacing
 from unlearn_audit.neighbourhood import Neighbourhood, NeighbourhoodConfig, find_neighbourhood
 from unlearn_audit.populations import FORGET, RETAIN
 from unlearn_audit.predictions import PredictionSource, matching_rows
@@ -25,10 +26,10 @@ class NeighbourSource:
     def column(self, name: str, wanted: np.ndarray) -> np.ndarray | None:
         """Return the column `name` (n, …), a row for each `wanted` example id (n,), or None if the file lacks it."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         try:
-            names = pq.read_schema(regular(self.path)).names
+            file = open_parquet(self.path)
+            names = file.schema_arrow.names
             if "example_id" not in names:
                 raise AuditError(f"{self.path.name}: expected a column 'example_id', found {names}.")
             if name not in names:
@@ -36,7 +37,7 @@ class NeighbourSource:
             twice = [column for column in ("example_id", name) if names.count(column) > 1]
             if twice:
                 raise AuditError(f"{self.path.name}: expected each column once, got {twice[0]!r} more often.")
-            table = pq.read_table(self.path, columns=["example_id", name])
+            table = read_bounded(file, ["example_id", name])
         except (OSError, pa.ArrowException) as error:
             raise AuditError(f"Expected a Parquet file, got {str(self.path)!r}: {error}") from error
         ids = table.column("example_id").cast(pa.string()).to_numpy(zero_copy_only=False).astype(str)

@@ -19,6 +19,7 @@ import numpy as np
 from unlearn_audit.auditing.audit import Findings
 from unlearn_audit.auditing.policy import FirstPolicy
 from unlearn_audit.auditing.report import AuditReport
+from unlearn_audit.bounded import read_parquet
 from unlearn_audit.errors import AuditError, UnlearnAuditError, VerificationError
 from unlearn_audit.populations import POPULATIONS, TEST
 from unlearn_audit.saved.manifest import MANIFEST, SIGNATURES, Manifest, file_hash, read_manifest
@@ -210,11 +211,10 @@ def _agree(a: Any, b: Any) -> bool:
 
 def _ledger_differences(folder: Path, found: Findings) -> list[str]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        saved = pq.read_table(folder / "examples.parquet")
-    except (OSError, pa.ArrowInvalid) as error:
+        saved = read_parquet(folder / "examples.parquet")
+    except (OSError, pa.ArrowException) as error:
         return [f"examples.parquet cannot be read: {error}"]
     if saved.column_names != found.ledger.column_names or len(saved) != len(found.ledger):
         return ["examples.parquet: other columns or rows than the audit computes"]
