@@ -143,7 +143,11 @@ def test_models_and_predictions_are_mixed(folder) -> None:
 def test_a_column_of_the_data_makes_strata_without_any_embedding(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     for split, images in (("train", DIGITS.train), ("test", DIGITS.test)):
-        rows = {"image": [PIL.Image.fromarray(pixels) for pixels in images.pixels[:200]], "label": images.labels[:200], "half": np.arange(200) % 2}
+        rows = {
+            "image": [PIL.Image.fromarray(pixels) for pixels in images.pixels[:200]],
+            "label": images.labels[:200],
+            "half": np.arange(200) % 2,
+        }
         Dataset.from_dict(rows).cast_column("image", Image()).to_parquet(tmp_path / "data" / f"{split}.parquet")
     labels = np.concatenate([images.labels[:200] for images in (DIGITS.train, DIGITS.test)])
     ids = [f"{split}-{row}" for split in ("train", "test") for row in range(200)]
