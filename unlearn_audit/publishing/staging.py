@@ -220,13 +220,7 @@ def _copy_everything(folder: Path, manifest: Manifest, audit: Path) -> AuditRequ
             shutil.copyfile(folder / path, target)
         return taken[path]
 
-    moved = request.with_each(lambda _, files: files.with_paths(lambda _, path: copied(path)))
-    return dataclasses.replace(
-        moved,
-        forget=copied(request.forget),
-        embeddings=request.embeddings and copied(request.embeddings),
-        proximities=request.proximities and copied(request.proximities),
-    )
+    return request.with_files(copied)
 
 
 def _copy_test_rows(folder: Path, manifest: Manifest, audit: Path, title: str) -> AuditRequest:
@@ -249,5 +243,6 @@ def _copy_test_rows(folder: Path, manifest: Manifest, audit: Path, title: str) -
         forget="withheld",
         embeddings=None,
         proximities=None,
+        columns=None,
         configuration={},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -17,7 +18,7 @@ from unlearn_audit.experiment.stages.forget import SavedForgetSet
 from unlearn_audit.experiment.stages.given import Given
 from unlearn_audit.experiment.stages.predictions import ModelPredictions
 from unlearn_audit.experiment.stages.retrained_by_command import RetrainedByCommand
-from unlearn_audit.experiment.stages.seal import StudySeal
+from unlearn_audit.experiment.stages.seal import COLUMNS, StudySeal, write_strata
 from unlearn_audit.files import write_text
 from unlearn_audit.folders import claim_folder
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
@@ -64,13 +65,21 @@ class StudyAudit(Stage):
     def run(self, workspace: Workspace) -> Mapping[str, Any]:
         """Audit all candidates."""
         base = workspace.folder.parent
-        request = self.request(workspace)
+        request = dataclasses.replace(self.request(workspace), columns=self._columns(workspace))
         found, folder = run_audit(request, base=base), workspace.folder / "report"
         if self.study:
             write_text(claim_folder(folder, REPORT) / STUDY, self.study)
         sealed = None if self.seal is None else workspace.folder_of(self.seal) / SEAL
         save_audit(found, request, folder, base=base, sealed=sealed)
         return {"verdicts": {name: verdict.outcome for name, verdict in found.report.verdicts.items()}}
+
+    def _columns(self, workspace: Workspace) -> str | None:
+        """Write the column of the data that strata are made of, if they are, and return its place as of all files."""
+        if self.neighbourhood.make_strata().column_needed() is None:
+            return None
+        folder = claim_folder(workspace.folder / "report", REPORT)  # which goes on to the stage of the report
+        write_strata(folder / COLUMNS, self.data.load(), self.neighbourhood)
+        return f"{workspace.folder.name}/{folder.name}/{COLUMNS}"
 
     def request(self, workspace: Workspace) -> AuditRequest:
         """Return the audit's inputs as files, relative to the folder of all stages."""

@@ -7,13 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
+from unlearn_audit.auditing.neighbours import write_column
 from unlearn_audit.auditing.policy import Policy
+from unlearn_audit.data import ImageData
 from unlearn_audit.experiment.stages.base import INCIDENTAL, MANIFEST, Stage, Workspace
 from unlearn_audit.experiment.stages.examples import PlannedData, PlannedForgetSet
 from unlearn_audit.experiment.stages.predictions import FILE, ModelPredictions
 from unlearn_audit.files import read_json, sha256, write_text
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
 from unlearn_audit.saved.sealing import SEAL, Seal
+
+COLUMNS = "columns.parquet"  # of the examples, by which strata are made
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -40,10 +46,14 @@ class StudySeal(Stage):
     def run(self, workspace: Workspace) -> Mapping[str, Any]:
         """Look at what is there, and write the seal."""
         stages = workspace.folder.parent
+        data = self.data.load()
         there = {what: _made(stages, planned) for what, planned in self.rests_on.items()}
+        inputs = {what: digest for what, digest in there.items() if digest}
+        if write_strata(workspace.folder / COLUMNS, data, self.neighbourhood):
+            inputs["columns"] = sha256(workspace.folder / COLUMNS)
         seal = Seal.over(
-            self.forget.choose(self.data.load().train).ids,
-            inputs={what: digest for what, digest in there.items() if digest},
+            self.forget.choose(data.train).ids,
+            inputs=inputs,
             planned={what: planned for what, planned in self.rests_on.items() if not there[what]},
             seen=tuple(name for name, folders in self.candidates.items() if self._is_there(name, stages, folders)),
             policy=self.policy,
@@ -55,6 +65,17 @@ class StudySeal(Stage):
 
     def _is_there(self, name: str, stages: Path, folders: tuple[str, ...]) -> bool:
         return name in self.elsewhere or any((stages / folder / MANIFEST).exists() for folder in folders)
+
+
+def write_strata(path: Path, data: ImageData, neighbourhood: NeighbourhoodConfig) -> bool:
+    """Write the column of the data that strata are made of, and return whether they are made of one."""
+    column = neighbourhood.make_strata().column_needed()
+    if column is None:
+        return False
+    parts = (data.train, data.test)
+    values = np.concatenate([part.columns[column].astype(str) for part in parts])
+    write_column(path, np.concatenate([part.ids for part in parts]), column, values)
+    return True
 
 
 def _made(stages: Path, planned: str) -> str:
