@@ -18,6 +18,7 @@ import typer
 
 from unlearn_audit.errors import ConfigurationError, UnlearnAuditError
 from unlearn_audit.files import storage_explained
+from unlearn_audit.names import shown
 
 SCHEMA_VERSION = 1
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead; docs/machines.md has its keys.")]
@@ -97,5 +98,5 @@ def _plain(value: Any) -> Any:
 def tell_error(error: UnlearnAuditError) -> None:
     """Print an error for people and end; in red where that is shown and wanted (https://no-color.org)."""
     plain = "NO_COLOR" in os.environ
-    typer.secho(f"Error: {error}", err=True, fg=None if plain else "red")
+    typer.secho(f"Error: {shown(str(error))}", err=True, fg=None if plain else "red")
     sys.exit(exit_code(error))

@@ -19,7 +19,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = "unlearn_audit"
 FOLDERS = {PACKAGE: ROOT / PACKAGE, f"{PACKAGE}.cli": ROOT / "cli"}
-BASE = (PACKAGE, "_lazy", "errors", "files", "folders", "id_files", "names", "populations", "processes", "registry")
+BASE = (
+    *(PACKAGE, "_lazy", "bounded", "errors", "files", "folders"),
+    *("id_files", "names", "populations", "processes", "registry"),
+)
 # From the ground up. A room imports only from floors below its own.
 FLOORS = (
     BASE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from unlearn_audit.errors import ConfigurationError
-from unlearn_audit.names import checked_name, file_name
+from unlearn_audit.names import checked_name, checked_text, file_name, shown
 
 WRONG = [
     *("", ".", "..", "../x", "a/b", "/a", "a\\b", "..\\x", "C:x", ".hidden", "dot.", " space", "space "),
@@ -41,3 +41,17 @@ def test_no_two_models_share_a_file_on_any_system() -> None:
     for name in ("a/b", "a?b", "ltd", "LTD", "ltd-2", "ltd"):
         taken.append(file_name(name, ".md", taken))
     assert taken == ["model-a-b.md", "model-a-b-2.md", "ltd.md", "LTD-2.md", "ltd-2-2.md", "ltd-3.md"]
+
+
+@pytest.mark.parametrize("text", ["a\ud800b", "\x1b[31mred", "two\nlines", "x" * 1001])
+def test_a_text_that_no_file_or_terminal_can_take_is_refused_and_shown_harmlessly(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="Expected a title") as error:
+        checked_text(text, "a title")
+    assert str(error.value).isprintable() and len(str(error.value)) < 300
+    assert shown(text).isascii() and "\x1b" not in shown(text)
+
+
+def test_a_class_s_name_may_be_odd_but_is_unicode() -> None:
+    assert checked_text("x\u200dy\t", "a class", printable=False)
+    with pytest.raises(ConfigurationError):
+        checked_text("\udcff", "a class", printable=False)

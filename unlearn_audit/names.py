@@ -1,4 +1,4 @@
-"""Names that become names of files and folders: checked where people give them, and made to fit where files are."""
+"""Names: checked where people give them, made to fit where they become names of files, and harmless in a terminal."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from unlearn_audit.errors import ConfigurationError
 
 LONGEST = 200  # bytes of UTF-8; file systems take 255, and endings and numbers are added
+LONGEST_TEXT = 1000  # characters of a title or a description
 _SHORT = 40  # characters, of 4 bytes at most
 _FORBIDDEN = re.compile(r'[/\\<>:"|?*]')
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # what Windows takes for a device
@@ -30,6 +31,39 @@ def checked_name(name: str, of_what: str) -> str:
         'any of / \\ < > : " | ? *, without a dot or space at an end, and no device of Windows such as NUL. '
         f"Got {name!r}; choose another name."
     )
+
+
+def checked_text(text: str, of_what: str, *, printable: bool = True) -> str:
+    """Return `text`, which files can hold and a terminal can show.
+
+    Args:
+        text: a name, a title or a description.
+        of_what: in words, for the error: "a model's name".
+        printable: refuse what is not printable too, such as escape characters; otherwise only what is no Unicode.
+
+    Raises:
+        ConfigurationError: for lone surrogates, more than 1,000 characters, and what is not printable.
+    """
+    if len(text) <= LONGEST_TEXT and is_unicode(text) and (text.isprintable() or not printable):
+        return text
+    raise ConfigurationError(
+        f"Expected {of_what} of at most {LONGEST_TEXT:,} characters, all of them Unicode"
+        f"{' and printable' if printable else ''}, got {text[:_SHORT]!a}{'…' if len(text) > _SHORT else ''}."
+    )
+
+
+def shown(text: str) -> str:
+    r"""Return `text` as a terminal may show it: what is not printable, but for line breaks, as an escape.
+
+    >>> shown("red: \x1b[31m")
+    'red: \\x1b[31m'
+    """
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text has no lone surrogate, which UTF-8 cannot hold."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def file_name(name: str, suffix: str, taken: Iterable[str] = ()) -> str:

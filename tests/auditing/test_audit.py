@@ -13,10 +13,11 @@ from unlearn_audit.auditing.models import AuditedModel, AuditSubject
 from unlearn_audit.auditing.neighbours import neighbourhood_of
 from unlearn_audit.auditing.policy import Policy
 from unlearn_audit.auditing.report import AuditReport, GroupRecord, json_schema
-from unlearn_audit.errors import AuditError, ConfigurationError
+from unlearn_audit.errors import AuditError, ConfigurationError, PredictionsError
 from unlearn_audit.measures import registry
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
 from unlearn_audit.predictions import Predictions
+from unlearn_audit.saved.forgotten import Forgotten
 from unlearn_audit.saved.running import run_audit
 
 
@@ -278,3 +279,21 @@ def test_the_report_s_judgements_are_those_of_its_groups(tmp_path) -> None:
         assert judgement.answers[0].findings[1].value == pytest.approx(forget[f"{name}.discrepancy"].mean(), rel=1e-4)
         pairs = [len(answer.findings) for answer in judgement.answers]
         assert sum(pairs) == 2 * len(report.groups)
+
+
+@pytest.mark.parametrize("where", ["candidates", "references", "class_names", "title", "forget_description"])
+def test_a_lone_surrogate_in_any_name_is_refused_before_anything_is_computed(where) -> None:
+    bad, model = "a\ud800b", AuditedModel((made_up(50),))
+    models = {"candidates": {"a": model}, "references": {"b": model}}
+    given = models | {where: {bad: model} if where in models else (bad,) if where == "class_names" else bad}
+    title = given.pop("title", "title")
+    subject = AuditSubject(given.pop("candidates"), given.pop("references"), forget_ids=("train-0",), **given)
+    with pytest.raises(ConfigurationError, match="Unicode"):
+        audit_subject(subject, None, title=title)
+
+
+def test_metadata_and_ids_that_no_file_can_hold_are_refused() -> None:
+    with pytest.raises(PredictionsError, match="Unicode in the metadata"):
+        dataclasses.replace(made_up(0), metadata={"model_id": "\udcff"})
+    with pytest.raises(AuditError, match="Unicode"):
+        Forgotten.of(["\ud800"])

@@ -2,8 +2,10 @@ import hashlib
 import io
 import multiprocessing
 import os
+import struct
 import subprocess
 import sys
+import zlib
 
 import datasets
 import numpy as np
@@ -17,6 +19,7 @@ from sklearn.datasets import load_digits
 from tests.publishing.loopback import LoopbackHub
 from unlearn_audit.data import ForgetSet, load_images
 from unlearn_audit.data._cache import cached_pixels
+from unlearn_audit.data._decode import unreadable_rows
 from unlearn_audit.errors import DataError
 
 CLASSES = ["cat", "dog", "eel"]
@@ -280,6 +283,39 @@ def test_mixed_sizes_need_image_size(tmp_path):
     assert load_images(folder, image_size=4).test.pixels.shape == (3, 4, 4, 3)
 
 
+def png_of(width, height):
+    """A PNG whose header says that it is so large; there are hardly any pixels in it."""
+    parts = {
+        b"IHDR": struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0),
+        b"IDAT": zlib.compress(bytes(1000)),
+        b"IEND": b"",
+    }
+    chunks = [struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in parts.items()]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize(
+    ("bomb", "said"),
+    [
+        (png_of(10_000, 10_000), "10,000 by 10,000 pixels; expected at most"),
+        (png_of(2_000_000_000, 2), "decompression bomb"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 6 6\n", "cannot identify"),  # a program for Ghostscript
+    ],
+)
+def test_an_image_that_would_fill_the_memory_or_run_is_named_and_refused(tmp_path, bomb, said):
+    with pytest.raises(DataError, match=rf"1 is not a readable image: row 1.*{said}"):
+        load_images(small(tmp_path / "pets", train=[noise(1)[0], bomb]))
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/tmp", "pipe"])
+def test_a_row_that_names_no_plain_file_is_refused(tmp_path, path):
+    if path == "pipe":
+        os.mkfifo(tmp_path / "pipe")
+        path = str(tmp_path / "pipe")
+    assert unreadable_rows([[{"path": path, "bytes": None}]]) == [0]
+
+
 @pytest.mark.parametrize("broken", [b"no image", png(noise(1)[0])[:60], b""])
 def test_a_corrupt_image_is_named_by_its_row(tmp_path, broken):
     images = [*noise(1500), broken, noise(1)[0]]
@@ -386,6 +422,7 @@ except DataError as error:
 def test_a_hub_id_gives_what_its_folder_gives(tmp_path):
     code = """
 import sys
+import zlib
 from huggingface_hub import HfApi
 from unlearn_audit.data import ForgetSet, load_images
 from unlearn_audit.errors import DataError

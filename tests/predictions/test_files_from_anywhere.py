@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.deadline import within
+from unlearn_audit import bounded
 from unlearn_audit.errors import PredictionsError, UnlearnAuditError
-from unlearn_audit.predictions import checks, open_predictions
+from unlearn_audit.predictions import open_predictions
 from unlearn_audit.saved.forgotten import Forgotten
 
 N, C = 8, 3
@@ -139,7 +140,7 @@ def test_a_file_that_says_it_is_larger_than_memory_is_refused_before_it_is_read(
     pq.write_table(table(), tmp_path / "x.parquet")
     np.savez(tmp_path / "x.npz", example_id=IDS, label=LABELS, logits=np.ones((N, C)))
     (tmp_path / "x.csv").write_text("example_id,label,logit_0,logit_1\na,0,1,2\n")
-    monkeypatch.setattr(checks, "MEMORY_SHARE", 1e-12)
+    monkeypatch.setattr(bounded, "MEMORY_SHARE", 1e-12)
     for suffix in ("parquet", "npz", "csv"):
         assert "GiB of memory are free" in refused(tmp_path / f"x.{suffix}")
 

@@ -101,3 +101,14 @@ def test_where_the_ids_are_published_the_card_says_that_everything_can_be_checke
     found = card(choices=dataclasses.replace(CHOICES, include_forget_ids=True))
     assert "every figure can be recomputed" in found
     assert "not published" not in found
+
+
+def test_no_address_becomes_a_link_and_no_escape_character_is_kept():
+    told = "see www.evil.example, HTTPS://evil.example, ftp://evil.example and me@evil.example \x1b[31m\u202egnp\ud800"
+    forget = dataclasses.replace(make_report().forget_set, description=told)
+    body = card(make_report(forget_set=forget)).split("---\n", 2)[2]
+    body.encode()
+    for link in ("www.", "HTTPS:/", "ftp:/", "me@evil"):
+        assert link not in body
+    assert not {"\x1b", "\u202e"} & set(body)
+    assert "evil.example" in body and "[31m" in body.replace("\\", "")

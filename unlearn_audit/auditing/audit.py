@@ -36,6 +36,7 @@ from unlearn_audit.auditing.summary import html_summary, sentences, stratum_rows
 from unlearn_audit.auditing.suspicions import ReferenceFigures, Suspicion, suspicions
 from unlearn_audit.auditing.verdict import verdict_of
 from unlearn_audit.measures import registry as measure_registry
+from unlearn_audit.names import checked_text
 from unlearn_audit.populations import POPULATIONS, TEST
 
 if TYPE_CHECKING:
@@ -98,8 +99,9 @@ def audit_subject(
     Raises:
         PredictionsError: where predictions do not fit together.
         AuditError: where the forget set does not fit them.
-        ConfigurationError: for unknown measures, and a policy's without a noise floor.
+        ConfigurationError: for unknown measures, a policy's without a noise floor, and names that no file can hold.
     """
+    _check_texts(subject, title)
     chosen = _measures(measures, policy or Policy())
     policy = dataclasses.replace(policy or Policy(), measure=chosen[0].name)
     subject, copies = _without_copies(subject)
@@ -107,6 +109,15 @@ def audit_subject(
     results = tuple(work.results(policy))
     report = _assemble(work, results, policy, title, provenance or Provenance("", {}), copies)
     return Findings(report, ledger_of(work, policy))
+
+
+def _check_texts(subject: AuditSubject, title: str) -> None:
+    for name, _, _ in subject.items():
+        checked_text(name, "a model's name")
+    checked_text(title, "a title")
+    checked_text(subject.forget_description, "a description of the forget set", printable=False)
+    for name in subject.class_names:
+        checked_text(name, "a class's name", printable=False)
 
 
 def _without_copies(subject: AuditSubject) -> tuple[AuditSubject, tuple[str, ...]]:

@@ -22,6 +22,7 @@ from unlearn_audit.auditing.policy import FirstPolicy, Policy
 from unlearn_audit.auditing.statistics import Comparison
 from unlearn_audit.auditing.verdict import Verdict
 from unlearn_audit.errors import AuditError
+from unlearn_audit.files import LARGEST_JSON, regular
 
 SCHEMA_VERSION = 2
 MADE_ELSEWHERE = "made elsewhere"  # in a provenance's configuration: the names of models that the study did not make
@@ -54,7 +55,10 @@ class ForgetRecord:
 
 @dataclass(frozen=True)
 class NeighbourhoodRecord:
-    """How proximity and strata were made: for example `centroid`, in the embedding of `original`, `quantiles`."""
+    """How proximity and strata were made: for example `centroid`, in the embedding of `original`, `quantiles`.
+
+    `proximity` and `embedding` are "none" where the strata needed none, and "given by the user" where they were.
+    """
 
     proximity: str
     embedding: str
@@ -199,7 +203,7 @@ class AuditReport:
 
         try:
             version = json.loads(text).get("schema_version")
-        except (ValueError, AttributeError) as error:
+        except (ValueError, AttributeError, RecursionError) as error:
             raise AuditError(f"Expected the JSON of a report, got something else: {error}") from error
         if version not in READABLE:
             raise AuditError(f"Expected a report of schema version {SCHEMA_VERSION} or 1, got {version!r}.")
@@ -214,9 +218,12 @@ class AuditReport:
     def load(cls, folder: str | Path) -> AuditReport:
         """Read `report.json` of a folder."""
         path = Path(folder) / "report.json"
-        if not path.is_file():
+        if not path.exists():
             raise AuditError(f"Expected a report folder with report.json, found none in {str(folder)!r}.")
-        return cls.from_json(path.read_bytes())
+        try:
+            return cls.from_json(regular(path, LARGEST_JSON).read_bytes())
+        except OSError as error:
+            raise AuditError(f"{path} cannot be read: {error}.") from error
 
 
 def json_schema() -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from unlearn_audit.bounded import read_parquet
 from unlearn_audit.errors import AuditError, did_you_mean
 from unlearn_audit.files import replacing
 
@@ -76,10 +77,9 @@ class Pool:
     def load(cls, path: str | Path) -> Pool:
         """Read what `save` wrote; anything else raises `AuditError`."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         try:
-            table = pq.read_table(path)
+            table = read_parquet(path)
         except (OSError, pa.ArrowException) as error:
             raise AuditError(f"Expected the Parquet file of a pool, got {str(path)!r}: {error}") from error
         metadata = table.schema.metadata or {}

@@ -8,6 +8,7 @@ import sys
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from PIL import Image, ImageOps
 
 from unlearn_audit.data._processing import Fit
 from unlearn_audit.errors import DataError
+from unlearn_audit.files import regular
 
 _TASK = 50  # images a thread decodes at a time
 _THREADS = 8
@@ -23,6 +25,9 @@ _SHOWN = 10  # unreadable images in a message
 _MANY = 5000  # images, below which decoding takes no noticeable time
 _ORIENTATION = 0x0112
 _GREY_16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
+# All but EPS, which would be run as a program by Ghostscript, and such as are no pictures.
+_FORMATS = ("AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "PCX", "PNG", "PPM", "TGA", "TIFF", "WEBP")
+_MOST_PIXELS = 89_478_485  # as PIL has it, a quarter of a gibibyte in RGB
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
 
 
@@ -97,13 +102,28 @@ def _check_sizes(arrays: list[np.ndarray], first_row: int, expected: tuple[int, 
 def _decoded_or_why_not(row: int, item: object, fit: Fit | None) -> np.ndarray | str:
     path = item.get("path") if isinstance(item, dict) else None
     try:
-        with Image.open(_open(item)) as image:
+        with Image.open(_open(item), formats=_formats()) as image:
+            _check_size(image)
             rgb = _to_rgb(image)
             rgb.load()  # while the file is open
     except (*_UNREADABLE, Image.DecompressionBombError) as error:
         name = f" ({Path(path).name})" if path else ""
         return f"row {row}{name}, {error}"
     return np.asarray(rgb if fit is None else fit(rgb))
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Return the formats that this Pillow can read."""
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
+def _check_size(image: Image.Image) -> None:
+    """Refuse what its header says to be too large, before it is decompressed."""
+    most = Image.MAX_IMAGE_PIXELS or _MOST_PIXELS
+    if image.width * image.height > most:
+        raise ValueError(f"it has {image.width:,} by {image.height:,} pixels; expected at most {most:,} in all")
 
 
 def _open(item: object) -> io.BytesIO | str:
@@ -113,7 +133,7 @@ def _open(item: object) -> io.BytesIO | str:
     path: str | None = fields.get("path")
     if path is None:
         raise ValueError("the row holds no image")
-    return path
+    return str(regular(path))
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unlearn_audit.bounded import check_streamable, open_parquet
 from unlearn_audit.errors import DataError
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".lz4", ".7z", ".rar")
 
 
 @dataclass(frozen=True)
@@ -66,16 +71,30 @@ def _is_path(source: str | Path) -> bool:
 
 
 def _load_folder(folder: Path) -> dict[str, Dataset]:
+    import pyarrow as pa
     from datasets import load_dataset
     from datasets.exceptions import DatasetsError
 
     try:
+        _check_files(folder)
         return load_dataset(str(folder))
-    except (OSError, ValueError, RuntimeError, DatasetsError) as error:
+    except (OSError, pa.ArrowException, ValueError, RuntimeError, DatasetsError) as error:
         raise DataError(
             f"The folder {folder} cannot be read as a data set: {_first_line(error)}. It should hold Parquet "
             "files (train.parquet, test.parquet) or images (train/CLASS/IMAGE.png, test/CLASS/IMAGE.png)."
         ) from error
+
+
+def _check_files(folder: Path) -> None:
+    """Raise `OSError` for archives, which would be unpacked, and Parquet files that say more than memory holds."""
+    for place, _, names in os.walk(folder):  # pathlib would take ten times as long for a million images
+        for name in names:
+            if name.lower().endswith(_ARCHIVES):
+                raise OSError(f"{name} is an archive, which is not unpacked here; unpack it yourself")
+            if name.lower().endswith(".parquet"):
+                with open_parquet(Path(place) / name) as file:
+                    for column in file.schema_arrow.names:
+                        check_streamable(file, column)
 
 
 def _load_from_hub(name: str, revision: str | None) -> dict[str, Dataset]:

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 import numpy as np
-import psutil
 
+from unlearn_audit.bounded import TooLargeError, check_fits
 from unlearn_audit.errors import PredictionsError
+from unlearn_audit.names import is_unicode
 
 SPLITS = ("train", "test")
 LONGEST_ID = 1000  # characters
-MEMORY_SHARE = 0.5  # of the memory that this machine has free, which one file's ids and labels may take
 _SHOWN = 3  # offending ids in a message
 
 
@@ -85,12 +85,17 @@ def check_index(name: str, ids: np.ndarray, splits: np.ndarray, labels: np.ndarr
 
 def check_memory(name: str, needed: int) -> None:
     """Raise `PredictionsError` where `needed` bytes are more than this machine can spare; call it before allocating."""
-    free = psutil.virtual_memory().available
-    if needed > MEMORY_SHARE * free:
-        raise PredictionsError(
-            f"{name}: it says that it holds {needed / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB of memory are free. "
-            "Is it damaged? Otherwise use a machine with more memory."
-        )
+    try:
+        check_fits(needed)
+    except TooLargeError as error:
+        raise PredictionsError(f"{name}: {error}") from error
+
+
+def check_metadata(name: str, metadata: Mapping[str, str]) -> None:
+    """Raise `PredictionsError` unless a file can hold what is said of the model."""
+    for key, value in metadata.items():
+        if not is_unicode(f"{key}{value}"):
+            raise PredictionsError(f"{name}: expected Unicode in the metadata, got {key!a}: {str(value)[:60]!a}.")
 
 
 def check_finite(name: str, column: str, values: np.ndarray, ids: np.ndarray) -> None:

@@ -15,9 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from unlearn_audit.bounded import TooLargeError, check_streamable, open_parquet, read_bounded
 from unlearn_audit.errors import PredictionsError
 from unlearn_audit.files import regular, replacing
 from unlearn_audit.predictions.checks import (
+    LONGEST_ID,
     check_finite,
     check_index,
     check_memory,
@@ -68,7 +70,7 @@ def is_ours(path: str | Path) -> bool:
     import pyarrow.parquet as pq
 
     try:
-        metadata = pq.read_schema(path).metadata or {}
+        metadata = pq.read_schema(regular(path)).metadata or {}
     except (OSError, UnicodeDecodeError, pa.ArrowException):
         return False
     return _PREFIX + b"weights_hash" in metadata
@@ -87,12 +89,11 @@ class PredictionsFile:
 
     def __init__(self, path: str | Path):
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         self.path = Path(path)
         self.name = self.path.name
         try:
-            self._file = pq.ParquetFile(regular(self.path), buffer_size=_READ_BUFFER)
+            self._file = open_parquet(self.path, buffer_size=_READ_BUFFER)
             names = self._file.schema_arrow.names
         except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
             raise PredictionsError(
@@ -145,13 +146,16 @@ class PredictionsFile:
 
     def _batches(self, size: int, column: str) -> Iterator[Any]:
         """Yield a column's record batches. A reader over all row groups keeps them all, so each gets its own."""
+        check_matrix(self.name, column, self._file.schema_arrow.field(column).type)
+        with self._readable():
+            check_streamable(self._file, column)
         for group in range(self._file.num_row_groups):
             with self._readable():
                 yield from self._file.iter_batches(batch_size=size, row_groups=[group], columns=[column])
 
     def _read(self, columns: list[str]) -> Any:
         with self._readable():
-            return self._file.read(columns=columns)
+            return read_bounded(self._file, columns)
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
@@ -159,6 +163,8 @@ class PredictionsFile:
 
         try:
             yield
+        except TooLargeError as error:
+            raise PredictionsError(f"{self.name}: {error}") from error
         except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
             reason = str(error)[:_LONGEST]
             raise PredictionsError(f"{self.name} is damaged; write or fetch it again: {reason}") from error
@@ -193,14 +199,27 @@ class PredictionsFile:
         for column in names:
             if table.column(column).null_count:
                 raise PredictionsError(f"{self.name}: expected no empty values in {column!r}, found some.")
-        ids = table.column("example_id").cast(pa.string()).to_numpy(zero_copy_only=False).astype(str)
+        ids = _texts(self.name, "example_id", table.column("example_id"))
         try:
             labels = table.column("label").cast(pa.int64()).to_numpy()
         except pa.ArrowInvalid as error:
             raise PredictionsError(f"{self.name}: expected whole numbers in 'label': {error}") from error
         if "split" not in names:
             return ids, np.full(len(ids), "train"), labels
-        return ids, table.column("split").cast(pa.string()).to_numpy(zero_copy_only=False).astype(str), labels
+        return ids, _texts(self.name, "split", table.column("split")), labels
+
+
+def _texts(name: str, column: str, values: Any) -> np.ndarray:
+    """Return a column as texts (n,); NumPy keeps all as wide as the longest, so an endless one is refused before."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    texts = values.cast(pa.string())
+    longest = pc.max(pc.utf8_length(texts)).as_py() or 0
+    if longest > LONGEST_ID:
+        raise PredictionsError(f"{name}: expected at most {LONGEST_ID} characters in {column!r}, got {longest:,}.")
+    check_memory(name, 4 * longest * len(texts))
+    return np.asarray(texts.to_numpy(zero_copy_only=False).astype(str))
 
 
 def _check_kind(name: str, column: str, found: Any) -> None:
@@ -215,24 +234,31 @@ def _check_kind(name: str, column: str, found: Any) -> None:
         raise PredictionsError(f"{name}: expected {expected[column]} in {column!r}, got {found}.")
 
 
+def check_matrix(name: str, column: str, kind: Any) -> None:
+    """Raise `PredictionsError` unless an Arrow type is that of lists of numbers."""
+    import pyarrow as pa
+
+    lists = pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    if not lists or not (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)):
+        raise PredictionsError(f"{name}: expected lists of numbers in {column!r}, got {kind}.")
+
+
 def matrix(name: str, column: str, array: Any) -> np.ndarray:
     """Return an Arrow array of n lists of one length m as numbers (n, m); other arrays raise `PredictionsError`."""
     import pyarrow as pa
 
+    check_matrix(name, column, array.type)
     if pa.types.is_fixed_size_list(array.type):
         width = array.type.list_size
-    elif pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
+    else:
         lengths = set(array.value_lengths().unique().to_pylist())
         if len(lengths) != 1:
             raise PredictionsError(
                 f"{name}: expected lists of one length in {column!r}, got lengths {sorted(lengths)}."
             )
         (width,) = lengths
-    else:
-        raise PredictionsError(f"{name}: expected lists of numbers in {column!r}, got {array.type}.")
-    kind = array.type.value_type
-    if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)) or width == 0:
-        raise PredictionsError(f"{name}: expected lists of numbers in {column!r}, got {width} of {kind} each.")
+    if width == 0:
+        raise PredictionsError(f"{name}: expected lists of numbers in {column!r}, got empty ones.")
     values = array.flatten().to_numpy(zero_copy_only=False)
     if len(values) != width * len(array):
         raise PredictionsError(f"{name}: expected no empty values in {column!r}, found some.")

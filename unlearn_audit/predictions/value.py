@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from unlearn_audit.predictions.checks import check_finite, check_index, check_no_probabilities
+from unlearn_audit.predictions.checks import check_finite, check_index, check_metadata, check_no_probabilities
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +39,7 @@ class Predictions:
     def __post_init__(self) -> None:
         check_index(self.name, self.example_ids, self.splits, self.labels, self.num_classes)
         check_finite(self.name, "logits", self.logits, self.example_ids)
+        check_metadata(self.name, self.metadata)
         check_no_probabilities(self.name, self.logits)
         if self.embeddings is not None:
             check_finite(self.name, "embedding", self.embeddings, self.example_ids)

@@ -17,6 +17,7 @@ from unlearn_audit.auditing.policy import FirstPolicy, Policy
 from unlearn_audit.auditing.questions import Outcome
 from unlearn_audit.auditing.report import AuditReport, ModelRecord
 from unlearn_audit.errors import AuditError
+from unlearn_audit.files import LARGEST_JSON, regular
 
 ANSWERS = "answers.json"
 
@@ -85,7 +86,7 @@ class PublishedAnswers:
 
         path = Path(folder) / ANSWERS
         try:
-            found: PublishedAnswers = _adapter().validate_json(path.read_bytes())
+            found: PublishedAnswers = _adapter().validate_json(regular(path, LARGEST_JSON).read_bytes())
         except (OSError, ValidationError) as error:
             raise AuditError(
                 f"Expected the published answers of an audit in {path.name}, found none: {error}"

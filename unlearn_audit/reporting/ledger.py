@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unlearn_audit.bounded import read_parquet
 from unlearn_audit.errors import AuditError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_LONGEST = 500  # characters of what Arrow says
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +46,14 @@ class Ledger:
 
 def read_ledger(folder: str | Path) -> pa.Table:
     """Read an audit's `examples.parquet`; a folder without it raises `AuditError`."""
-    import pyarrow.parquet as pq
+    import pyarrow as pa
 
     path = Path(folder) / "examples.parquet"
     if not path.is_file():
         raise AuditError(
             f"Expected a whole report folder, found no examples.parquet in {str(folder)!r}: run the audit again."
         )
-    return pq.read_table(path)
+    try:
+        return read_parquet(path)
+    except (OSError, pa.ArrowException) as error:
+        raise AuditError(f"{path} cannot be read: {str(error)[:_LONGEST]}. Run the audit again.") from error

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 NOTHING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # and of direction
+_LINK = re.compile(r"\b(?:https?:|ftp:|www)(?=[./])|@", re.IGNORECASE)  # what Markdown makes a link of by itself
 
 
 @dataclass(frozen=True)
@@ -134,12 +137,16 @@ def _markdown_row(texts: Iterable[str]) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    r"""Make text from outside harmless in Markdown: no markup, no HTML, no line break.
+    r"""Make text from outside harmless in Markdown: no markup, no HTML, no line break, no link, nothing unprintable.
+
+    A zero-width space keeps addresses from becoming links by themselves.
 
     >>> escape_markdown("<script>|*x*")
     '&lt;script&gt;\\|\\*x\\*'
     """
-    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = _CONTROL.sub("\ufffd", " ".join(text.split()))
+    text = _LINK.sub(lambda found: f"{found[0]}\u200b", text)
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     for mark in "\\`*[]|":
         text = text.replace(mark, "\\" + mark)
     return text

@@ -12,6 +12,7 @@ from typing import Any
 from unlearn_audit.errors import AuditError
 from unlearn_audit.files import write_text
 from unlearn_audit.id_files import read_ids
+from unlearn_audit.names import is_unicode
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,20 @@ class Forgotten:
     description: str
     hash: str
 
+    def __post_init__(self) -> None:
+        texts = (*self.ids, self.description, self.hash)
+        if not all(isinstance(text, str) for text in texts):
+            raise AuditError("Expected ids, description and hash of a forget set as text, got something else.")
+        wrong = next((text for text in texts if not is_unicode(text)), None)
+        if wrong is not None:
+            raise AuditError(f"Expected ids and description of a forget set as Unicode, got {wrong[:60]!a}.")
+
     @classmethod
     def of(cls, ids: Iterable[object]) -> Forgotten:
         """Take ids, strings or integers, of which nothing else is known; the hash is over the sorted ids."""
         listed = tuple(str(i) for i in ids)
-        return cls(listed, "given by id", hashlib.sha256("\n".join(sorted(listed)).encode()).hexdigest())
+        digest = hashlib.sha256("\n".join(sorted(listed)).encode(errors="surrogatepass")).hexdigest()
+        return cls(listed, "given by id", digest)
 
     @classmethod
     def read(cls, path: Path) -> Forgotten:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearn_audit.errors import AuditError
-from unlearn_audit.files import sha256, write_text
+from unlearn_audit.files import LARGEST_JSON, regular, sha256, write_text
 from unlearn_audit.folders import MARK
 from unlearn_audit.saved.request import AuditRequest
 
@@ -69,14 +69,16 @@ def read_manifest(folder: str | Path) -> Manifest:
     from pydantic import ValidationError
 
     path = Path(folder) / MANIFEST
-    if not path.is_file():
+    if not path.exists():
         raise AuditError(
             f"Expected a whole report folder, found no {MANIFEST} in {str(folder)!r}: run the audit again."
         )
     try:
-        manifest: Manifest = _adapter().validate_json(path.read_bytes())
+        manifest: Manifest = _adapter().validate_json(regular(path, LARGEST_JSON).read_bytes())
     except ValidationError as error:
         raise AuditError(f"{path}: this is no manifest of a report: {error.errors()[0]['msg']}.") from error
+    except OSError as error:
+        raise AuditError(f"{path}: this is no manifest of a report: {error}.") from error
     return manifest
 
 

@@ -24,6 +24,7 @@ from unlearn_audit.auditing.policy import FirstPolicy, Policy
 from unlearn_audit.auditing.questions import Answer, Finding, answer_questions
 from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.auditing.verdict import verdict_of
+from unlearn_audit.bounded import read_parquet
 from unlearn_audit.errors import AuditError
 from unlearn_audit.measures import registry
 from unlearn_audit.populations import POPULATIONS, TEST
@@ -194,9 +195,12 @@ def _test_examples(
     folder: Path, first: PredictionSource, report: AuditReport
 ) -> tuple[Examples, tuple[QuestionGroup, ...]]:
     """Return all examples of a published model's predictions, in their order, with strata and groups by the ledger."""
-    import pyarrow.parquet as pq
+    import pyarrow as pa
 
-    ledger = pq.read_table(folder / "examples.parquet", columns=["example_id", "stratum", "near"]).to_pydict()
+    try:
+        ledger = read_parquet(folder / "examples.parquet", ["example_id", "stratum", "near"]).to_pydict()
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise AuditError(f"Expected the ledger examples.parquet, which can be read: {error}") from error
     place = {example_id: row for row, example_id in enumerate(ledger["example_id"])}
     missing = [i for i in first.example_ids if i not in place]
     if missing:
@@ -205,5 +209,7 @@ def _test_examples(
     stratum, near = np.asarray(ledger["stratum"])[rows], np.asarray(ledger["near"])[rows]
     strata = len(report.strata)
     examples = Examples(POPULATIONS[TEST], np.ones(len(rows), bool), slice(0, strata), stratum, strata)
-    groups = (QuestionGroup("near_test", "neighbours", near), QuestionGroup("other_test", "rest", ~near))
+    by_class = any(group.name == "same_class_test" for group in report.groups)
+    neighbours = QuestionGroup("same_class_test" if by_class else "near_test", "neighbours", near)
+    groups = (neighbours, QuestionGroup("other_test", "rest", ~near))
     return examples, tuple(group for group in groups if group.count)
