@@ -50,6 +50,9 @@ def run(
     untrained: Annotated[str | None, typer.Option(help="An untrained model.")] = None,
     embeddings: Annotated[str | None, typer.Option(help="File with example_id and embedding instead.")] = None,
     proximities: Annotated[str | None, typer.Option(help="File with example_id and proximity instead.")] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="File with example_id and neighbourhood.column, for strata made of it.")
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="YAML with title, policy, neighbourhood and measures, as in a study's.")
     ] = None,
@@ -90,6 +93,7 @@ def run(
         untrained=ModelFiles((source.of("untrained", untrained),)) if untrained else None,
         embeddings=source.file(embeddings) if embeddings else None,
         proximities=source.file(proximities) if proximities else None,
+        columns=source.file(columns) if columns else None,
         neighbourhood=chosen.neighbourhood,
         policy=chosen.policy,
         measures=chosen.measures,

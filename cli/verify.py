@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,9 @@ from unlearn_audit.processes import limit_threads
 from .machine import tell
 from .options import quiet
 
+if TYPE_CHECKING:
+    from unlearn_audit.saved.verify import Verification
+
 
 def run(
     folder: Annotated[str, typer.Argument(help="A report's folder, or hub:user/name[@revision].")],
@@ -24,6 +27,11 @@ def run(
     identity: Annotated[
         list[Path] | None, typer.Option(help="Public key (PEM) that must have signed the report. Repeatable.")
     ] = None,
+    retrain: Annotated[
+        str | None,
+        typer.Option(metavar="one|NAME", help="Train one reference of a study again, or this one: is it among them?"),
+    ] = None,
+    data: Annotated[str | None, typer.Option("--data", help="Where a study's data are here, for --retrain.")] = None,
     salt: Annotated[str | None, typer.Option(help="From the publisher's own manifest.json; proves --forget.")] = None,
 ) -> None:
     """Check a report against its inputs.
@@ -48,6 +56,8 @@ def run(
             typer.echo(f"{local.name}: audited by {shown(auditor_of(local))}")
         with TaskProgress() as progress:
             found = with_weights(verify_published(local, progress=progress), local, progress)
+        if retrain is not None:
+            found = trained_again(found, local, retrain, data)
         told.append({"folder": local, "auditor": auditor_of(local) if named else None, **dataclasses.asdict(found)})
         tell(audits=told)
         for sentence in found.not_checked:
@@ -62,6 +72,15 @@ def run(
         if refuted:
             raise VerificationError(refuted)
         typer.echo(f"The audit was of the forget set in {forget.name}.")
+
+
+def trained_again(found: Verification, folder: Path, which: str, data: str | None) -> Verification:
+    """Train a reference again, and add what that showed."""
+    from unlearn_audit.experiment.spot_check import spot_check
+
+    checked = spot_check(folder, which, data=data)
+    differences = () if checked.agrees else (checked.sentence,)
+    return dataclasses.replace(found, retrained=checked.sentence, differences=(*found.differences, *differences))
 
 
 def _audits(folder: str) -> list[Path]:

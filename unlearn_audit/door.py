@@ -18,6 +18,7 @@ from unlearn_audit.given import (
     Given,
     GivenModel,
     GivenValues,
+    given_columns,
     given_embeddings,
     given_forget,
     given_models,
@@ -48,6 +49,7 @@ def audit(
     splits: Any = None,
     embeddings: Any = None,
     proximities: Any = None,
+    columns: Any = None,
     policy: Policy | None = None,
     neighbourhood: NeighbourhoodConfig | None = None,
     measures: Sequence[str] = (),
@@ -74,6 +76,8 @@ def audit(
         embeddings: (n, d) of these rows, or a Parquet file with `example_id` and `embedding`; else the original's.
         proximities: (n,) of these rows, larger is nearer, or a Parquet file with `example_id` and `proximity`; instead
             of embeddings.
+        columns: (n,) values of `neighbourhood.column` of these rows, or a Parquet file with `example_id` and that
+            column, where strata are made of one. Such strata, and those by class, need no embeddings.
         policy: what the verdict rests on.
         neighbourhood: how to cut strata.
         measures: names; all by default.
@@ -92,6 +96,7 @@ def audit(
         forget=given_forget(forget, rows),
         embeddings=given_embeddings(embeddings, rows),
         proximities=given_proximities(proximities, rows),
+        columns=given_columns(columns, rows, (neighbourhood or NeighbourhoodConfig()).make_strata().column_needed()),
         settings={
             "policy": policy or Policy(),
             "neighbourhood": neighbourhood or NeighbourhoodConfig(),
@@ -111,6 +116,7 @@ class Inputs:
     forget: Forgotten
     embeddings: NeighbourSource | None
     proximities: NeighbourSource | None
+    columns: NeighbourSource | None
     settings: Mapping[str, Any]  # the fields of `AuditRequest` that are no files
 
     def audited(self, start: float) -> Audit:
@@ -126,7 +132,9 @@ class Inputs:
             forget_hash=self.forget.hash,
             class_names=settings["class_names"],
         )
-        neighbourhood = neighbourhood_of(settings["neighbourhood"], subject, self.proximities or self.embeddings)
+        neighbourhood = neighbourhood_of(
+            settings["neighbourhood"], subject, self.proximities or self.embeddings, self.columns
+        )
         found = audit_subject(
             subject, neighbourhood, settings["policy"], measures=settings["measures"], title=settings["title"]
         )
@@ -160,6 +168,7 @@ class Inputs:
             forget="forget.json",
             embeddings=_written(self.embeddings, folder),
             proximities=_written(self.proximities, folder),
+            columns=_written(self.columns, folder),
             **self.settings,
         )
 

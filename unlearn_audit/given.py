@@ -11,9 +11,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from unlearn_audit.auditing.models import AuditedModel, Models
-from unlearn_audit.auditing.neighbours import NeighbourSource
+from unlearn_audit.auditing.neighbours import NeighbourSource, write_column
 from unlearn_audit.errors import AuditError, ConfigurationError, PredictionsError
-from unlearn_audit.files import replacing
 from unlearn_audit.predictions import Predictions, PredictionsFile, PredictionSource, open_predictions
 from unlearn_audit.predictions.frames import is_table
 from unlearn_audit.saved.forgotten import Forgotten
@@ -163,7 +162,7 @@ def given_forget(forget: Any, rows: ArrayRows | None) -> Forgotten:
 
 @dataclass(frozen=True, eq=False)
 class GivenValues(NeighbourSource):
-    """Embeddings or proximities in memory, with the ids of their rows."""
+    """Embeddings, proximities or a column in memory, with the ids of their rows."""
 
     name: str
     example_ids: np.ndarray
@@ -181,12 +180,7 @@ class GivenValues(NeighbourSource):
 
     def save(self, path: Path) -> None:
         """Write a Parquet file with `example_id` and the values."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        values = list(self.values) if self.values.ndim == 2 else self.values
-        with replacing(path) as draft:
-            pq.write_table(pa.table({"example_id": self.example_ids.tolist(), self.name: values}), draft)
+        write_column(path, self.example_ids, self.name, self.values)
 
 
 def given_embeddings(given: Any, rows: ArrayRows | None) -> NeighbourSource | None:
@@ -197,6 +191,19 @@ def given_embeddings(given: Any, rows: ArrayRows | None) -> NeighbourSource | No
 def given_proximities(given: Any, rows: ArrayRows | None) -> NeighbourSource | None:
     """Return proximities as a source: of a file, or of an array (n,) whose rows are those of all arrays."""
     return _values("proximities", given, rows, np.float64)
+
+
+def given_columns(given: Any, rows: ArrayRows | None, column: str | None) -> NeighbourSource | None:
+    """Return the column that strata are made of as a source: of a file, or of values (n,) of the rows of all arrays."""
+    if given is None or isinstance(given, str | Path):
+        return None if given is None else NeighbourSource(Path(given))
+    values = np.asarray(given)
+    if rows is None or column is None or values.shape != rows.labels.shape:
+        raise AuditError(
+            "Expected a file, or values (n,) together with `labels` (n,) and `NeighbourhoodConfig(strata='column', "
+            f"column=NAME)`, got values of shape {values.shape}."
+        )
+    return GivenValues(Path("columns"), column, rows.example_ids, values)
 
 
 def _values(what: str, given: Any, rows: ArrayRows | None, kind: type[np.floating[Any]]) -> NeighbourSource | None:

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from unlearn_audit.strata import Examples, Strata, Stratum
 
 
+_ORIGINAL = "original"
+NO_PROXIMITY = (
+    "Expected embeddings to tell who is near the forget set: give the original model's predictions with a column "
+    "`embedding`, or a file of embeddings, or a file of proximities. Strata of `same_class` or of a column need none."
+)
+
+
 @dataclass(frozen=True)
 class NeighbourhoodConfig:
     """How neighbourhoods are made.
@@ -27,7 +34,8 @@ class NeighbourhoodConfig:
     Attributes:
         proximity: a name.
         k: for a proximity that has this option, as `knn` has, and whose name does not state it.
-        embedding: what the embeddings are of, in words: "original" for the original model's penultimate layer.
+        embedding: what the embeddings are of, in words: "original" for the original model's penultimate layer. That
+            they were given is said in any case.
         strata: the name of a kind.
         number: for a kind of strata that has this option, as `quantiles` has, and whose name does not state it.
         column: whose values make the strata, for the kind `column`.
@@ -35,7 +43,7 @@ class NeighbourhoodConfig:
 
     proximity: str = "centroid"
     k: int = 10
-    embedding: str = "original"
+    embedding: str = _ORIGINAL
     strata: str = "quantiles"
     number: int = 10
     column: str | None = None
@@ -63,19 +71,28 @@ class Neighbourhood:
 
     Attributes:
         config: how it was made.
-        proximity: (n,) larger is nearer.
+        proximity: (n,) larger is nearer; None where nothing says it, and the strata need none.
         stratum: (n,) int, index into `strata`; -1 for none.
         strata: the strata, nearest first.
         description: in words.
         nearest_forget_ids: (n,) id of the forget example of highest cosine, or None where that is not known.
+        embedding: what the embeddings are of, in words; empty where none were used.
     """
 
     config: NeighbourhoodConfig
-    proximity: np.ndarray
+    proximity: np.ndarray | None
     stratum: np.ndarray
     strata: tuple[Stratum, ...]
     description: str
     nearest_forget_ids: np.ndarray | None = None
+    embedding: str = ""
+
+    @property
+    def nearness(self) -> np.ndarray:
+        """The proximity (n,), for what cannot do without; `AuditError` where it is not known."""
+        if self.proximity is None:
+            raise AuditError(NO_PROXIMITY)
+        return self.proximity
 
 
 def find_neighbourhood(
@@ -88,6 +105,7 @@ def find_neighbourhood(
     proximity: np.ndarray | None = None,
     column: np.ndarray | None = None,
     ids: np.ndarray | None = None,
+    given: bool = False,
 ) -> Neighbourhood:
     """Find proximity and stratum of n examples.
 
@@ -100,28 +118,39 @@ def find_neighbourhood(
         proximity: (n,), larger is nearer: given instead of embeddings, and used as it is.
         column: (n,) values, for strata made from a column.
         ids: (n,) example ids, to name the nearest forget example of each example, which takes embeddings.
+        given: whether the embeddings were given for the purpose, and are not the original model's own.
 
     Raises:
-        AuditError: without embeddings or proximities, without a forget or a retain example, or where a proximity is
-            not finite, or all are the same.
+        AuditError: without embeddings or proximities for strata that need them, without a forget or a retain example,
+            or where a proximity is not finite, or all are the same.
         ConfigurationError: for an unknown proximity or option.
     """
     from unlearn_audit.strata import Examples
 
     config = config or NeighbourhoodConfig()
-    found = proximity if proximity is not None else _proximity(config, embeddings, is_forget)
     kind = config.make_strata()
-    stratum, strata = kind(_checked(Examples(found, is_retain, is_forget, labels, column)))
-    nearest = None
-    if proximity is None and embeddings is not None and ids is not None:
-        nearest = _nearest_ids(embeddings, is_forget, ids)
-    how = _how(config) if proximity is None else "proximities given"
-    return Neighbourhood(config, found, stratum, strata, f"{how}; strata: {kind.describe(len(strata))}", nearest)
+    if proximity is not None:
+        found, how, embeddings = proximity, "proximities given", None
+    elif embeddings is not None:
+        found, how = _proximity(config, embeddings, is_forget), _how(config, given)
+    elif kind.needs_proximity:
+        raise AuditError(NO_PROXIMITY)
+    else:
+        found, how = None, "neighbours by class"
+    known = np.zeros(len(labels)) if found is None else found
+    stratum, strata = kind(_checked(Examples(known, is_retain, is_forget, labels, column)))
+    return Neighbourhood(
+        config,
+        found,
+        stratum,
+        strata,
+        f"{how}; strata: {kind.describe(len(strata))}",
+        None if embeddings is None or ids is None else _nearest_ids(embeddings, is_forget, ids),
+        "" if embeddings is None else _embedding(config, given),
+    )
 
 
-def _proximity(config: NeighbourhoodConfig, embeddings: np.ndarray | None, is_forget: np.ndarray) -> np.ndarray:
-    if embeddings is None:
-        raise AuditError("Expected embeddings (n, d) or proximities (n,) to tell who is near the forget set, got none.")
+def _proximity(config: NeighbourhoodConfig, embeddings: np.ndarray, is_forget: np.ndarray) -> np.ndarray:
     if not is_forget.any():
         raise AuditError("Expected a forget set with at least one example to be near to, got none.")
     return config.make_proximity()(embeddings, embeddings[is_forget], own=_own(is_forget))
@@ -150,5 +179,13 @@ def _nearest_ids(embeddings: np.ndarray, is_forget: np.ndarray, ids: np.ndarray)
     return forget_ids[index[:, 0]]
 
 
-def _how(config: NeighbourhoodConfig) -> str:
-    return f"{config.make_proximity().describe()} in the embedding of the {config.embedding} model"
+def _how(config: NeighbourhoodConfig, given: bool) -> str:
+    where = f"an embedding {_embedding(config, given)}" if given else f"the embedding of the {config.embedding} model"
+    return f"{config.make_proximity().describe()} in {where}"
+
+
+def _embedding(config: NeighbourhoodConfig, given: bool) -> str:
+    """Say what the embeddings are of: those that were given are not the original's, whatever they are."""
+    if not given:
+        return config.embedding
+    return "given by the user" + (f": {config.embedding}" if config.embedding != _ORIGINAL else "")

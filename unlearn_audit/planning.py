@@ -73,7 +73,7 @@ def plan(
         scores.correct,
         labels=first.labels,
         population=population,
-        proximity=near.proximity,
+        proximity=near.nearness,
         class_names=class_names or [str(index) for index in range(first.num_classes)],
         policy=policy or Policy(),
         reference_confidence=np.array([found.confidence for found in known], dtype=np.float64) if known else None,

@@ -81,7 +81,7 @@ def test_print_stages_prints_a_command_for_each_stage_and_does_nothing(tmp_path)
     assert not (tmp_path / "out" / "stages").exists()
     first = shlex.split(lines[0], comments=True)
     expected = ["unlearn-audit", "run", str(config), "--set", "references=2", "--output", str(tmp_path / "out")]
-    assert first == [*expected, "--stage", "forget"]
+    assert first == [*expected, "--stage", "seal"]
     assert lines[0].split("  # ")[1].startswith("to do; needs nothing; ")
     assert shlex.split(lines[-1], comments=True)[-1] == "report"
 

@@ -49,6 +49,7 @@ def test_retrained_models_are_shared_by_originals_and_originals_by_forget_sets(p
         "predictions": 2 + 8 + 1 + 12,
         "forget": 2,
         "audit": 4,
+        "seal": 4,
     }
 
 
@@ -83,7 +84,7 @@ def test_models_that_were_made_elsewhere_are_audited_here(tmp_path) -> None:
     shutil.copytree(tmp_path / "there", tmp_path / "here")
     made = Made()
     here.run(progress=made)
-    assert made.names and all(name.startswith(("predict-", "audit-", "forget-")) for name in made.names)
+    assert made.names and all(name.startswith(("predict-", "audit-", "forget-", "seal-")) for name in made.names)
     standings = here.standings()
     assert [(row.forget, row.method, sum(row.outcomes.values())) for row in standings.rows] == [
         ("half-of-8", "ssd", 2),

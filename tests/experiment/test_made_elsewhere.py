@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
+from datasets import Dataset, Image
 
-from unlearn_audit import AuditReport, create_model, load_images, predict, save_model
+from unlearn_audit import AuditReport, create_model, load_images, predict, save_model, verify
 from unlearn_audit.errors import ConfigurationError, ModelError, PredictionsError
 from unlearn_audit.experiment import Study, read_study
 from unlearn_audit.experiment.command import RetrainConfig, made_by_command
@@ -113,7 +115,7 @@ def test_a_changed_script_retrains_and_a_changed_place_does_not(folder) -> None:
     before = {stage.name: stage.hash for stage in moved.stages}
     assert {s.name for s in changed.stages if s.hash != before[s.name]} == {
         *(f"{kind}retrained-{k}" for k in (1, 2, 3) for kind in ("", "predict-")),
-        *("audit", "report"),
+        *("seal", "audit", "report"),
     }
 
 
@@ -135,6 +137,38 @@ def test_models_and_predictions_are_mixed(folder) -> None:
     others = dataclasses.replace(report, aggregate={**report.aggregate, "original": figures})
     (sentence,) = agreement(others)
     assert "0.0%" in sentence and "they do not agree" in sentence
+
+
+@pytest.mark.slow
+def test_a_column_of_the_data_makes_strata_without_any_embedding(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for split, images in (("train", DIGITS.train), ("test", DIGITS.test)):
+        rows = {
+            "image": [PIL.Image.fromarray(pixels) for pixels in images.pixels[:200]],
+            "label": images.labels[:200],
+            "half": np.arange(200) % 2,
+        }
+        Dataset.from_dict(rows).cast_column("image", Image()).to_parquet(tmp_path / "data" / f"{split}.parquet")
+    labels = np.concatenate([images.labels[:200] for images in (DIGITS.train, DIGITS.test)])
+    ids = [f"{split}-{row}" for split in ("train", "test") for row in range(200)]
+    for name in ("original", "first", "second", "third", "mine"):
+        logits = 3.0 * np.eye(10)[labels] + np.random.default_rng(len(name)).normal(size=(400, 10))
+        np.savez(f"{name}.npz", example_id=ids, label=labels, logits=logits)
+    (tmp_path / "study.yaml").write_text(
+        "data: {source: data, label_column: label}\nforget: {label: 8}\noriginal: original.npz\nmeasures: [js]\n"
+        "references: [first.npz, second.npz, third.npz]\nunlearned: {mine: mine.npz}\n"
+        "neighbourhood: {strata: column, column: half}\n"
+    )
+    study = Study.plan(read_study("study.yaml"), tmp_path / "out")
+    study.run()
+    report = AuditReport.load(tmp_path / "out" / "report")
+    assert [stratum.label for stratum in report.strata] == ["half = 0", "half = 1"]
+    assert [stratum.counts["test"] for stratum in report.strata] == [100, 100]
+    assert report.neighbourhood.embedding == "none"
+    assert not verify(tmp_path / "out" / "report").differences
+    wrong = read_study("study.yaml", settings=["neighbourhood.column=hall"])
+    with pytest.raises(ConfigurationError, match=r"have no column 'hall'.*Did you mean 'half'"):
+        Study.plan(wrong, tmp_path / "out")
 
 
 def test_an_original_s_predictions_cannot_be_made_to_forget(folder) -> None:

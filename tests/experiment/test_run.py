@@ -1,6 +1,7 @@
 """A tiny study on real digits, run for real: its report, a second run, a killed run, and Ray."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,18 +14,24 @@ import pytest
 from typer.testing import CliRunner
 from unlearn_audit.cli.main import app
 
+from tests.made_up_audit import made_up
 from unlearn_audit.auditing.report import AuditReport
-from unlearn_audit.errors import ConfigurationError
+from unlearn_audit.errors import ConfigurationError, DataError
 from unlearn_audit.experiment import Study, read_study
+from unlearn_audit.experiment.spot_check import compared, spot_check
 from unlearn_audit.experiment.stages import Progress, stage_named
 from unlearn_audit.experiment.study import model_folder_of
 from unlearn_audit.experiment.weights import with_weights
 from unlearn_audit.models import load_model, weights_hash
 from unlearn_audit.predictions import Predictions
+from unlearn_audit.saved.manifest import seal as write_manifest
+from unlearn_audit.saved.sealing import read_seal
+from unlearn_audit.saved.standing import standing
 from unlearn_audit.saved.verify import verify
 
 pytestmark = pytest.mark.slow
 
+THREATS = Path(__file__).parents[2] / "docs" / "threat-model.md"
 CONFIGURATION = """\
 name: tiny
 data: {source: digits}
@@ -106,6 +113,74 @@ def test_the_report_can_be_verified_and_read(first):
     assert (study.store.root / "report" / "report.html").stat().st_size > 10_000
 
 
+def test_a_study_is_sealed_before_its_candidates_and_says_how_to_make_each_reference_again(first):
+    study, events = first
+    report = study.store.root / "report"
+    assert events.done[0] == "seal"
+    found, seal = AuditReport.load(report), read_seal(report / "seal.json")
+    assert found.provenance.seal and seal.seen == () and seal.inputs == {}
+    assert set(seal.planned) == {
+        f"predictions of {n}" for n in ("original", "untrained", *(f"retrained-{k}" for k in (1, 2, 3)))
+    }
+    assert dict(standing(report, verify(report), ()))["settled before looking"].startswith("hashed: seal")
+    for k in (1, 2, 3):
+        told = found.provenance.configuration[f"recompute retrained-{k}"]
+        assert f"seed {k}, data {found.data.fingerprint[:16]}" in told and f"--stage predict-retrained-{k}" in told
+
+
+def test_a_policy_that_is_relaxed_after_looking_is_told_by_its_own_seal(first, config, tmp_path):
+    study, _ = first
+    shutil.copytree(study.store.root, tmp_path / "copy", symlinks=True)
+    again = Study.plan(read_study(config, settings=["policy.pattern=0.5"]), tmp_path / "copy")
+    again.run()
+    report = again.store.root / "report"
+    seal = read_seal(report / "seal.json")
+    assert seal.seen == ("gradient_ascent", "knn") and len(seal.inputs) == 5 and not seal.planned
+    found = verify(report)
+    assert found.differences == ()
+    assert dict(standing(report, found, ()))["settled before looking"].startswith("NO for gradient_ascent, knn: there")
+    assert AuditReport.load(report).provenance.configuration["there before the seal was made"] == "gradient_ascent, knn"
+    assert "a study's policy is relaxed after looking" in THREATS.read_text()
+
+
+def test_a_reference_that_another_stage_made_is_not_what_the_study_sealed(first, tmp_path):
+    """Also where the manifest of the report fits it."""
+    study, _ = first
+    shutil.copytree(study.store.root, tmp_path / "copy", symlinks=True)
+    report = (tmp_path / "copy" / "report").resolve()
+    folders = (stage_named(study.stages, f"predict-{name}").folder_name for name in ("retrained-1", "original"))
+    one, other = (tmp_path / "copy/stages" / folder for folder in folders)
+    shutil.copyfile(other / "predictions.parquet", one / "predictions.parquet")
+    write_manifest(report)
+    assert "seal: predictions of retrained-1 is not the file that was sealed" in verify(report).differences
+    (one / "manifest.json").unlink()
+    assert any("made as the seal planned it: predictions of retrained-1" in s for s in verify(report).not_checked)
+
+
+def test_a_reference_is_trained_again_and_is_the_same(first, tmp_path):
+    study, _ = first
+    report = study.store.root / "report"
+    shown = CliRunner().invoke(app, ["verify", str(report), "--retrain", "one"])
+    assert re.search(r"retrained-[123] was trained again, with the same weights to the last bit", shown.output)
+    with pytest.raises(ConfigurationError, match="Did you mean 'retrained-1'"):
+        spot_check(report, "retraind-1")
+    shutil.copytree(report, tmp_path / "report")
+    (tmp_path / "report" / "study.yaml").write_text(CONFIGURATION.replace("fraction: 0.5", "fraction: 0.4"))
+    with pytest.raises(DataError, match="Expected the forget set of the report"):
+        spot_check(tmp_path / "report")
+    (tmp_path / "report" / "study.yaml").unlink()
+    with pytest.raises(ConfigurationError, match=r"keeps study\.yaml"):
+        spot_check(tmp_path / "report")
+
+
+def test_a_model_that_is_trained_again_poses_among_the_references(saved_report):
+    """The report's were made without damage: another such is one of them, and one with damage refutes them."""
+    assert compared(saved_report, "retrained-1", made_up(99)).agrees
+    refuted = compared(saved_report, "retrained-1", made_up(99, damage=4))
+    assert not refuted.agrees and "the report's references refute it" in refuted.sentence
+    assert "references are not what their recipe makes" in THREATS.read_text()
+
+
 def test_verify_hashes_the_weights_of_a_study_and_says_which_are_not_here(first, tmp_path):
     study, _ = first
     shutil.copytree(study.store.root, tmp_path / "copy", symlinks=True)
@@ -122,9 +197,7 @@ def test_verify_hashes_the_weights_of_a_study_and_says_which_are_not_here(first,
     assert forged.exit_code == 1 and "weights of knn: they have the hash" in str(forged.exception)
     found = with_weights(verify(report), report)
     assert found.absent == ("retrained-1",) and len(found.differences) == 1
-    assert (
-        "weights are replaced in a study's folder" in (Path(__file__).parents[2] / "docs/threat-model.md").read_text()
-    )
+    assert "weights are replaced in a study's folder" in THREATS.read_text()
 
 
 def test_retrained_models_never_saw_the_forget_set_and_predict_all_examples(first):

@@ -2,14 +2,16 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
 from unlearn_audit.errors import ConfigurationError, DataError
 from unlearn_audit.experiment import Study, read_study
-from unlearn_audit.experiment.config import ForgetConfig
+from unlearn_audit.experiment.config import ForgetConfig, written
 from unlearn_audit.experiment.stages import stage_named
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 CONFIGURATION = """\
 data: {source: digits}
 forget: {label: 8, fraction: 0.5}
@@ -48,7 +50,7 @@ def changed(before, after):
 def test_a_study_has_a_stage_for_each_model_its_predictions_and_the_audit(plan):
     models = {"original", "untrained", "retrained-1", "retrained-2", "gradient_ascent", "rl"}
     names = [stage.name for stage in plan().stages]
-    assert set(names) == models | {f"predict-{model}" for model in models} | {"forget", "audit", "report"}
+    assert set(names) == models | {f"predict-{model}" for model in models} | {"seal", "forget", "audit", "report"}
     assert len(names) == len(set(names))
 
 
@@ -66,11 +68,27 @@ def test_another_forget_set_leaves_the_original_alone(plan):
 
 
 def test_one_more_reference_adds_stages_and_changes_the_audit_alone(plan):
-    assert changed(plan(), plan("references=3")) == {"retrained-3", "predict-retrained-3", "audit", "report"}
+    assert changed(plan(), plan("references=3")) == {"retrained-3", "predict-retrained-3", "seal", "audit", "report"}
 
 
 def test_a_policy_s_change_leaves_all_models_alone(plan):
-    assert changed(plan(), plan("policy.alpha=0.01")) == {"audit", "report"}
+    assert changed(plan(), plan("policy.alpha=0.01")) == {"seal", "audit", "report"}
+
+
+def test_the_seal_comes_first_and_adding_a_method_leaves_it(plan):
+    assert plan().stages[0].name == "seal"
+    assert "seal" not in changed(plan(), plan("methods.rl=false"))
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.rglob("*.yaml")), ids=lambda path: path.stem)
+def test_a_configuration_that_is_written_is_read_as_the_same(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(EXAMPLES.parent)
+    try:
+        config = read_study(path)
+    except ConfigurationError:  # a leaderboard, a policy
+        pytest.skip("no study")
+    (tmp_path / path.name).write_text(written(config))
+    assert read_study(tmp_path / path.name) == config
 
 
 def test_settings_that_change_no_result_change_no_stage(plan):

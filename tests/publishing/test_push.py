@@ -34,6 +34,7 @@ from unlearn_audit.saved.forgotten import Forgotten, commitment
 from unlearn_audit.saved.manifest import read_manifest, seal
 from unlearn_audit.saved.request import ModelFiles
 from unlearn_audit.saved.running import run_audit, save_audit
+from unlearn_audit.saved.sealing import Seal
 from unlearn_audit.saved.verify import verify
 
 pytestmark = pytest.mark.slow
@@ -386,6 +387,16 @@ def test_with_the_ids_everything_is_published_and_can_be_computed_again(hub, aud
     assert found.differences == ()
     assert found.not_checked == ()
     assert found.figures > 1000
+
+
+def test_with_the_ids_the_seal_is_published_and_holds(hub, audited, tmp_path):
+    request = read_manifest(audited.folder).request
+    sealed = tmp_path / "sealed.json"
+    sealed.write_text(Seal.of(request, audited.folder).to_json())
+    found = run_audit(request, base=audited.folder)
+    save_audit(found, request, tmp_path / "report", base=audited.folder, sealed=sealed)
+    send(hub, audited, folder=tmp_path / "report", include_forget_ids=True)
+    assert verify(fetch(hub) / "audit").differences == ()
 
 
 def test_what_was_pushed_can_be_fetched_and_checked(hub, audited):

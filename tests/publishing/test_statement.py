@@ -52,6 +52,7 @@ def test_the_command_writes_two_pages_and_the_same_as_markdown(report_folder, tm
         assert words in first
     for words in ("5 What was not tested", "6 What rests on trust", "No one has signed", "Not sealed"):
         assert words in second
+    assert "--" not in first + second
     assert "GDPR Art. 17(1)" in first and "EDPB Opinion 28/2024" in second
     assert "## 7. Who signed" in (tmp_path / "x.md").read_text()
 

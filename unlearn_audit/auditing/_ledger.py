@@ -10,7 +10,7 @@ import numpy as np
 from unlearn_audit.auditing._scores import MIN_REFERENCES
 from unlearn_audit.auditing._work import Work
 from unlearn_audit.auditing.discrepancy import ExampleScores
-from unlearn_audit.auditing.groups import NEAR_GROUPS
+from unlearn_audit.auditing.groups import near_groups
 from unlearn_audit.auditing.likelihood import likelihood_ratios
 from unlearn_audit.auditing.membership import clipped_margins
 from unlearn_audit.auditing.policy import Policy
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 def ledger_of(work: Work, policy: Policy) -> pa.Table:
     """Return one row an example, with columns of its own for each model.
 
-    `near` marks the nearest tenth of the retained and the nearest fifth of the test examples. A model's columns are
+    `near` marks the nearest tenth of the retained and the nearest fifth of the test examples; without proximities, for
+    which there is no column then, those of the classes that lost examples. A model's columns are
     `.top1`, `.confidence` (in the label), `.discrepancy` and `.excess` (by the policy's measure). On the forget set,
     and null elsewhere, candidates and the original also have `.remembered`: their confidence minus the references'
     mean, from -1 to 1. With an original and at least three references, candidates have `.likelihood_ratio`: log10 of
@@ -31,14 +32,14 @@ def ledger_of(work: Work, policy: Policy) -> pa.Table:
     """
     import pyarrow as pa
 
-    first, found = work.subject.first, work.found[0]
-    near = [group.members for group in work.figures.groups if group.name in NEAR_GROUPS]
+    first, found, proximity = work.subject.first, work.found[0], work.neighbourhood.proximity
+    near = [group.members for group in work.figures.groups if group.name in near_groups(proximity)]
     columns: dict[str, Any] = {
         "example_id": first.example_ids.tolist(),
         "split": first.splits.tolist(),
         "population": np.asarray(POPULATIONS)[work.population].tolist(),
         "label": first.labels,
-        "proximity": np.asarray(work.neighbourhood.proximity, dtype=np.float32),
+        **({} if proximity is None else {"proximity": np.asarray(proximity, dtype=np.float32)}),
         "stratum": np.asarray(work.neighbourhood.stratum, dtype=np.int16),
         "near": np.logical_or.reduce([np.zeros(len(first.labels), dtype=bool), *near]),
         "floor": found.floor,

@@ -42,8 +42,9 @@ def forget_record(work: Work) -> ForgetRecord:
 
 def neighbourhood_record(neighbourhood: Neighbourhood) -> NeighbourhoodRecord:
     """Return how proximities and strata were made."""
-    config = neighbourhood.config
-    return NeighbourhoodRecord(config.proximity, config.embedding, config.strata, neighbourhood.description)
+    config, known = neighbourhood.config, neighbourhood.proximity is not None
+    proximity = config.proximity if neighbourhood.embedding else ("given by the user" if known else "none")
+    return NeighbourhoodRecord(proximity, neighbourhood.embedding or "none", config.strata, neighbourhood.description)
 
 
 def stratum_records(work: Work) -> tuple[StratumRecord, ...]:

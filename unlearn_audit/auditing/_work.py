@@ -94,5 +94,5 @@ class Work:
             groups=slice(index * strata, (index + 1) * strata),
             stratum=self.neighbourhood.stratum[here],
             num_strata=strata,
-            proximity=self.neighbourhood.proximity[here],
+            proximity=None if self.neighbourhood.proximity is None else self.neighbourhood.proximity[here],
         )

@@ -14,6 +14,7 @@ PLACES: dict[str, str] = {
     "near_retain": "nearest tenth of the retained",
     "same_class_retain": "retained of the same classes",
     "near_test": "nearest test examples",
+    "same_class_test": "test examples of the same classes",
     "other_retain": "other retained examples",
     "other_test": "other test examples",
 }

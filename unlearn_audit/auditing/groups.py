@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from unlearn_audit.errors import AuditError
 from unlearn_audit.populations import FORGET, RETAIN, TEST
 
 Question = Literal["forgotten", "neighbours", "rest"]
@@ -23,13 +24,12 @@ GROUP_TITLES: dict[str, str] = {
     "near_retain": "the nearest tenth of the retained examples",
     "same_class_retain": "the retained examples of the same classes",
     "near_test": "the test examples nearest to the forget set",
+    "same_class_test": "the test examples of the same classes",
     "other_retain": "the other retained examples",
     "other_test": "the other test examples",
 }
 
-# Those that hold an example because of its proximity, whatever its class.
-NEAR_GROUPS = ("nearest_retain", "near_retain", "near_test")
-TEST_GROUPS = ("near_test", "other_test")
+TEST_GROUPS = ("near_test", "same_class_test", "other_test")
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,17 +52,30 @@ class QuestionGroup:
         return int(self.members.sum())
 
 
-def question_groups(population: np.ndarray, proximity: np.ndarray, labels: np.ndarray) -> tuple[QuestionGroup, ...]:
+def near_groups(proximity: np.ndarray | None) -> tuple[str, ...]:
+    """Return the names of the groups that hold an example because it is near: by proximity, or else by class."""
+    if proximity is None:
+        return ("same_class_retain", "same_class_test")
+    return ("nearest_retain", "near_retain", "near_test")
+
+
+def question_groups(
+    population: np.ndarray, proximity: np.ndarray | None, labels: np.ndarray
+) -> tuple[QuestionGroup, ...]:
     """Return the groups of n examples, those that hold any and are not the same as one before.
 
     Neighbours are the nearest 1 % (at least 50) and the nearest 10 % of the retained examples, the retained examples of
     the classes that lost examples, where those are at most half of them, and the nearest 20 % (at least 50) of the test
-    examples. Everything else is what is left of the retained and of the test examples.
+    examples. Without proximities they are the retained and the test examples of the classes that lost examples alone.
+    Everything else is what is left of the retained and of the test examples.
 
     Args:
         population: (n,) int, index into `POPULATIONS`.
-        proximity: (n,) larger is nearer to the forget set.
+        proximity: (n,) larger is nearer to the forget set; None where it is not known.
         labels: (n,) classes.
+
+    Raises:
+        AuditError: without proximities, where classes do not tell who is near.
     """
     lost = np.isin(labels, np.unique(labels[population == FORGET]))
     found = [QuestionGroup("forget", "forgotten", population == FORGET)]
@@ -71,20 +84,32 @@ def question_groups(population: np.ndarray, proximity: np.ndarray, labels: np.nd
         neighbours = _neighbours(here, proximity, lost, name)
         rest = here & ~np.logical_or.reduce([group.members for group in neighbours] or [np.zeros_like(here)])
         found += [*neighbours, QuestionGroup(f"other_{name}", "rest", rest)]
-    return _distinct(found)
+    groups = _distinct(found)
+    if proximity is None and not any(group.question == "neighbours" for group in groups):
+        raise AuditError(
+            "Expected embeddings or proximities, got none, and classes do not tell who is near the forget set: those "
+            "that lost examples hold more than half of all others, or none. Give --embeddings or --proximities."
+        )
+    return groups
 
 
-def _neighbours(here: np.ndarray, proximity: np.ndarray, lost: np.ndarray, name: str) -> list[QuestionGroup]:
+def _neighbours(here: np.ndarray, proximity: np.ndarray | None, lost: np.ndarray, name: str) -> list[QuestionGroup]:
+    if proximity is None:
+        return _of_same_classes(here, lost, name)
     total = int(here.sum())
     near = _nearest(here, proximity, max(NEAREST_LEAST, round(NEAR_SHARE[name] * total)))
     found = [QuestionGroup(f"near_{name}", "neighbours", near)]
     if name == "retain":
         nearest = _nearest(here, proximity, max(NEAREST_LEAST, round(NEAREST_SHARE * total)))
         found.insert(0, QuestionGroup("nearest_retain", "neighbours", nearest))
-        same = here & lost
-        if same.sum() <= SAME_CLASS_MOST * total:
-            found.append(QuestionGroup("same_class_retain", "neighbours", same))
+        found += _of_same_classes(here, lost, name)
     return found
+
+
+def _of_same_classes(here: np.ndarray, lost: np.ndarray, name: str) -> list[QuestionGroup]:
+    same = here & lost
+    few_enough = same.sum() <= SAME_CLASS_MOST * here.sum()
+    return [QuestionGroup(f"same_class_{name}", "neighbours", same)] if few_enough else []
 
 
 def _nearest(here: np.ndarray, proximity: np.ndarray, count: int) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 from unlearn_audit.auditing.models import AuditSubject, populations
 from unlearn_audit.bounded import open_parquet, read_bounded
 from unlearn_audit.errors import AuditError
+from unlearn_audit.files import replacing
 from unlearn_audit.neighbourhood import Neighbourhood, NeighbourhoodConfig, find_neighbourhood
 from unlearn_audit.populations import FORGET, RETAIN
 from unlearn_audit.predictions import PredictionSource, matching_rows
@@ -56,6 +57,16 @@ class NeighbourSource:
         return found.astype(np.float64)
 
 
+def write_column(path: Path, example_ids: np.ndarray, name: str, values: np.ndarray) -> None:
+    """Write a file that `NeighbourSource` reads: ids (n,) and values (n,) or (n, d) under a name."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    column = list(values) if values.ndim == 2 else values
+    with replacing(path) as draft:
+        pq.write_table(pa.table({"example_id": example_ids.tolist(), name: column}), draft)
+
+
 def _rows(ids: np.ndarray, wanted: np.ndarray, name: str) -> np.ndarray:
     unique, first = np.unique(ids, return_index=True)
     if len(unique) < len(ids):
@@ -68,20 +79,26 @@ def _rows(ids: np.ndarray, wanted: np.ndarray, name: str) -> np.ndarray:
 
 
 def neighbourhood_of(
-    config: NeighbourhoodConfig, subject: AuditSubject, source: NeighbourSource | None = None
+    config: NeighbourhoodConfig,
+    subject: AuditSubject,
+    source: NeighbourSource | None = None,
+    columns: NeighbourSource | None = None,
 ) -> Neighbourhood:
     """Find the neighbourhood of a subject's examples, in the order of the first reference's predictions.
 
     Args:
         config: how.
         subject: the models' predictions; by default the original's embeddings give the proximity.
-        source: a file with embeddings, proximities or a column for strata, instead.
+        source: a file with embeddings or proximities, instead.
+        columns: a file with the column that makes the strata; by default it is looked for in `source`.
 
     Raises:
-        AuditError: where there is nothing to take proximities from, or the file lacks examples.
+        AuditError: where there is nothing to take proximities from that the strata need, or a file lacks examples.
     """
     original = None if subject.original is None else subject.original.predictions[0]
-    return neighbourhood_in(config, subject.first, populations(subject), original=original, source=source)
+    return neighbourhood_in(
+        config, subject.first, populations(subject), original=original, source=source, columns=columns
+    )
 
 
 def neighbourhood_in(
@@ -91,6 +108,7 @@ def neighbourhood_in(
     *,
     original: PredictionSource | None,
     source: NeighbourSource | None = None,
+    columns: NeighbourSource | None = None,
 ) -> Neighbourhood:
     """Find the neighbourhood of the examples of one model's predictions, in their order.
 
@@ -99,42 +117,40 @@ def neighbourhood_in(
         first: the predictions.
         population: (n,) int, index into `POPULATIONS`.
         original: predictions whose embeddings give the proximity by default.
-        source: a file with embeddings, proximities or a column for strata, instead.
+        source: a file with embeddings or proximities, instead.
+        columns: a file with the column that makes the strata; by default it is looked for in `source`.
 
     Raises:
         AuditError: as `neighbourhood_of`.
     """
     proximity = source.numbers("proximity", first.example_ids) if source else None
-    column = config.make_strata().column_needed()
+    embeddings, given = (None, False) if proximity is not None else embeddings_of(first, original, source)
+    column, columns = config.make_strata().column_needed(), columns or source
     return find_neighbourhood(
         config,
-        None if proximity is not None else embeddings_of(first, original, source),
+        embeddings,
         is_forget=population == FORGET,
         is_retain=population == RETAIN,
         labels=first.labels,
         proximity=proximity,
-        column=source.column(column, first.example_ids) if source and column else None,
+        column=columns.column(column, first.example_ids) if columns and column else None,
         ids=first.example_ids,
+        given=given,
     )
 
 
 def embeddings_of(
     first: PredictionSource, original: PredictionSource | None, source: NeighbourSource | None
-) -> np.ndarray:
+) -> tuple[np.ndarray | None, bool]:
     """Return the embeddings (n, d) that proximities are taken from, in the order of the predictions `first`.
 
-    Raises:
-        AuditError: where neither the source nor the original has any.
+    None where neither the source nor the original has any. With them comes whether they are the source's.
     """
     found = source.column("embedding", first.example_ids) if source else None
     if found is not None:
-        return found
-    if original is not None:
-        found = original.load_embeddings()
-        if found is not None:
-            rows = matching_rows(first, original)
-            return found if rows is None else found[rows]
-    raise AuditError(
-        "Expected embeddings to tell who is near the forget set: give the original model's predictions with a column "
-        "`embedding`, or a file of embeddings, or a file of proximities."
-    )
+        return found, True
+    found = None if original is None else original.load_embeddings()
+    if original is None or found is None:
+        return None, False
+    rows = matching_rows(first, original)
+    return (found if rows is None else found[rows]), False

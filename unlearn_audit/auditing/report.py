@@ -55,7 +55,10 @@ class ForgetRecord:
 
 @dataclass(frozen=True)
 class NeighbourhoodRecord:
-    """How proximity and strata were made: for example `centroid`, in the embedding of `original`, `quantiles`."""
+    """How proximity and strata were made: for example `centroid`, in the embedding of `original`, `quantiles`.
+
+    `proximity` and `embedding` are "none" where the strata needed none, and "given by the user" where they were.
+    """
 
     proximity: str
     embedding: str

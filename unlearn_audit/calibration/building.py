@@ -189,7 +189,7 @@ def _packed(recipe: PoolRecipe, forget: ForgetSet, found: Mapping[str, list[Pred
     proximity = [
         find_neighbourhood(
             embeddings=original.embeddings, is_forget=is_forget, is_retain=population == RETAIN, labels=first.labels
-        ).proximity
+        ).nearness
         for original in found[ORIGINAL]
     ]
     logits = {kind: np.stack([p.logits for p in models]).astype(np.float16) for kind, models in found.items()}

@@ -90,7 +90,7 @@ def own_pool(
         first.example_ids,
         first.labels,
         population,
-        np.asarray(near.proximity, np.float32)[None],
+        np.asarray(near.nearness, np.float32)[None],
         {kind: np.stack([_logits(first, s) for m in found for s in m.sources]) for kind, found in kinds.items()},
         {"num_classes": first.num_classes},
     )

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
-_RESERVED = re.compile(r"(original|untrained|forget|audit|report|held-out|retrained-\d+|(predict|tune)-.*)$")
+_RESERVED = re.compile(r"(seal|original|untrained|forget|audit|report|held-out|retrained-\d+|(predict|tune)-.*)$")
 # Arguments that lead timm and transformers to files, pickles among them, or replace what comes in and out of a model.
 LOADING = re.compile(
     r"(pretrained|checkpoint|cache|hf_|trust_|torchscript|features_only|out_indices|scriptable|exportable|no_jit|"
@@ -440,6 +440,33 @@ def _with_whole_sections(source: Source, kind: type) -> Source:
         for name, item in source.content.items()
     }
     return Source(content, source.places)
+
+
+def written(config: StudyConfig) -> str:
+    """Return a study's configuration as YAML, of which `read_study` makes the same but that nothing is pushed."""
+    import yaml
+    from pydantic_core import to_jsonable_python
+
+    content = to_jsonable_python(dataclasses.replace(config, push=None))  # who trains again does not publish
+    content["methods"] = {name: _entry(method) for name, method in config.methods.items()}
+    return yaml.safe_dump(_without_nothing(content), sort_keys=False, allow_unicode=True)
+
+
+def _entry(method: MethodConfig) -> dict[str, Any]:
+    """Return a method as a configuration gives it, without what a study chooses itself."""
+    from pydantic_core import to_jsonable_python
+
+    chosen = {each.name for each in dataclasses.fields(methods.load(method.method)) if _is_incidental(each)}
+    plain = to_jsonable_python(method)
+    options = {name: value for name, value in plain.pop("options").items() if name not in chosen}
+    return {**plain, **options}
+
+
+def _without_nothing(value: Any) -> Any:
+    """Leave out keys without a value, which are defaults."""
+    if not isinstance(value, dict):
+        return value
+    return {name: _without_nothing(item) for name, item in value.items() if item is not None}
 
 
 def read_settings(path: str | Path, *, settings: Iterable[str] = ()) -> dict[str, Any]:

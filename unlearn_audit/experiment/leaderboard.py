@@ -111,7 +111,7 @@ class BoardPlanner(Planner):
         for label, of in audit.candidates.items():
             for j, model in enumerate(of, start=1):
                 models[f"{label}-{j}"], seeds[f"{label}-{j}"] = (model,), self.config.seed + j
-        return dataclasses.replace(
+        found = dataclasses.replace(
             audit,
             name=f"audit-{self.forget_name}-{self.number}",
             title=f"{audit.title}: {self.forget_name}, original {self.number}",
@@ -120,6 +120,12 @@ class BoardPlanner(Planner):
             candidates=models,
             seeds=seeds,
         )
+        seal = dataclasses.replace(self.seal(found), name=f"seal-{self.forget_name}-{self.number}")
+        return dataclasses.replace(found, seal=seal)
+
+    def written(self) -> str:
+        """Nothing: the whole board is no study that `run` takes."""
+        return ""
 
 
 @dataclass(frozen=True, eq=False)

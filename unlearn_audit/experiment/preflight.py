@@ -16,7 +16,7 @@ import psutil
 import torch
 
 from unlearn_audit.data import ForgetSet, ImageData
-from unlearn_audit.errors import ConfigurationError, ModelError, UnlearnAuditError
+from unlearn_audit.errors import ConfigurationError, ModelError, UnlearnAuditError, did_you_mean
 from unlearn_audit.experiment.config import ModelConfig, StudyConfig
 from unlearn_audit.experiment.planned_models import PlannedModel
 from unlearn_audit.experiment.yaml_source import Key, Source, dotted
@@ -51,7 +51,7 @@ def checked(config: StudyConfig, data: ImageData, folder: Path, places: Mapping[
     forget = tried(("forget",), lambda: config.forget.choose(data.train))
     weights = tried(("model",), lambda: _number_of_weights(config.model, data))
     problems += _too_many(config, len(data.train), None if forget is None else len(forget.ids))
-    problems += _no_strata(config)
+    problems += _no_strata(config, data)
     problems += _too_large(config, data, weights or 0, folder)
     if problems:
         source = Source({}, {(): "the configuration", **places})
@@ -96,13 +96,16 @@ def _too_many(config: StudyConfig, examples: int, forget: int | None) -> Iterato
             yield key, f"expected at most the {most} {of_what}, got {number}."
 
 
-def _no_strata(config: StudyConfig) -> Iterator[Problem]:
+def _no_strata(config: StudyConfig, data: ImageData) -> Iterator[Problem]:
     column = config.neighbourhood.make_strata().column_needed()
-    if column is not None:
-        message = (
-            f"a study has no file with a column {column!r} to make strata of. Choose another kind, or audit the "
-            "study's predictions with `unlearn-audit audit --embeddings FILE`."
-        )
+    if column is None:
+        return
+    for part in (data.train, data.test):
+        if column not in part.columns:
+            message = f"the {part.split} images have no column {column!r} to make strata of."
+            yield ("neighbourhood", "column"), message + did_you_mean(column, part.columns)
+    if any(method.search for method in config.methods.values()):
+        message = "a search asks which examples are near, and strata of a column do not tell. Choose another kind."
         yield ("neighbourhood", "strata"), message
 
 

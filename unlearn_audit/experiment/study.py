@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 from unlearn_audit.data import ForgetSet, ImageData
 from unlearn_audit.errors import ConfigurationError, did_you_mean
 from unlearn_audit.experiment.command import PlannedCommand
-from unlearn_audit.experiment.config import MethodConfig, StudyConfig
+from unlearn_audit.experiment.config import MethodConfig, StudyConfig, written
 from unlearn_audit.experiment.engines import registry as engines
 from unlearn_audit.experiment.given import GivenConfig, PlannedGiven
 from unlearn_audit.experiment.planned_models import PlannedModel
 from unlearn_audit.experiment.preflight import checked
 from unlearn_audit.experiment.stages import Progress, Stage, Store, stage_named, with_needs
-from unlearn_audit.experiment.stages.audit import StudyAudit
+from unlearn_audit.experiment.stages.audit import REFERENCE, StudyAudit
 from unlearn_audit.experiment.stages.examples import PlannedData, PlannedForgetSet
 from unlearn_audit.experiment.stages.forget import SavedForgetSet
 from unlearn_audit.experiment.stages.given import Given
@@ -27,6 +27,7 @@ from unlearn_audit.experiment.stages.models import ModelStage
 from unlearn_audit.experiment.stages.predictions import ModelPredictions
 from unlearn_audit.experiment.stages.report import Report
 from unlearn_audit.experiment.stages.retrained_by_command import RetrainedByCommand
+from unlearn_audit.experiment.stages.seal import StudySeal
 from unlearn_audit.experiment.stages.train import Original, Retrained
 from unlearn_audit.experiment.stages.tuned import TunedMethod
 from unlearn_audit.experiment.stages.unlearned import Unlearned
@@ -121,7 +122,7 @@ class Planner:
         """The audit of all methods."""
         config, original = self.config, self.original()
         description = self.forget_set.description
-        return StudyAudit(
+        audit = StudyAudit(
             name="audit",
             data=self.data,
             title=config.title,
@@ -141,7 +142,33 @@ class Planner:
                 for label in config.methods
             }
             | {label: (self.predictions(self.given(label, item)),) for label, item in config.unlearned.items()},
+            study=self.written(),
         )
+        return dataclasses.replace(audit, seal=self.seal(audit))
+
+    def seal(self, audit: StudyAudit) -> StudySeal:
+        """What the audit rests on, settled before its candidates are there."""
+        alone = {"original": audit.original, "untrained": audit.untrained}
+        models = {name: model for name, model in alone.items() if model is not None}
+        models |= {f"{REFERENCE}-{k}": model for k, model in enumerate(audit.references, start=1)}
+        return StudySeal(
+            name="seal",
+            data=self.data,
+            forget=self.forget,
+            neighbourhood=audit.neighbourhood,
+            measures=audit.measures,
+            policy=audit.policy,
+            rests_on={f"predictions of {name}": model.hash for name, model in models.items()},
+            candidates={
+                name: tuple(stage.folder_name for each in of for stage in (each, each.model))
+                for name, of in audit.candidates.items()
+            },
+            elsewhere=tuple(self.config.unlearned),
+        )
+
+    def written(self) -> str:
+        """The configuration as YAML, which the report keeps."""
+        return written(self.config)
 
     def predictions(self, model: ModelStage) -> ModelPredictions:
         """The predictions of one model on all examples."""

@@ -47,12 +47,12 @@ def target_of(plan: Staging, report: AuditReport, record: ModelRecord, commitmen
 
 
 def _space(plan: Staging, ledger: Ledger, train: np.ndarray) -> Space | None:
-    """Return the embeddings by which proximities were measured; None where proximities themselves were given."""
+    """Return the embeddings by which proximities were measured; None where there were none."""
     request: AuditRequest = read_manifest(plan.folder).request
     if request.proximities is not None:
         return None
     first = open_predictions(plan.folder / next(iter(request.references.values())).predictions[0])
     original = None if request.original is None else open_predictions(plan.folder / request.original.predictions[0])
     source = None if request.embeddings is None else NeighbourSource(plan.folder / request.embeddings)
-    found = embeddings_of(first, original, source)
-    return Space(found[train], found[~train], ledger["example_id"][~train])
+    found, _ = embeddings_of(first, original, source)
+    return None if found is None else Space(found[train], found[~train], ledger["example_id"][~train])

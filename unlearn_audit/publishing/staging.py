@@ -24,6 +24,7 @@ from unlearn_audit.reporting.ledger import read_ledger
 from unlearn_audit.saved.forgotten import Forgotten, commitment
 from unlearn_audit.saved.manifest import MANIFEST, Manifest, PublishedModel, read_manifest
 from unlearn_audit.saved.request import AuditRequest, ModelFiles
+from unlearn_audit.saved.sealing import SEAL
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -139,6 +140,8 @@ def _write_figures(
     ledger = read_ledger(plan.folder)
     if plan.disclosure is Disclosure.everything:
         request, shown = _copy_everything(plan.folder, manifest, plan.audit), report
+        if (plan.folder / SEAL).exists():
+            shutil.copyfile(plan.folder / SEAL, plan.audit / SEAL)
     else:
         title = f"Unlearning audit of {plan.repo_id.split('/')[-1]}"
         request = _copy_test_rows(plan.folder, manifest, plan.audit, title)
@@ -217,13 +220,7 @@ def _copy_everything(folder: Path, manifest: Manifest, audit: Path) -> AuditRequ
             shutil.copyfile(folder / path, target)
         return taken[path]
 
-    moved = request.with_each(lambda _, files: files.with_paths(lambda _, path: copied(path)))
-    return dataclasses.replace(
-        moved,
-        forget=copied(request.forget),
-        embeddings=request.embeddings and copied(request.embeddings),
-        proximities=request.proximities and copied(request.proximities),
-    )
+    return request.with_files(copied)
 
 
 def _copy_test_rows(folder: Path, manifest: Manifest, audit: Path, title: str) -> AuditRequest:
@@ -246,5 +243,6 @@ def _copy_test_rows(folder: Path, manifest: Manifest, audit: Path, title: str) -
         forget="withheld",
         embeddings=None,
         proximities=None,
+        columns=None,
         configuration={},
     )

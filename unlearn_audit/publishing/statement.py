@@ -267,7 +267,9 @@ def _open(told: _Told) -> Part:
 
 
 def _trust(folder: Path, found: Verification, signers: Sequence[str]) -> Part:
-    rows = tuple((what, _cut(how, _REASON // 2)) for what, how in standing(folder, found, signers))
+    rows = tuple(  # without the options of `verify`
+        (what, _cut(how.partition(": --")[0], _REASON // 2)) for what, how in standing(folder, found, signers)
+    )
     said = (
         "Whoever made the audit may have had a reason to let it pass. What rests on trust they could have made up, and "
         "nobody would notice.",

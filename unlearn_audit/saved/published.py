@@ -209,5 +209,7 @@ def _test_examples(
     stratum, near = np.asarray(ledger["stratum"])[rows], np.asarray(ledger["near"])[rows]
     strata = len(report.strata)
     examples = Examples(POPULATIONS[TEST], np.ones(len(rows), bool), slice(0, strata), stratum, strata)
-    groups = (QuestionGroup("near_test", "neighbours", near), QuestionGroup("other_test", "rest", ~near))
+    by_class = any(group.name == "same_class_test" for group in report.groups)
+    neighbours = QuestionGroup("same_class_test" if by_class else "near_test", "neighbours", near)
+    groups = (neighbours, QuestionGroup("other_test", "rest", ~near))
     return examples, tuple(group for group in groups if group.count)

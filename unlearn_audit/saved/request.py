@@ -41,6 +41,7 @@ class AuditRequest(Models[ModelFiles]):
         untrained: an untrained model's file.
         forget: a file of the forget set's example ids, or a saved forget set.
         embeddings: a Parquet file with `example_id` and `embedding`, if not the original's own.
+        columns: a Parquet file with `example_id` and the column that strata are made of, if they are.
         proximities: a Parquet file with `example_id` and the column `proximity`, instead of embeddings.
         neighbourhood: how to cut strata.
         policy: what the verdict rests on.
@@ -58,6 +59,7 @@ class AuditRequest(Models[ModelFiles]):
     forget: str
     embeddings: str | None = None
     proximities: str | None = None
+    columns: str | None = None
     neighbourhood: NeighbourhoodConfig = field(default_factory=NeighbourhoodConfig)
     policy: Policy = field(default_factory=Policy)
     measures: tuple[str, ...] = ()
@@ -70,6 +72,7 @@ class AuditRequest(Models[ModelFiles]):
         found = {"forget": self.forget}
         found |= {"embeddings": self.embeddings} if self.embeddings else {}
         found |= {"proximities": self.proximities} if self.proximities else {}
+        found |= {"columns": self.columns} if self.columns else {}
         for name, _, model in self.items():
             for position, path in enumerate(model.predictions):
                 found[f"predictions of {name}" + (f" ({position})" if position else "")] = path
@@ -78,12 +81,12 @@ class AuditRequest(Models[ModelFiles]):
     def seen_from(self, folder: Path, base: Path) -> AuditRequest:
         """Return the request with paths from `folder` instead of `base`, so that both can move together."""
 
-        def moved(path: str) -> str:
-            return Path(os.path.relpath(base / path, folder)).as_posix()
+        return self.with_files(lambda path: Path(os.path.relpath(base / path, folder)).as_posix())
 
+    def with_files(self, function: Callable[[str], str]) -> AuditRequest:
+        """Return the request with `function(path)` in the place of the path of each input file."""
+        paths = {name: getattr(self, name) for name in ("forget", "embeddings", "proximities", "columns")}
+        moved: dict[str, Any] = {name: function(path) for name, path in paths.items() if path is not None}
         return dataclasses.replace(
-            self.with_each(lambda _, files: files.with_paths(lambda _, path: moved(path))),
-            forget=moved(self.forget),
-            embeddings=None if self.embeddings is None else moved(self.embeddings),
-            proximities=None if self.proximities is None else moved(self.proximities),
+            self.with_each(lambda _, files: files.with_paths(lambda _, path: function(path))), **moved
         )

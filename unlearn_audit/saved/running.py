@@ -103,8 +103,8 @@ def read_neighbourhood(request: AuditRequest, subject: AuditSubject, base: Path)
         AuditError: where there is nothing to take proximities from.
     """
     file = request.proximities or request.embeddings
-    source = None if file is None else NeighbourSource(base / file)
-    return neighbourhood_of(request.neighbourhood, subject, source)
+    source, columns = (None if path is None else NeighbourSource(base / path) for path in (file, request.columns))
+    return neighbourhood_of(request.neighbourhood, subject, source, columns)
 
 
 def save_audit(

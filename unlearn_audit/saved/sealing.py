@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -20,10 +20,10 @@ from typing import Any
 
 from unlearn_audit.auditing.policy import Policy
 from unlearn_audit.errors import AuditError
-from unlearn_audit.files import regular, versions
+from unlearn_audit.files import read_json, regular, versions
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
 from unlearn_audit.saved.forgotten import Forgotten, commitment
-from unlearn_audit.saved.manifest import SALT_BYTES, file_hash
+from unlearn_audit.saved.manifest import MANIFEST, SALT_BYTES, file_hash
 from unlearn_audit.saved.request import AuditRequest
 
 SEAL = "seal.json"  # of a report's folder
@@ -43,6 +43,9 @@ class Seal:
         neighbourhood: how proximity and strata will be made.
         measures: that will be reported; none means all.
         versions: of the software.
+        planned: for models that were not there yet, the hash of the study's stage that makes their predictions: over
+            data, forget set, architecture, training and seed.
+        seen: names of candidates that were there already; of these the seal settles nothing in advance.
     """
 
     created: str
@@ -53,6 +56,8 @@ class Seal:
     neighbourhood: NeighbourhoodConfig
     measures: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
+    planned: dict[str, str] = field(default_factory=dict)
+    seen: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, request: AuditRequest, base: Path) -> Seal:
@@ -61,16 +66,24 @@ class Seal:
         Raises:
             AuditError: where a file is missing.
         """
-        salt = secrets.token_hex(SALT_BYTES)
-        return cls(
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            forget=commitment(Forgotten.read(base / request.forget).ids, salt),
-            salt=salt,
+        return cls.over(
+            Forgotten.read(base / request.forget).ids,
             inputs={what: file_hash(base / path) for what, path in committed_files(request).items()},
             policy=request.policy,
             neighbourhood=request.neighbourhood,
             measures=request.measures,
+        )
+
+    @classmethod
+    def over(cls, ids: Iterable[str], **committed: Any) -> Seal:
+        """Commit to the ids of a forget set and to the other fields, now and by this software."""
+        salt = secrets.token_hex(SALT_BYTES)
+        return cls(
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            forget=commitment(ids, salt),
+            salt=salt,
             versions=versions(),
+            **committed,
         )
 
     def to_json(self) -> str:
@@ -109,15 +122,39 @@ def broken(seal: Seal, request: AuditRequest, base: Path) -> Iterator[str]:
         if sealed != found:
             yield f"seal: {name} was sealed as {_text(sealed)}, and is {_text(found)}"
     files = committed_files(request)
-    for what in sorted(seal.inputs.keys() | files.keys()):
+    for what in sorted(seal.inputs.keys() | seal.planned.keys() | files.keys()):
         if what not in files:
             yield f"seal: {what} was sealed, and is left out"
-        elif what not in seal.inputs:
+        elif what not in seal.inputs and what not in seal.planned:
             yield f"seal: {what} was not sealed, and was added"
-        elif (base / files[what]).is_file() and file_hash(base / files[what]) != seal.inputs[what]:
+        elif (base / files[what]).is_file() and not _as_sealed(seal, what, base / files[what]):
             yield f"seal: {what} is not the file that was sealed"
     if commitment(Forgotten.read(base / request.forget).ids, seal.salt) != seal.forget:
         yield "seal: the forget set is not the one that was sealed"
+
+
+def unproven(seal: Seal, request: AuditRequest, base: Path) -> tuple[str, ...]:
+    """Return what a seal planned, whose files lie where no stage of a study says how they were made."""
+    files = committed_files(request)
+    return tuple(what for what in seal.planned if what in files and _stage_of(base / files[what]) is None)
+
+
+def _as_sealed(seal: Seal, what: str, path: Path) -> bool:
+    """Whether a file is the one that was sealed, or made by the stage that was; also where no stage says anything."""
+    if what in seal.inputs:
+        return file_hash(path) == seal.inputs[what]
+    stage = _stage_of(path)
+    return stage is None or stage == (seal.planned[what], file_hash(path))
+
+
+def _stage_of(path: Path) -> tuple[str, str] | None:
+    """Return the hash of the stage that made a file and that of the file, as the manifest beside it says."""
+    path = path.resolve()
+    try:
+        manifest = read_json(path.parent / MANIFEST)
+        return str(manifest["hash"]), str(manifest["files"][path.name]["sha256"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def _text(value: Any) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.errors import AuditError
 from unlearn_audit.saved.manifest import SIGNATURES, read_manifest
+from unlearn_audit.saved.sealing import SEAL, read_seal
 from unlearn_audit.saved.verify import Verification
 
 TRUST = "rests on trust:"
@@ -32,7 +33,7 @@ def standing(folder: str | Path, found: Verification, signers: Sequence[str]) ->
         ("files of the report", f"hashed: {found.files}"),
         ("predictions are the models'", f"{TRUST} the models are not run again"),
         ("weights", _weights(found)),
-        ("references are retrained", f"{TRUST} none is trained again"),
+        ("references are retrained", found.retrained or f"{TRUST} none is trained again: --retrain one"),
         ("settled before looking", _sealed(folder)),
         (
             "who vouches",
@@ -58,8 +59,14 @@ def _sealed(folder: Path) -> str:
         seal = AuditReport.load(folder).provenance.seal
     except AuditError:  # answers alone are published
         seal = ""
-    return (
-        f"hashed: seal {seal[:16]}; that it is older than the candidates, ask who was given it"
-        if seal
-        else (f"{TRUST} there is no seal")
-    )
+    if not seal:
+        return f"{TRUST} there is no seal"
+    seen = _seen(folder)
+    if seen:
+        return f"NO for {_named(seen)}: there already when seal {seal[:16]} was made"
+    return f"hashed: seal {seal[:16]}; that it is older than the candidates, ask who was given it"
+
+
+def _seen(folder: Path) -> tuple[str, ...]:
+    """Return the candidates that were there before the seal, as it says itself; a published report has none."""
+    return read_seal(folder / SEAL).seen if (folder / SEAL).exists() else ()

@@ -25,7 +25,7 @@ from unlearn_audit.populations import POPULATIONS, TEST
 from unlearn_audit.saved.manifest import MANIFEST, SIGNATURES, Manifest, file_hash, read_manifest
 from unlearn_audit.saved.published import FIRST_VERSION, consequences, escaped, recomputed_test_figures
 from unlearn_audit.saved.running import run_audit
-from unlearn_audit.saved.sealing import SEAL, broken, read_seal
+from unlearn_audit.saved.sealing import SEAL, broken, read_seal, unproven
 
 MODEL_FILES = (  # all by which a model is loaded
     "config.json",
@@ -52,6 +52,7 @@ class Verification:
         not_checked: what could not be checked, and why: populations that a published folder withholds.
         weights: names of the models whose weights are here, and were hashed again.
         absent: names of the models whose weights are not here.
+        retrained: what training a reference again showed, in a sentence; empty where none was.
     """
 
     files: int
@@ -60,6 +61,7 @@ class Verification:
     not_checked: tuple[str, ...] = ()
     weights: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
+    retrained: str = ""
 
     def raise_if_different(self) -> None:
         """Raise `VerificationError` with all differences, if there are any."""
@@ -100,7 +102,7 @@ def verify(folder: str | Path, *, progress: Callable[[str, int, int], None] | No
     pairs = list(_figure_pairs(saved, found))
     differences += [f"report.json {place}: saved {a!r}, computed {b!r}" for place, a, b in pairs if not _agree(a, b)]
     differences += _ledger_differences(folder, found)
-    return Verification(files, len(pairs), tuple(differences))
+    return Verification(files, len(pairs), tuple(differences), tuple(_seal_not_checked(folder, manifest)))
 
 
 def _verified_where_published(folder: Path, manifest: Manifest, files: int, differences: list[str]) -> Verification:
@@ -134,6 +136,16 @@ def _seal_differences(folder: Path, report: AuditReport, manifest: Manifest) -> 
         yield from broken(read_seal(path), manifest.request, folder)
     except UnlearnAuditError as error:
         yield f"seal: it cannot be checked: {error}"
+
+
+def _seal_not_checked(folder: Path, manifest: Manifest) -> Iterator[str]:
+    """Say of which models it cannot be told whether they were made as the seal planned it."""
+    try:
+        found = unproven(read_seal(folder / SEAL), manifest.request, folder)
+    except UnlearnAuditError:
+        return
+    if found:
+        yield f"Nothing here says that these were made as the seal planned it: {', '.join(found)}."
 
 
 def _plain(value: Any) -> Any:

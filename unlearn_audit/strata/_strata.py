@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -26,7 +27,7 @@ class Examples:
     """The n examples that strata are cut from.
 
     Attributes:
-        proximity: (n,), finite; larger is nearer.
+        proximity: (n,), finite; larger is nearer. All 0 where it is not known, for kinds that do not need it.
         is_retain: (n,) bool, true somewhere; the retain set gives the edges.
         is_forget: (n,) bool.
         labels: (n,) classes.
@@ -46,9 +47,13 @@ class Strata(Plugin, ABC):
 
     A kind of strata is a frozen dataclass: its fields are its options. Options called `number` and `column` are taken
     from `neighbourhood.number` and `neighbourhood.column`, unless the name states them.
+
+    Attributes:
+        needs_proximity: whether examples are parted by it; else an audit asks for no embeddings.
     """
 
     registry = registry
+    needs_proximity: ClassVar[bool] = True
 
     @abstractmethod
     def __call__(self, examples: Examples) -> tuple[np.ndarray, tuple[Stratum, ...]]:

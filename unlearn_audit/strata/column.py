@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,6 +21,7 @@ class Column(Strata):
         column: its name.
     """
 
+    needs_proximity: ClassVar[bool] = False
     column: str
 
     def __call__(self, examples: Examples) -> tuple[np.ndarray, tuple[Stratum, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -14,6 +15,8 @@ __all__ = ["SameClass"]
 @dataclass(frozen=True)
 class SameClass(Strata):
     """Examples of a class that lost examples, and those of all others."""
+
+    needs_proximity: ClassVar[bool] = False
 
     def __call__(self, examples: Examples) -> tuple[np.ndarray, tuple[Stratum, ...]]:
         """Return the stratum of each example (n,) and the strata."""

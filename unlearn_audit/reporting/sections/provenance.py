@@ -39,7 +39,8 @@ def subject_facts(report: AuditReport) -> tuple[tuple[str, str], ...]:
         ("Data fingerprint", report.data.fingerprint),
         ("Forget set", f"{report.forget_set.description}; {whole(report.forget_set.size)} examples"),
         ("Forget-set hash, salted" if report.forget_set.salted else "Forget-set hash", report.forget_set.hash),
-        ("Proximity", f"{near.proximity}, in the embedding of {near.embedding}"),
+        ("Proximity", near.proximity),
+        ("Embedding", near.embedding),
         ("Strata", near.strata),
     )
 
