@@ -19,7 +19,7 @@ from unlearn_audit.methods import registry
 from unlearn_audit.training import TrainingConfig, training_examples, unlearn
 
 IMAGES = tiny_images()
-EDITS = ("ssd",)  # methods that change weights without training
+EDITS = ("ssd", "influence", "fisher_forgetting")  # methods that change weights without training
 
 
 def arguments(folder, **changes) -> TrainingArguments:
@@ -73,7 +73,7 @@ def test_every_method_moves_the_model_and_says_where_it_comes_from(name: str, tm
     before = weights(model)
     run(tmp_path, model, method, num_train_epochs=1)
     assert any(not torch.equal(before[key], tensor) for key, tensor in weights(model).items())
-    assert "Reference:" in type(method).__doc__
+    assert "Reference:" in type(method).__doc__ and "scope" in vars(type(method))
     state = json.loads(json.dumps(method.state()))
     assert type(method)(**state["args"]).state() == method.state()
     assert (TrainingConfig(**method.training_defaults).epochs > 0) is (name not in EDITS)

@@ -1,0 +1,24 @@
+"""Training settings of methods: what their papers trained with, as fields of `TrainingConfig`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+Settings = Mapping[str, Any]
+
+NO_TRAINING: Settings = MappingProxyType({"epochs": 0})
+"""Of a method that only edits weights."""
+
+
+def sgd(*, epochs: float, learning_rate: float, **others: Any) -> Settings:
+    """Return settings of stochastic gradient descent; by default with momentum of 0.9, in batches of 256, constant."""
+    usual = {"momentum": 0.9, "nesterov": False, "weight_decay": 0.0, "batch_size": 256, "scheduler": "constant"}
+    return MappingProxyType({"epochs": epochs, "optimizer": "sgd", "learning_rate": learning_rate, **usual, **others})
+
+
+def adamw(*, epochs: float, learning_rate: float, **others: Any) -> Settings:
+    """Return settings of AdamW; by default without weight decay, which is Adam, in batches of 256, constant."""
+    usual = {"weight_decay": 0.0, "batch_size": 256, "scheduler": "constant"}
+    return MappingProxyType({"epochs": epochs, "optimizer": "adamw", "learning_rate": learning_rate, **usual, **others})
