@@ -4,7 +4,7 @@ It tells no more of who was forgotten than what is published: no id, no name of 
 where nearly a whole class was forgotten, neither size nor class nor figures. What may be claimed of a verdict is said
 in the words of docs/how-to-read-a-report.md.
 
-Articles are those of Regulation (EU) 2016/679 (GDPR); the EDPB's Opinion 28/2024 of 17 December 2024 is named by the
+Articles are those of Regulation (EU) 2016/679 (GDPR); the EDPB's Opinion 28/2024 is named by the
 question that it answers.
 """
 

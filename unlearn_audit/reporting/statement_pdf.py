@@ -144,7 +144,8 @@ def _font_folder() -> Path:
 
 def _known(pdf: FPDF, text: str) -> str:
     """Return a text as the font can write it: what it lacks, and what is not printable, as an escape."""
-    letters = pdf.fonts[f"{FONT.lower()}B"].cmap  # the bold one has fewer
+    fonts: Any = pdf.fonts
+    letters = fonts[f"{FONT.lower()}B"].cmap  # the bold one has fewer
     return "".join(
         c if c.isprintable() and ord(c) in letters else c.encode("unicode_escape", "surrogatepass").decode()
         for c in " ".join(text.split())
