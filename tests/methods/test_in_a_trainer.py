@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -196,6 +198,16 @@ def test_clipping_an_ascent_is_warned_of(name: str, norm: float, warns: bool, tm
         warnings.simplefilter("always")
         run(tmp_path, tiny_resnet(IMAGES), method_named(name), max_grad_norm=norm, num_train_epochs=1)
     assert any("max_grad_norm=1 clips" in str(warning.message) for warning in found) is warns
+
+
+def test_scaled_gradients_are_not_changed_but_refused(tmp_path) -> None:
+    for name, refused in (("l1_sparse", True), ("finetune", False)):
+        method, model = method_named(name), tiny_resnet(IMAGES)
+        with pytest.raises(MethodError, match="bf16=True") if refused else contextlib.nullcontext():
+            method._check_arguments(
+                SimpleNamespace(remove_unused_columns=False, fp16=True, max_grad_norm=0.0),
+                SimpleNamespace(dataset=method.prepare(model, training_examples(model, IMAGES, tiny_forget(IMAGES)))),
+            )
 
 
 def test_two_methods_on_one_model_are_refused(tmp_path) -> None:
