@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from unlearn_audit.errors import ConfigurationError, did_you_mean
@@ -29,6 +29,8 @@ def show(name: str | None, *registries: Registry) -> None:
     console.print(_documentation(plugin))
     if getattr(plugin, "scope", None) is not None:
         console.print(f"\nScope: {plugin.scope}.")
+    if getattr(plugin, "search_space", None):
+        console.print(f"\nsearch: default tries {_spelled(plugin.search_space)}.")
     options = _options(plugin)
     if options:
         console.print()
@@ -85,6 +87,12 @@ def _option_table(options: list[tuple[str, str, str]]) -> Any:
     for option in options:
         table.add_row(*option)
     return table
+
+
+def _spelled(space: Mapping[str, Any]) -> str:
+    """Write a search space as its YAML would read."""
+    values = {**space, **space.get("options", {})}
+    return ", ".join(f"{name}: {list(value)}" for name, value in values.items() if name != "options")
 
 
 def _documentation(plugin: type) -> str:

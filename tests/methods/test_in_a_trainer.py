@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -222,6 +224,16 @@ def test_an_optimizer_of_another_model_is_warned_of(tmp_path) -> None:
     )
     with pytest.warns(UserWarning, match="holds none of the weights that train"), pytest.raises(MethodError):
         trainer.train()
+
+
+def test_scaled_gradients_are_not_changed_but_refused(tmp_path) -> None:
+    for name, refused in (("l1_sparse", True), ("finetune", False)):
+        method, model = method_named(name), tiny_resnet(IMAGES)
+        with pytest.raises(MethodError, match="bf16=True") if refused else contextlib.nullcontext():
+            method._check_arguments(
+                SimpleNamespace(remove_unused_columns=False, fp16=True, max_grad_norm=0.0),
+                SimpleNamespace(dataset=method.prepare(model, training_examples(model, IMAGES, tiny_forget(IMAGES)))),
+            )
 
 
 def test_two_methods_on_one_model_are_refused(tmp_path) -> None:

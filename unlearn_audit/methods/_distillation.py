@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from unlearn_audit.data.batches import ExampleDataset
 from unlearn_audit.methods import support
-from unlearn_audit.methods._settings import Settings, adamw
+from unlearn_audit.methods._settings import Settings, adamw, space
 from unlearn_audit.methods._targets import soft_cross_entropy
 from unlearn_audit.methods.base import UnlearningCallback, _check, is_forget
 
@@ -38,6 +38,7 @@ class LocalDistillation(UnlearningCallback):
     retain_choice: str = "random"
 
     training_defaults: ClassVar[Settings] = adamw(epochs=10, learning_rate=1e-4, weight_decay=1e-6)
+    search_space: ClassVar[Settings] = space(rates=(1e-5, 1e-2), epochs=(1, 2, 5))
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,4 +1,4 @@
-"""Training settings of methods: what their papers trained with, as fields of `TrainingConfig`."""
+"""Training settings of methods: what their papers trained with, and what to try where they are tuned."""
 
 from __future__ import annotations
 
@@ -22,3 +22,9 @@ def adamw(*, epochs: float, learning_rate: float, **others: Any) -> Settings:
     """Return settings of AdamW; by default without weight decay, which is Adam, in batches of 256, constant."""
     usual = {"weight_decay": 0.0, "batch_size": 256, "scheduler": "constant"}
     return MappingProxyType({"epochs": epochs, "optimizer": "adamw", "learning_rate": learning_rate, **usual, **others})
+
+
+def space(*, rates: tuple[float, float] | None = None, epochs: tuple[float, ...] = (), **options: Any) -> Settings:
+    """Return what to try where a method is tuned: a range of rates, numbers of epochs, values of options."""
+    found = {"learning_rate": rates, "epochs": epochs, "options": options}
+    return MappingProxyType({name: value for name, value in found.items() if value})

@@ -14,7 +14,7 @@ from unlearn_audit.errors import MethodError
 from unlearn_audit.methods._attack import PixelUnits, pgd_l2
 from unlearn_audit.methods._copies import frozen
 from unlearn_audit.methods._scope import Scope
-from unlearn_audit.methods._settings import Settings, sgd
+from unlearn_audit.methods._settings import Settings, sgd, space
 from unlearn_audit.methods.base import UnlearningCallback, _check, is_forget
 
 __all__ = ["Amun"]
@@ -53,6 +53,7 @@ class Amun(UnlearningCallback):
         cost="E n_r / n, and 35 to 130 n_f / n for the attack",
     )
     training_defaults: ClassVar[Settings] = sgd(epochs=10, learning_rate=0.01, weight_decay=5e-4, batch_size=128)
+    search_space: ClassVar[Settings] = space(rates=(1e-4, 1e-1), epochs=(1, 3, 10))
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -12,7 +12,7 @@ from unlearn_audit.data.batches import ExampleDataset
 from unlearn_audit.errors import MethodError
 from unlearn_audit.methods._copies import fresh, frozen
 from unlearn_audit.methods._scope import Scope
-from unlearn_audit.methods._settings import Settings, adamw
+from unlearn_audit.methods._settings import Settings, adamw, space
 from unlearn_audit.methods._targets import soft_cross_entropy
 from unlearn_audit.methods.base import UnlearningCallback, is_forget
 
@@ -38,6 +38,7 @@ class BadTeacher(UnlearningCallback):
         needs="forget and retain", random="no", partial="no", whole="with care", cost="1.7 (0.3 + n_f / n) E"
     )
     training_defaults: ClassVar[Settings] = adamw(epochs=1, learning_rate=1e-4)
+    search_space: ClassVar[Settings] = space(rates=(1e-5, 1e-3), epochs=(1, 3))
 
     def __post_init__(self) -> None:
         super().__post_init__()

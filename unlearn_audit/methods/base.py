@@ -37,7 +37,7 @@ from unlearn_audit.data.steps import Plan, PlannedDataset, Step, shuffled
 from unlearn_audit.errors import ConfigurationError, MethodError
 from unlearn_audit.methods._hindrances import warn_after, warn_before
 from unlearn_audit.methods._scope import Scope
-from unlearn_audit.methods._settings import Settings, sgd
+from unlearn_audit.methods._settings import Settings, sgd, space
 from unlearn_audit.methods.hooks import LossHook
 from unlearn_audit.methods.saliency import WeightMask, saliency_mask
 from unlearn_audit.models.prediction import evaluation_mode
@@ -68,6 +68,9 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
 
     # The paper's training settings for this method: fields of TrainingConfig.
     training_defaults: ClassVar[Settings] = sgd(epochs=10, learning_rate=1e-4, weight_decay=1e-6)
+
+    # What to try where its training is searched, as `search: default` in a study: fields of SearchConfig.
+    search_space: ClassVar[Settings] = space(rates=(1e-5, 1e-2), epochs=(1, 3, 10))
 
     # What it sees, which forget sets it is made for, and its cost; None where a method does not say.
     scope: ClassVar[Scope | None] = None
@@ -315,6 +318,11 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
             )
         if (self._plans_steps() or self.order != "joint") and loader.dataset is not self._planned:
             raise MethodError("Expected train_dataset=method.prepare(model, examples), which lists the steps.")
+        if args.fp16 and type(self).change_gradients is not UnlearningCallback.change_gradients:
+            raise MethodError(
+                f"Expected full precision or bf16=True, got fp16=True: {type(self).__name__} changes the gradients, "
+                "and those of float16 are still scaled when it does."
+            )
         if self.saliency_share is not None and self._mask is None:
             raise MethodError(
                 "Expected train_dataset=method.prepare(model, examples), which finds the salient weights."

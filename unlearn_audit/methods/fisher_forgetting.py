@@ -14,7 +14,7 @@ from unlearn_audit.data.randomness import permutation
 from unlearn_audit.errors import MethodError
 from unlearn_audit.methods._importance import gradients, mean_over_groups
 from unlearn_audit.methods._scope import Scope
-from unlearn_audit.methods._settings import NO_TRAINING, Settings
+from unlearn_audit.methods._settings import NO_TRAINING, Settings, space
 from unlearn_audit.methods.base import UnlearningCallback, _check, _of_process_0
 from unlearn_audit.models.loading import classifier
 
@@ -49,6 +49,7 @@ class FisherForgetting(UnlearningCallback):
         needs="retain", random="with care", partial="with care", whole="with care", cost="samples / n (times classes)"
     )
     training_defaults: ClassVar[Settings] = NO_TRAINING
+    search_space: ClassVar[Settings] = space(strength=(1e-9, 1e-8, 1e-7, 1e-6))
 
     def __post_init__(self) -> None:
         super().__post_init__()

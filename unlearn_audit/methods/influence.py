@@ -15,7 +15,7 @@ from unlearn_audit.data.randomness import permutation
 from unlearn_audit.errors import MethodError
 from unlearn_audit.methods._importance import gradients, mean_over_groups
 from unlearn_audit.methods._scope import Scope
-from unlearn_audit.methods._settings import NO_TRAINING, Settings
+from unlearn_audit.methods._settings import NO_TRAINING, Settings, space
 from unlearn_audit.methods.base import UnlearningCallback, _check
 
 __all__ = ["Influence"]
@@ -55,6 +55,7 @@ class Influence(UnlearningCallback):
         needs="forget and retain", random="with care", partial="no", whole="with care", cost="1 + samples / n"
     )
     training_defaults: ClassVar[Settings] = NO_TRAINING
+    search_space: ClassVar[Settings] = space(strength=(0.2, 2.0, 20.0, 200.0))
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -11,7 +11,7 @@ from torch import Tensor
 from unlearn_audit.data.randomness import normal
 from unlearn_audit.errors import MethodError
 from unlearn_audit.methods._scope import Scope
-from unlearn_audit.methods._settings import Settings, sgd
+from unlearn_audit.methods._settings import Settings, sgd, space
 from unlearn_audit.methods.base import UnlearningCallback, _check, is_forget
 
 __all__ = ["JustInTime"]
@@ -43,6 +43,7 @@ class JustInTime(UnlearningCallback):
         needs="forget", random="with care", partial="with care", whole="yes", cost="9 n_f / n"
     )
     training_defaults: ClassVar[Settings] = sgd(epochs=1, learning_rate=0.02, momentum=0.0, batch_size=64)
+    search_space: ClassVar[Settings] = space(rates=(1e-3, 1e-1), noise=(0.01, 0.1, 0.5))
 
     def __post_init__(self) -> None:
         super().__post_init__()

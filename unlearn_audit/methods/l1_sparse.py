@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import nn
 
 from unlearn_audit.methods._scope import Scope
-from unlearn_audit.methods._settings import Settings, sgd
+from unlearn_audit.methods._settings import Settings, sgd, space
 from unlearn_audit.methods.base import _check
 from unlearn_audit.methods.finetune import FineTune
 
@@ -35,6 +35,7 @@ class L1Sparse(FineTune):
 
     scope: ClassVar[Scope] = Scope(needs="retain", random="yes", partial="yes", whole="with care", cost="E n_r / n")
     training_defaults: ClassVar[Settings] = sgd(epochs=10, learning_rate=0.01, weight_decay=5e-4)
+    search_space: ClassVar[Settings] = space(rates=(1e-3, 1e-1), epochs=(1, 3), penalty=(1e-5, 1e-4, 5e-4, 1e-3))
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from unlearn_audit.errors import MethodError
 from unlearn_audit.methods._scope import Scope
-from unlearn_audit.methods._settings import Settings, sgd
+from unlearn_audit.methods._settings import Settings, sgd, space
 from unlearn_audit.methods._weights import draw_anew
 from unlearn_audit.methods.base import _check
 from unlearn_audit.methods.finetune import FineTune
@@ -46,6 +46,7 @@ class LastLayers(FineTune):
     training_defaults: ClassVar[Settings] = sgd(
         epochs=30, learning_rate=0.1, weight_decay=5e-5, batch_size=64, scheduler="cosine"
     )
+    search_space: ClassVar[Settings] = space(rates=(1e-2, 1e-1), epochs=(5, 10), layers=(1, 3, 5))
 
     def __post_init__(self) -> None:
         super().__post_init__()

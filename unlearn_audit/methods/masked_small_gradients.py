@@ -14,7 +14,7 @@ from unlearn_audit.data.randomness import draw_rows
 from unlearn_audit.errors import MethodError
 from unlearn_audit.methods._importance import gradients, mean_over_groups
 from unlearn_audit.methods._scope import Scope
-from unlearn_audit.methods._settings import Settings, sgd
+from unlearn_audit.methods._settings import Settings, sgd, space
 from unlearn_audit.methods._weights import convolutions, draw_anew
 from unlearn_audit.methods.base import _check, _of_process_0
 from unlearn_audit.methods.finetune import FineTune
@@ -50,6 +50,7 @@ class MaskedSmallGradients(FineTune):
     training_defaults: ClassVar[Settings] = sgd(
         epochs=5, learning_rate=1e-3, weight_decay=5e-4, batch_size=64, scheduler="linear", warmup=0.5
     )
+    search_space: ClassVar[Settings] = space(rates=(1e-3, 1e-1), epochs=(3, 5))
 
     def __post_init__(self) -> None:
         super().__post_init__()

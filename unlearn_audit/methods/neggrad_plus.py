@@ -13,7 +13,7 @@ from torch import Tensor
 from unlearn_audit.data.batches import ExampleDataset
 from unlearn_audit.data.steps import Step, paired
 from unlearn_audit.methods._scope import Scope
-from unlearn_audit.methods._settings import Settings, sgd
+from unlearn_audit.methods._settings import Settings, sgd, space
 from unlearn_audit.methods.base import UnlearningCallback, _check, is_forget
 
 __all__ = ["NegGradPlus"]
@@ -42,6 +42,7 @@ class NegGradPlus(UnlearningCallback):
         needs="forget and retain", random="yes", partial="yes", whole="yes", cost="2 E n_r / n"
     )
     training_defaults: ClassVar[Settings] = sgd(epochs=10, learning_rate=0.01, momentum=0.0)
+    search_space: ClassVar[Settings] = space(rates=(1e-4, 1e-2), epochs=(1, 3))
 
     def __post_init__(self) -> None:
         super().__post_init__()

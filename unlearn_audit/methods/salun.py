@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from unlearn_audit.methods._scope import Scope
-from unlearn_audit.methods._settings import Settings, sgd
+from unlearn_audit.methods._settings import Settings, sgd, space
 from unlearn_audit.methods.random_labels import RandomLabels
 
 __all__ = ["SalUn"]
@@ -31,3 +31,4 @@ class SalUn(RandomLabels):
         needs="forget and retain", random="yes", partial="with care", whole="with care", cost="E"
     )
     training_defaults: ClassVar[Settings] = sgd(epochs=10, learning_rate=0.01, weight_decay=1e-6)
+    search_space: ClassVar[Settings] = space(rates=(1e-3, 1e-1), epochs=(1, 2, 5))

@@ -17,7 +17,7 @@ from unlearn_audit.data.steps import PlannedDataset, Step, shuffled
 from unlearn_audit.errors import MethodError
 from unlearn_audit.methods._importance import gradients, mean_over_groups
 from unlearn_audit.methods._scope import Scope
-from unlearn_audit.methods._settings import Settings, sgd
+from unlearn_audit.methods._settings import Settings, sgd, space
 from unlearn_audit.methods.base import UnlearningCallback, _check, _of_process_0
 from unlearn_audit.models.prediction import evaluation_mode
 
@@ -63,6 +63,7 @@ class SFRon(UnlearningCallback):
     training_defaults: ClassVar[Settings] = sgd(
         epochs=4, learning_rate=0.01, weight_decay=5e-4, batch_size=128, scheduler="cosine"
     )
+    search_space: ClassVar[Settings] = space(rates=(1e-3, 1e-2), epochs=(1, 2, 4))
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from unlearn_audit.data.batches import ExampleDataset
 from unlearn_audit.errors import MethodError
 from unlearn_audit.methods._scope import Scope
-from unlearn_audit.methods._settings import Settings, sgd
+from unlearn_audit.methods._settings import Settings, sgd, space
 from unlearn_audit.methods.base import UnlearningCallback, _check
 
 __all__ = ["TaskNegation"]
@@ -36,6 +36,7 @@ class TaskNegation(UnlearningCallback):
         needs="forget", random="with care", partial="with care", whole="with care", cost="E n_f / n"
     )
     training_defaults: ClassVar[Settings] = sgd(epochs=10, learning_rate=0.01)
+    search_space: ClassVar[Settings] = space(rates=(1e-4, 1e-2), epochs=(1, 3, 10), scale=(0.5, 1.0))
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -9,7 +9,7 @@ from torch import nn
 
 from unlearn_audit.errors import MethodError
 from unlearn_audit.methods._scope import Scope
-from unlearn_audit.methods._settings import Settings, sgd
+from unlearn_audit.methods._settings import Settings, sgd, space
 from unlearn_audit.methods._weights import convolutions
 from unlearn_audit.methods.finetune import FineTune
 
@@ -30,6 +30,7 @@ class Transpose(FineTune):
     training_defaults: ClassVar[Settings] = sgd(
         epochs=3, learning_rate=1e-3, weight_decay=5e-4, batch_size=64, scheduler="cosine"
     )
+    search_space: ClassVar[Settings] = space(rates=(1e-3, 1e-1), epochs=(3,))
 
     def edit(self, model: nn.Module) -> None:
         """Transpose the kernels."""

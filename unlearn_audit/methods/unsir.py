@@ -17,7 +17,7 @@ from unlearn_audit.data.steps import Step, paired, shuffled
 from unlearn_audit.errors import MethodError
 from unlearn_audit.methods._copies import frozen
 from unlearn_audit.methods._scope import Scope
-from unlearn_audit.methods._settings import Settings, adamw
+from unlearn_audit.methods._settings import Settings, adamw, space
 from unlearn_audit.methods.base import UnlearningCallback, _check, is_forget
 
 __all__ = ["Unsir"]
@@ -57,6 +57,7 @@ class Unsir(UnlearningCallback):
     phase_rates: ClassVar[Mapping[str, float]] = MappingProxyType({"repair": 0.5})
     scope: ClassVar[Scope] = Scope(needs="retain", random="no", partial="no", whole="yes", cost="2.5 n_r / n")
     training_defaults: ClassVar[Settings] = adamw(epochs=2, learning_rate=1e-4)
+    search_space: ClassVar[Settings] = space(rates=(1e-5, 1e-2), epochs=(2,))
 
     def __post_init__(self) -> None:
         super().__post_init__()
