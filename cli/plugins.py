@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from unlearn_audit.errors import ConfigurationError, did_you_mean
@@ -27,6 +27,10 @@ def show(name: str | None, *registries: Registry) -> None:
     plugin = holder.load(name)
     tell(plugins=[_told(holder, name)])
     console.print(_documentation(plugin))
+    if getattr(plugin, "scope", None) is not None:
+        console.print(f"\nScope: {plugin.scope}.")
+    if getattr(plugin, "search_space", None):
+        console.print(f"\nsearch: default tries {_spelled(plugin.search_space)}.")
     options = _options(plugin)
     if options:
         console.print()
@@ -36,7 +40,9 @@ def show(name: str | None, *registries: Registry) -> None:
 def _told(registry: Registry, name: str) -> dict[str, Any]:
     plugin = registry.load(name)
     options = [dict(zip(("name", "type", "default"), option, strict=True)) for option in _options(plugin)]
-    return {"name": name, "kind": registry.kind, "summary": _summary(plugin), "options": options}
+    scope = getattr(plugin, "scope", None)
+    told = {"name": name, "kind": registry.kind, "summary": _summary(plugin), "options": options}
+    return told if scope is None else {**told, "scope": dataclasses.asdict(scope)}
 
 
 def _holder(name: str, registries: Sequence[Registry]) -> Registry:
@@ -66,7 +72,11 @@ def _overview(registry: Registry) -> Any:
     for name in registry.names():
         plugin = registry.load(name)
         options = ", ".join(f"{option}={default}" for option, _, default in _options(plugin))
-        table.add_row(name, _summary(plugin) + (f"\n({options})" if options else ""))
+        scope = getattr(plugin, "scope", None)
+        table.add_row(
+            name,
+            _summary(plugin) + (f"\n{scope}" if scope is not None else "") + (f"\n({options})" if options else ""),
+        )
     return table
 
 
@@ -77,6 +87,12 @@ def _option_table(options: list[tuple[str, str, str]]) -> Any:
     for option in options:
         table.add_row(*option)
     return table
+
+
+def _spelled(space: Mapping[str, Any]) -> str:
+    """Write a search space as its YAML would read."""
+    values = {**space, **space.get("options", {})}
+    return ", ".join(f"{name}: {list(value)}" for name, value in values.items() if name != "options")
 
 
 def _documentation(plugin: type) -> str:

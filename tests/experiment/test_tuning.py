@@ -11,6 +11,7 @@ from scipy.special import softmax
 
 from tests.tiny import CLASSES, tiny_forget, tiny_images, tiny_resnet
 from unlearn_audit.errors import AuditError, ConfigurationError
+from unlearn_audit.experiment.config import MethodConfig, _search_of
 from unlearn_audit.experiment.tuning import GROUPS, Distance, Goal, SearchConfig, tune
 from unlearn_audit.methods import registry
 from unlearn_audit.models import predict, weights_hash
@@ -142,6 +143,23 @@ def test_a_trial_measures_what_unlearning_with_its_values_gives(tmp_path) -> Non
     assert trial.distance.pattern == pytest.approx(expected.pattern, rel=1e-3)
     assert trial.distance.level == pytest.approx(expected.level, abs=1e-4)
     assert trial.objective == pytest.approx(goal.objective(trial.distance))
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_each_method_says_what_to_try_and_takes_all_of_it(name: str) -> None:
+    search = MethodConfig.from_entry({"method": name, "search": "default"}).search
+    assert search is not None and (search.learning_rate or search.options)
+    trained = registry.load(name).training_defaults["epochs"] > 0
+    assert bool(search.learning_rate) is trained  # edits alone have no rate
+
+
+def test_a_method_that_names_nothing_to_try_is_told() -> None:
+    class Silent:
+        search_space = None
+
+    with pytest.raises(ConfigurationError, match="does not say what to try"):
+        _search_of(Silent, "default")
+    assert _search_of(Silent, False) is None
 
 
 def test_options_of_the_method_are_searched_and_trained_with(tmp_path) -> None:

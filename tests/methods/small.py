@@ -9,4 +9,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "local_teacher_distillation": {"n_support": 16, "teacher_epochs": 1},
     "local_teacher_knn": {"n_support": 16},
     "amun": {"attack_steps": 5},
+    "fisher_forgetting": {"samples": 16},
+    "influence": {"samples": 16},
+    "jit": {"noises": 2},
+    "unsir": {"partial": True, "noises": 4, "noise_steps": 5},
 }

@@ -10,7 +10,7 @@ import torch
 from scipy.special import log_softmax, softmax
 from torch import nn
 
-from tests.tiny import tiny_forget, tiny_images, tiny_resnet
+from tests.tiny import tiny_forget, tiny_images
 from unlearn_audit.errors import ConfigurationError, MethodError
 from unlearn_audit.methods import registry
 from unlearn_audit.methods._copies import fresh, frozen
@@ -21,14 +21,6 @@ from unlearn_audit.training import TrainingConfig, training_examples, unlearn
 IMAGES = tiny_images()
 FORGET = tiny_forget(IMAGES)
 CPU = {"precision": "float32", "checkpoints": 0}
-
-
-@pytest.fixture(scope="module")
-def original() -> nn.Module:
-    from unlearn_audit.training import fit
-
-    config = TrainingConfig(epochs=4, learning_rate=0.05, batch_size=16, **CPU)
-    return fit(tiny_resnet(IMAGES), IMAGES, config, seed=0, progress=False).model
 
 
 class Linear(nn.Module):

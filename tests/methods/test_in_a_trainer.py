@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -19,7 +21,7 @@ from unlearn_audit.methods import registry
 from unlearn_audit.training import TrainingConfig, training_examples, unlearn
 
 IMAGES = tiny_images()
-EDITS = ("ssd",)  # methods that change weights without training
+EDITS = ("ssd", "influence", "fisher_forgetting")  # methods that change weights without training
 
 
 def arguments(folder, **changes) -> TrainingArguments:
@@ -73,7 +75,7 @@ def test_every_method_moves_the_model_and_says_where_it_comes_from(name: str, tm
     before = weights(model)
     run(tmp_path, model, method, num_train_epochs=1)
     assert any(not torch.equal(before[key], tensor) for key, tensor in weights(model).items())
-    assert "Reference:" in type(method).__doc__
+    assert "Reference:" in type(method).__doc__ and "scope" in vars(type(method))
     state = json.loads(json.dumps(method.state()))
     assert type(method)(**state["args"]).state() == method.state()
     assert (TrainingConfig(**method.training_defaults).epochs > 0) is (name not in EDITS)
@@ -196,6 +198,42 @@ def test_clipping_an_ascent_is_warned_of(name: str, norm: float, warns: bool, tm
         warnings.simplefilter("always")
         run(tmp_path, tiny_resnet(IMAGES), method_named(name), max_grad_norm=norm, num_train_epochs=1)
     assert any("max_grad_norm=1 clips" in str(warning.message) for warning in found) is warns
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"lr_scheduler_type": "linear", "warmup_steps": 500},
+            r"leaves 0\.00\d+ of learning_rate=0\.05.*warmup_steps=500",
+        ),
+        ({"learning_rate": 5e-5}, "moved by .e-05 of their norm.*optim='sgd': rates for AdamW are far too small"),
+    ],
+)
+def test_settings_that_leave_a_method_idle_are_warned_of(changes, message, tmp_path) -> None:
+    with pytest.warns(UserWarning, match=message):
+        run(tmp_path, tiny_resnet(IMAGES), method_named("random_labels"), **changes)
+
+
+def test_an_optimizer_of_another_model_is_warned_of(tmp_path) -> None:
+    model, method = tiny_resnet(IMAGES), method_named("random_labels")
+    optimizer = torch.optim.SGD(tiny_resnet(IMAGES).parameters(), lr=0.1)
+    examples = method.prepare(model, training_examples(model, IMAGES, tiny_forget(IMAGES)))
+    trainer = Trainer(
+        model, arguments(tmp_path), train_dataset=examples, callbacks=[method], optimizers=(optimizer, None)
+    )
+    with pytest.warns(UserWarning, match="holds none of the weights that train"), pytest.raises(MethodError):
+        trainer.train()
+
+
+def test_scaled_gradients_are_not_changed_but_refused(tmp_path) -> None:
+    for name, refused in (("l1_sparse", True), ("finetune", False)):
+        method, model = method_named(name), tiny_resnet(IMAGES)
+        with pytest.raises(MethodError, match="bf16=True") if refused else contextlib.nullcontext():
+            method._check_arguments(
+                SimpleNamespace(remove_unused_columns=False, fp16=True, max_grad_norm=0.0),
+                SimpleNamespace(dataset=method.prepare(model, training_examples(model, IMAGES, tiny_forget(IMAGES)))),
+            )
 
 
 def test_two_methods_on_one_model_are_refused(tmp_path) -> None:

@@ -16,7 +16,7 @@ from unlearn_audit.data.steps import Step
 from unlearn_audit.errors import ConfigurationError, MethodError
 from unlearn_audit.methods import registry
 from unlearn_audit.models import predict, weights_hash
-from unlearn_audit.training import TrainingConfig, fit, training_examples, unlearn
+from unlearn_audit.training import TrainingConfig, training_examples, unlearn
 
 IMAGES = tiny_images()
 FORGET = tiny_forget(IMAGES)
@@ -30,12 +30,6 @@ PLAIN = {
     "precision": "float32",
     "checkpoints": 0,
 }
-
-
-@pytest.fixture(scope="module")
-def original() -> nn.Module:
-    config = TrainingConfig(epochs=4, learning_rate=0.05, batch_size=16, precision="float32", checkpoints=0)
-    return fit(tiny_resnet(IMAGES), IMAGES, config, seed=0, progress=False).model
 
 
 def phases_of(method, size: int, epochs: int) -> list[list[tuple[str, int]]]:

@@ -3,6 +3,8 @@ gradient accumulation steps, and after a resume."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -48,6 +50,13 @@ def draw(index: Tensor, high: int | Tensor, *, seed: int, epoch: int, stream: in
         key = _mix(key + _GOLDEN + part)
     bits = _mix(_mix(index + key) + _GOLDEN)
     return (_shift(bits, 33) * high) >> 31
+
+
+def normal(index: Tensor, shape: Sequence[int], *, seed: int, epoch: int, stream: int) -> Tensor:
+    """Return standard normal numbers (n, *shape) on the device of `index` (n,), for each example its own."""
+    keys = draw(index, 1 << 31, seed=seed, epoch=epoch, stream=stream).tolist()
+    drawn = [torch.randn(tuple(shape), generator=torch.Generator().manual_seed(key)) for key in keys]
+    return torch.stack(drawn).to(index.device)
 
 
 def permutation(n: int, *, seed: int, epoch: int = 0) -> Tensor:

@@ -95,7 +95,7 @@ class PlannedDataset(ExampleDataset):
             epochs: of the Trainer and of the method.
             max_steps: where positive, the run has so many steps, whatever the epochs.
         """
-        self._micro_batch, self._parts = micro_batch, parts
+        self._micro_batch, self.parts = micro_batch, parts
         rounds = max(1, math.ceil(epochs))
         if max_steps > 0:
             rounds, steps = 1, list(islice(self._epochs(count()), max_steps))
@@ -120,25 +120,25 @@ class PlannedDataset(ExampleDataset):
     def __len__(self) -> int:
         if not self._steps:  # Trainer asks before it tells a callback its arguments
             return len(self.rows)
-        return self._steps_an_epoch * self._parts * self._micro_batch
+        return self._steps_an_epoch * self.parts * self._micro_batch
 
     def __getitems__(self, positions: Sequence[int]) -> Batch:
         if not self._steps:
             raise DataError("Expected Trainer(callbacks=[method]) with the method that prepared these examples.")
-        number, part = divmod(int(positions[0]) // self._micro_batch, self._parts)
+        number, part = divmod(int(positions[0]) // self._micro_batch, self.parts)
         number += self.epoch * self._steps_an_epoch
-        return Batch(self.batch(self._steps[number].rows[part :: self._parts], draws=number))
+        return Batch(self.batch(self._steps[number].rows[part :: self.parts], draws=number))
 
     def _epochs(self, epochs: Iterator[int] | range) -> Iterator[Step]:
         for epoch in epochs:
-            steps = [replace(step, epoch=epoch) for step in self._plan(epoch, self._micro_batch * self._parts)]
+            steps = [replace(step, epoch=epoch) for step in self._plan(epoch, self._micro_batch * self.parts)]
             if not steps:
                 return
             yield from steps
 
     def _filled(self, step: Step) -> Step:
         """Give a step that has fewer rows than there are micro-batches enough of them, by repeating the last part."""
-        missing = self._parts - len(step.rows)
+        missing = self.parts - len(step.rows)
         if missing <= 0:
             return step
         *others, last = step.parts

@@ -166,8 +166,8 @@ class MethodConfig:
         method: name of the method, as `unlearn-audit methods` lists it.
         options: the method's fields, without its seed.
         training: how it trains: the method's own defaults, with what the configuration changes.
-        search: learning rates, numbers of epochs and options to try, in place of the given ones; None takes the
-            training as it is.
+        search: learning rates, numbers of epochs and options to try, in place of the given ones; "default" tries what
+            the method names itself, None takes the training as it is.
     """
 
     method: str
@@ -203,7 +203,7 @@ class MethodConfig:
         given = sorted(each.name for each in dataclasses.fields(plugin) if _is_incidental(each) and each.name in entry)
         if given:
             raise ConfigurationError(f"{given[0]}: a study chooses this itself. Leave it out.")
-        entry = {**entry, "training": training, "search": entry.get("search") or None}
+        entry = {**entry, "training": training, "search": _search_of(plugin, entry.get("search"))}
         found: Any = validated(entry, cls.entry_type(entry))
         options = {name: getattr(found, name) for name, *_ in _options(plugin)}
         made = cls(method=found.method, options=options, training=found.training, search=found.search)
@@ -223,6 +223,16 @@ class MethodConfig:
     def make(self, *, seed: int, **options: Any) -> UnlearningCallback:
         """Return the method itself, which a Trainer takes as a callback."""
         return methods.load(self.method)(**{**self.options, **options}, seed=seed)
+
+
+def _search_of(plugin: type, given: Any) -> Any:
+    """Return what to search: `default` stands for the method's own space, nothing or false for no search."""
+    if given != "default":
+        return given or None
+    space = getattr(plugin, "search_space", None)
+    if not space:
+        raise ConfigurationError("search: this method does not say what to try; name learning_rate, epochs or options.")
+    return dict(space)
 
 
 def _is_incidental(each: dataclasses.Field[Any]) -> bool:

@@ -41,4 +41,5 @@ def _entry(method: str, definitions: dict[str, Any]) -> dict[str, Any]:
     entry: dict[str, Any] = TypeAdapter(kind).json_schema()
     definitions.update({name: each for name, each in entry.pop("$defs", {}).items() if name not in definitions})
     entry["properties"]["method"] = {"const": method}
+    entry["properties"]["search"]["anyOf"].append({"const": "default"})
     return {**entry, "title": method, "required": ["method"], "additionalProperties": False}

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +11,7 @@ from torch import Tensor, nn
 
 from unlearn_audit.data.batches import ExampleDataset
 from unlearn_audit.methods import support
+from unlearn_audit.methods._settings import Settings, adamw, space
 from unlearn_audit.methods._targets import soft_cross_entropy
 from unlearn_audit.methods.base import UnlearningCallback, _check, is_forget
 
@@ -38,16 +37,8 @@ class LocalDistillation(UnlearningCallback):
     retain_weight: float = 1.0
     retain_choice: str = "random"
 
-    training_defaults: ClassVar[Mapping[str, Any]] = MappingProxyType(
-        {
-            "epochs": 10,
-            "optimizer": "adamw",
-            "learning_rate": 1e-4,
-            "weight_decay": 1e-6,
-            "batch_size": 256,
-            "scheduler": "constant",
-        }
-    )
+    training_defaults: ClassVar[Settings] = adamw(epochs=10, learning_rate=1e-4, weight_decay=1e-6)
+    search_space: ClassVar[Settings] = space(rates=(1e-5, 1e-2), epochs=(1, 2, 5))
 
     def __post_init__(self) -> None:
         super().__post_init__()

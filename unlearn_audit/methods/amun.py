@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +13,8 @@ from unlearn_audit.data.batches import ExampleDataset
 from unlearn_audit.errors import MethodError
 from unlearn_audit.methods._attack import PixelUnits, pgd_l2
 from unlearn_audit.methods._copies import frozen
+from unlearn_audit.methods._scope import Scope
+from unlearn_audit.methods._settings import Settings, sgd, space
 from unlearn_audit.methods.base import UnlearningCallback, _check, is_forget
 
 __all__ = ["Amun"]
@@ -45,18 +45,15 @@ class Amun(UnlearningCallback):
     largest_radius: float = 5.0
     attack_steps: int = 50
 
-    training_defaults: ClassVar[Mapping[str, Any]] = MappingProxyType(
-        {
-            "epochs": 10,
-            "optimizer": "sgd",
-            "learning_rate": 0.01,
-            "momentum": 0.9,
-            "nesterov": False,
-            "weight_decay": 5e-4,
-            "batch_size": 128,
-            "scheduler": "constant",
-        }
+    scope: ClassVar[Scope] = Scope(
+        needs="forget and retain",
+        random="yes",
+        partial="yes",
+        whole="with care",
+        cost="E n_r / n, and 35 to 130 n_f / n for the attack",
     )
+    training_defaults: ClassVar[Settings] = sgd(epochs=10, learning_rate=0.01, weight_decay=5e-4, batch_size=128)
+    search_space: ClassVar[Settings] = space(rates=(1e-4, 1e-1), epochs=(1, 3, 10))
 
     def __post_init__(self) -> None:
         super().__post_init__()

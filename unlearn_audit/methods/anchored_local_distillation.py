@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from unlearn_audit.errors import MethodError
 from unlearn_audit.methods import support
 from unlearn_audit.methods._copies import frozen
 from unlearn_audit.methods._distillation import LocalDistillation
+from unlearn_audit.methods._scope import Scope
 from unlearn_audit.methods._targets import soft_cross_entropy
 from unlearn_audit.methods._teachers import HEADS, train_teacher
 from unlearn_audit.methods.base import _check
@@ -56,6 +58,14 @@ class AnchoredLocalDistillation(LocalDistillation):
     teacher: str = "resnet8"
     teacher_epochs: int = 15
     teacher_learning_rate: float = 0.1
+
+    scope: ClassVar[Scope] = Scope(
+        needs="forget and retain",
+        random="yes",
+        partial="yes",
+        whole="with care",
+        cost="1.3 E (n_f + 0.1 n_r) / n, and the teachers",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

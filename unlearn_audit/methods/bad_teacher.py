@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +11,8 @@ from torch import Tensor, nn
 from unlearn_audit.data.batches import ExampleDataset
 from unlearn_audit.errors import MethodError
 from unlearn_audit.methods._copies import fresh, frozen
+from unlearn_audit.methods._scope import Scope
+from unlearn_audit.methods._settings import Settings, adamw, space
 from unlearn_audit.methods._targets import soft_cross_entropy
 from unlearn_audit.methods.base import UnlearningCallback, is_forget
 
@@ -34,16 +34,11 @@ class BadTeacher(UnlearningCallback):
 
     retain_share: float = 0.3
 
-    training_defaults: ClassVar[Mapping[str, Any]] = MappingProxyType(
-        {
-            "epochs": 1,
-            "optimizer": "adamw",
-            "learning_rate": 1e-4,
-            "weight_decay": 0.0,
-            "batch_size": 256,
-            "scheduler": "constant",
-        }
+    scope: ClassVar[Scope] = Scope(
+        needs="forget and retain", random="no", partial="no", whole="with care", cost="1.7 (0.3 + n_f / n) E"
     )
+    training_defaults: ClassVar[Settings] = adamw(epochs=1, learning_rate=1e-4)
+    search_space: ClassVar[Settings] = space(rates=(1e-5, 1e-3), epochs=(1, 3))
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -12,14 +12,14 @@
     trainer.train()  # `original` is now the unlearned model
 
 A method is a dataclass: its fields are its hyperparameters. It overrides as few as it can of `rows` (which examples it
-trains on), `steps` (in which steps), `learn` (what it needs of the original model), `edit` and `finish` (what it does
-to the weights before and after training), `inputs` (other pixels or labels), `change_gradients`, `phase_rates` and
-`per_example_loss`.
+trains on), `steps` (in which steps), `learn` (what it needs of the original model), `trainable` (which weights move),
+`edit` and `finish` (what it does to the weights before and after training), `inputs` (other pixels or labels),
+`change_gradients`, `phase_rates` and `per_example_loss`. In `scope` it says what it sees and is made for.
 """
 
 from __future__ import annotations
 
-import warnings
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from itertools import chain
@@ -35,8 +35,12 @@ from unlearn_audit.data.batches import ExampleDataset
 from unlearn_audit.data.randomness import draw_rows
 from unlearn_audit.data.steps import Plan, PlannedDataset, Step, shuffled
 from unlearn_audit.errors import ConfigurationError, MethodError
+from unlearn_audit.methods._hindrances import warn_after, warn_before
+from unlearn_audit.methods._scope import Scope
+from unlearn_audit.methods._settings import Settings, sgd, space
 from unlearn_audit.methods.hooks import LossHook
 from unlearn_audit.methods.saliency import WeightMask, saliency_mask
+from unlearn_audit.models.prediction import evaluation_mode
 from unlearn_audit.training.callbacks import UnlearningMethod, check_finite
 
 ORDERS = ("joint", "forget_first")
@@ -63,18 +67,13 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
     seed: int = 0
 
     # The paper's training settings for this method: fields of TrainingConfig.
-    training_defaults: ClassVar[Mapping[str, Any]] = MappingProxyType(
-        {
-            "epochs": 10,
-            "optimizer": "sgd",
-            "learning_rate": 1e-4,
-            "momentum": 0.9,
-            "nesterov": False,
-            "weight_decay": 1e-6,
-            "batch_size": 256,
-            "scheduler": "constant",
-        }
-    )
+    training_defaults: ClassVar[Settings] = sgd(epochs=10, learning_rate=1e-4, weight_decay=1e-6)
+
+    # What to try where its training is searched, as `search: default` in a study: fields of SearchConfig.
+    search_space: ClassVar[Settings] = space(rates=(1e-5, 1e-2), epochs=(1, 3, 10))
+
+    # What it sees, which forget sets it is made for, and its cost; None where a method does not say.
+    scope: ClassVar[Scope | None] = None
 
     # Whether it maximises a loss; clipping to a small norm, which is Trainer's default, then undoes most of it.
     ascends: ClassVar[bool] = False
@@ -97,6 +96,8 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
         self._planned: PlannedDataset | None = None
         self._rates: list[float] = []
         self._mask: WeightMask | None = None
+        self._held: set[str] = set()
+        self._student: weakref.ref[nn.Module] | None = None
         self._before: dict[str, Tensor] = {}
         self._first_step = 0
 
@@ -133,6 +134,13 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
     def learn(self, model: nn.Module, examples: ExampleDataset) -> None:
         """Learn what the method needs of the original model, before training; nothing by default."""
 
+    def trainable(self, model: nn.Module) -> set[str] | None:
+        """Return the names of the parameters that training may move, or None (by default) for all of them.
+
+        All others are frozen until training ends, and so are the statistics of BatchNorm among them.
+        """
+        return None
+
     def edit(self, model: nn.Module) -> None:
         """Change weights of the original in place before the first step, without gradients; nothing by default.
 
@@ -148,6 +156,18 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
         A penalty belongs here rather than into the loss, where it would be scaled by accumulation, counted once a
         process, clipped and logged.
         """
+
+    def student_logits(self, views: Tensor) -> Tensor:
+        """Return the student's logits (n, c) on other views (n, 3, h, w), from inside the loss.
+
+        In evaluation mode and without gradients: a held constant.
+        """
+        model = None if self._student is None else self._student()
+        if model is None:
+            raise MethodError("Expected a call from inside the loss, while a Trainer trains.")
+        with torch.no_grad(), LossHook.on(model).paused(), evaluation_mode(model):
+            logits: Tensor = model(pixel_values=views).logits.float()
+        return logits
 
     # Set-up
 
@@ -174,10 +194,17 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
 
     def before_forward(self, model: nn.Module) -> None:
         """Freeze BatchNorm where asked: Trainer switches the whole model to training mode before each step."""
-        if self.freeze_batchnorm:
-            for module in model.modules():
-                if isinstance(module, _BatchNorm):
+        if self.freeze_batchnorm or self._held:
+            for name, module in model.named_modules():
+                if isinstance(module, _BatchNorm) and (self.freeze_batchnorm or f"{name}.weight" in self._held):
                     module.eval()
+
+    def examples_a_pass(self, here: int) -> float:
+        """Return how many examples a forward pass holds, on average over a planned step: its passes may differ by one.
+
+        Sums over this number are exact means over the step, however it is split.
+        """
+        return here if self._planned is None else len(self.step.rows) / self._planned.parts
 
     # Events of the Trainer
 
@@ -189,12 +216,19 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
             parts = args.world_size * args.gradient_accumulation_steps
             limits = {"epochs": args.num_train_epochs, "max_steps": args.max_steps}
             self._planned.lay_out(micro_batch=args.train_batch_size, parts=parts, **limits)
+        moving = self.trainable(model)
+        if moving is not None:
+            self._held = {name for name, p in model.named_parameters() if p.requires_grad and name not in moving}
+            self._let_move(model, False)
         LossHook.on(model)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Take over the loss."""
         self._check_arguments(args, kwargs.get("train_dataloader"))
+        steps, rates = state.max_steps, {"optimizer": kwargs.get("optimizer"), "scheduler": kwargs.get("lr_scheduler")}
+        warn_before(self, args, model, steps=steps, **rates)
         LossHook.on(model).claim(self)
+        self._student = weakref.ref(model)
         self._first_step = state.global_step
         self._before = {name: p.detach().clone() for name, p in model.named_parameters()}
         if not state.global_step:
@@ -239,7 +273,9 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
 
     def on_train_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Give the loss back, and make sure that something happened, and nothing absurd."""
-        LossHook.on(model).owner = None
+        LossHook.on(model).owner = self._student = None
+        self._let_move(model, True)
+        self._held = set()
         self._without_gradients(self.finish, model)
         check_finite(model, args, state)
         if self._mask is not None:
@@ -247,11 +283,17 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
         before, self._before = self._before, {}
         moved = any(not torch.equal(p.detach(), before[name]) for name, p in model.named_parameters())
         steps = state.global_step - self._first_step
+        if steps:
+            warn_after(self, args, model, before)
         if (steps or not state.global_step) and not moved:
             raise MethodError(
                 f"{type(self).__name__} took {steps} steps and moved no parameter. Expected a change: look at the "
                 f"learning rate ({args.learning_rate}), the method's own options, requires_grad and the loss."
             )
+
+    def _let_move(self, model: nn.Module, moves: bool) -> None:
+        for name in self._held:
+            model.get_parameter(name).requires_grad_(moves)
 
     @torch.no_grad()
     def _without_gradients(self, change: Callable[[nn.Module], None], model: nn.Module) -> None:
@@ -276,11 +318,10 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
             )
         if (self._plans_steps() or self.order != "joint") and loader.dataset is not self._planned:
             raise MethodError("Expected train_dataset=method.prepare(model, examples), which lists the steps.")
-        if self.ascends and args.max_grad_norm > 0:
-            warnings.warn(
-                f"{type(self).__name__} climbs, and max_grad_norm={args.max_grad_norm:g} clips its gradients, as "
-                "Trainer does by default: it may go hardly anywhere. Pass max_grad_norm=0.0 unless that is meant.",
-                stacklevel=2,
+        if args.fp16 and type(self).change_gradients is not UnlearningCallback.change_gradients:
+            raise MethodError(
+                f"Expected full precision or bf16=True, got fp16=True: {type(self).__name__} changes the gradients, "
+                "and those of float16 are still scaled when it does."
             )
         if self.saliency_share is not None and self._mask is None:
             raise MethodError(

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +13,7 @@ from torch import Tensor, nn
 from unlearn_audit.data.batches import ExampleDataset
 from unlearn_audit.errors import MethodError
 from unlearn_audit.methods._copies import frozen
+from unlearn_audit.methods._scope import Scope
 from unlearn_audit.methods.base import UnlearningCallback, _check, is_forget
 
 __all__ = ["BoundedAscent"]
@@ -46,8 +45,8 @@ class BoundedAscent(UnlearningCallback):
     beta: float = 0.5
 
     ascends: ClassVar[bool] = True
-    training_defaults: ClassVar[Mapping[str, Any]] = MappingProxyType(
-        {**UnlearningCallback.training_defaults, "learning_rate": 1e-4}
+    scope: ClassVar[Scope] = Scope(
+        needs="forget", random="with care", partial="with care", whole="yes", cost="E n_f / n"
     )
 
     def __post_init__(self) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +12,8 @@ from torch import Tensor, nn
 from unlearn_audit.data.batches import ExampleDataset
 from unlearn_audit.errors import MethodError
 from unlearn_audit.methods._copies import frozen
+from unlearn_audit.methods._scope import Scope
+from unlearn_audit.methods._settings import Settings, sgd
 from unlearn_audit.methods._targets import soft_cross_entropy
 from unlearn_audit.methods.base import UnlearningCallback, is_forget
 
@@ -31,18 +31,8 @@ class Delete(UnlearningCallback):
     Reference: Zhou et al. 2025 (arXiv 2503.23751).
     """
 
-    training_defaults: ClassVar[Mapping[str, Any]] = MappingProxyType(
-        {
-            "epochs": 20,
-            "optimizer": "sgd",
-            "learning_rate": 5e-5,
-            "momentum": 0.9,
-            "nesterov": False,
-            "weight_decay": 0.0,
-            "batch_size": 128,
-            "scheduler": "constant",
-        }
-    )
+    scope: ClassVar[Scope] = Scope(needs="forget", random="no", partial="no", whole="yes", cost="1.3 E n_f / n")
+    training_defaults: ClassVar[Settings] = sgd(epochs=20, learning_rate=5e-5, batch_size=128)
 
     def __post_init__(self) -> None:
         super().__post_init__()

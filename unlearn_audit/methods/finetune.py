@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,6 +11,8 @@ from torch import Tensor
 from unlearn_audit.data.batches import ExampleDataset
 from unlearn_audit.data.randomness import draw_rows
 from unlearn_audit.errors import MethodError
+from unlearn_audit.methods._scope import Scope
+from unlearn_audit.methods._settings import Settings, sgd, space
 from unlearn_audit.methods.base import UnlearningCallback, is_forget
 
 __all__ = ["FineTune"]
@@ -30,9 +30,11 @@ class FineTune(UnlearningCallback):
 
     retain_share: float = 1.0
 
-    training_defaults: ClassVar[Mapping[str, Any]] = MappingProxyType(
-        {**UnlearningCallback.training_defaults, "learning_rate": 0.01}
+    scope: ClassVar[Scope] = Scope(
+        needs="retain", random="with care", partial="with care", whole="with care", cost="E n_r / n"
     )
+    training_defaults: ClassVar[Settings] = sgd(epochs=10, learning_rate=0.01, weight_decay=1e-6)
+    search_space: ClassVar[Settings] = space(rates=(1e-3, 4e-1), epochs=(1, 2, 5))
 
     def rows(self, examples: ExampleDataset) -> Tensor:
         """Return `retain_share` of the retain rows (m,)."""

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unlearn_audit.methods._scope import Scope
 from unlearn_audit.methods.base import UnlearningCallback, is_forget
 
 __all__ = ["GradientAscent"]
@@ -27,6 +28,9 @@ class GradientAscent(UnlearningCallback):
     """
 
     ascends: ClassVar[bool] = True
+    scope: ClassVar[Scope] = Scope(
+        needs="forget", random="with care", partial="with care", whole="yes", cost="E n_f / n"
+    )
 
     def per_example_loss(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """Return -CE (n,) on forget examples and CE on retain examples."""

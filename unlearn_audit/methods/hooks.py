@@ -8,7 +8,9 @@ a forward hook then puts the method's loss in place of the model's. This works b
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -27,6 +29,9 @@ class LossOwner(Protocol):
 
     def per_example_loss(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """Map logits (n, c) and the batch to the loss (n,)."""
+
+    def examples_a_pass(self, here: int) -> float:
+        """Return how many examples a forward pass of this step holds, on average; the present one holds `here`."""
 
 
 class LossHook:
@@ -69,6 +74,15 @@ class LossHook:
             )
         self.owner = owner
 
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let the owner run the model inside its loss, in passes that are no part of the training."""
+        owner, self.owner = self.owner, None
+        try:
+            yield
+        finally:
+            self.owner = owner
+
     def detach(self, model: nn.Module) -> None:
         """Take the hooks off the model."""
         for handle in self._handles:
@@ -102,5 +116,5 @@ class LossHook:
             return None
         (owner, batch, count), self._pending = self._pending, None
         loss = owner.per_example_loss(output.logits.float(), batch)
-        output["loss"] = loss.mean() if count is None else loss.sum() / count
+        output["loss"] = loss.sum() / (owner.examples_a_pass(len(loss)) if count is None else count)
         return output

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import nn
 
+from unlearn_audit.methods._scope import Scope
+from unlearn_audit.methods._settings import Settings, sgd, space
 from unlearn_audit.methods.base import _check
 from unlearn_audit.methods.finetune import FineTune
 
@@ -33,18 +33,9 @@ class L1Sparse(FineTune):
     penalty: float = 5e-4
     plain_epochs: int = 0
 
-    training_defaults: ClassVar[Mapping[str, Any]] = MappingProxyType(
-        {
-            "epochs": 10,
-            "optimizer": "sgd",
-            "learning_rate": 0.01,
-            "momentum": 0.9,
-            "nesterov": False,
-            "weight_decay": 5e-4,
-            "batch_size": 256,
-            "scheduler": "constant",
-        }
-    )
+    scope: ClassVar[Scope] = Scope(needs="retain", random="yes", partial="yes", whole="with care", cost="E n_r / n")
+    training_defaults: ClassVar[Settings] = sgd(epochs=10, learning_rate=0.01, weight_decay=5e-4)
+    search_space: ClassVar[Settings] = space(rates=(1e-3, 1e-1), epochs=(1, 3), penalty=(1e-5, 1e-4, 5e-4, 1e-3))
 
     def __post_init__(self) -> None:
         super().__post_init__()

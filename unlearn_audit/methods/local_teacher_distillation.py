@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from unlearn_audit.data.batches import ExampleDataset
 from unlearn_audit.errors import ConfigurationError, MethodError, did_you_mean
 from unlearn_audit.methods import _targets
 from unlearn_audit.methods._distillation import LocalDistillation
+from unlearn_audit.methods._scope import Scope
 from unlearn_audit.methods._teacher_training import StepDown, StopAtRunningAccuracy
 from unlearn_audit.methods._teachers import HEADS, RESET, train_teacher
 from unlearn_audit.methods.base import _check
@@ -62,6 +63,10 @@ class LocalTeacherDistillation(LocalDistillation):
     teacher_accuracy: float = 0.99
     teacher_learning_rate: float | None = None
     teacher_folder: str | None = field(default=None, metadata={"incidental": True})  # changes no result
+
+    scope: ClassVar[Scope] = Scope(
+        needs="forget and retain", random="yes", partial="yes", whole="with care", cost="1.3 E n_f / n, and the teacher"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

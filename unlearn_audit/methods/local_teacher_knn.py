@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,7 @@ from unlearn_audit.data.batches import ExampleDataset
 from unlearn_audit.errors import MethodError
 from unlearn_audit.methods._copies import frozen
 from unlearn_audit.methods._distillation import LocalDistillation
+from unlearn_audit.methods._scope import Scope
 from unlearn_audit.methods.base import _check
 from unlearn_audit.models.prediction import captured_embeddings
 
@@ -29,6 +31,10 @@ class LocalTeacherKNN(LocalDistillation):
     """
 
     k: int = 10
+
+    scope: ClassVar[Scope] = Scope(
+        needs="forget and retain", random="yes", partial="yes", whole="with care", cost="1.3 E n_f / n"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +12,8 @@ from torch import Tensor
 
 from unlearn_audit.data.batches import ExampleDataset
 from unlearn_audit.data.steps import Step, paired
+from unlearn_audit.methods._scope import Scope
+from unlearn_audit.methods._settings import Settings, sgd, space
 from unlearn_audit.methods.base import UnlearningCallback, _check, is_forget
 
 __all__ = ["NegGradPlus"]
@@ -37,18 +38,11 @@ class NegGradPlus(UnlearningCallback):
     alpha: float = 0.95
 
     ascends: ClassVar[bool] = True
-    training_defaults: ClassVar[Mapping[str, Any]] = MappingProxyType(
-        {
-            "epochs": 10,
-            "optimizer": "sgd",
-            "learning_rate": 0.01,
-            "momentum": 0.0,
-            "nesterov": False,
-            "weight_decay": 0.0,
-            "batch_size": 256,
-            "scheduler": "constant",
-        }
+    scope: ClassVar[Scope] = Scope(
+        needs="forget and retain", random="yes", partial="yes", whole="yes", cost="2 E n_r / n"
     )
+    training_defaults: ClassVar[Settings] = sgd(epochs=10, learning_rate=0.01, momentum=0.0)
+    search_space: ClassVar[Settings] = space(rates=(1e-4, 1e-2), epochs=(1, 3))
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,8 @@ from torch import Tensor
 
 from unlearn_audit.data.randomness import draw
 from unlearn_audit.errors import MethodError
+from unlearn_audit.methods._scope import Scope
+from unlearn_audit.methods._settings import Settings, space
 from unlearn_audit.methods.base import UnlearningCallback, _check, is_forget
 
 __all__ = ["RandomLabels"]
@@ -33,6 +36,11 @@ class RandomLabels(UnlearningCallback):
     """
 
     labels: str = "any"
+
+    scope: ClassVar[Scope] = Scope(
+        needs="forget", random="with care", partial="with care", whole="with care", cost="E n_f / n"
+    )
+    search_space: ClassVar[Settings] = space(rates=(1e-4, 1e-1), epochs=(1, 3, 10))
 
     def __post_init__(self) -> None:
         super().__post_init__()

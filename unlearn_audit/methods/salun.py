@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from unlearn_audit.methods._scope import Scope
+from unlearn_audit.methods._settings import Settings, sgd, space
 from unlearn_audit.methods.random_labels import RandomLabels
 
 __all__ = ["SalUn"]
@@ -27,6 +27,8 @@ class SalUn(RandomLabels):
     retain_share: float = 1.0
     saliency_share: float | None = 0.5
 
-    training_defaults: ClassVar[Mapping[str, Any]] = MappingProxyType(
-        {**RandomLabels.training_defaults, "learning_rate": 0.01}
+    scope: ClassVar[Scope] = Scope(
+        needs="forget and retain", random="yes", partial="with care", whole="with care", cost="E"
     )
+    training_defaults: ClassVar[Settings] = sgd(epochs=10, learning_rate=0.01, weight_decay=1e-6)
+    search_space: ClassVar[Settings] = space(rates=(1e-3, 1e-1), epochs=(1, 2, 5))

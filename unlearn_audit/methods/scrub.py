@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
-from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +15,8 @@ from unlearn_audit.data.batches import ExampleDataset
 from unlearn_audit.data.steps import Step, shuffled
 from unlearn_audit.errors import MethodError
 from unlearn_audit.methods._copies import frozen
+from unlearn_audit.methods._scope import Scope
+from unlearn_audit.methods._settings import Settings, sgd, space
 from unlearn_audit.methods.base import UnlearningCallback, _check
 
 __all__ = ["Scrub"]
@@ -51,18 +52,11 @@ class Scrub(UnlearningCallback):
     start: str = "max"
 
     ascends: ClassVar[bool] = True
-    training_defaults: ClassVar[Mapping[str, Any]] = MappingProxyType(
-        {
-            "epochs": 3,
-            "optimizer": "sgd",
-            "learning_rate": 5e-4,
-            "momentum": 0.9,
-            "nesterov": False,
-            "weight_decay": 5e-4,
-            "batch_size": 128,
-            "scheduler": "constant",
-        }
+    scope: ClassVar[Scope] = Scope(
+        needs="forget and retain", random="yes", partial="yes", whole="yes", cost="1.3 (E n_r + 2 n_f) / n"
     )
+    training_defaults: ClassVar[Settings] = sgd(epochs=3, learning_rate=5e-4, weight_decay=5e-4, batch_size=128)
+    search_space: ClassVar[Settings] = space(rates=(1e-4, 1e-2), epochs=(3,), max_epochs=(1, 2, 3))
 
     def __post_init__(self) -> None:
         super().__post_init__()

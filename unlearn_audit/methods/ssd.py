@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +12,8 @@ from torch import Tensor, nn
 from unlearn_audit.data.batches import ExampleDataset
 from unlearn_audit.errors import MethodError
 from unlearn_audit.methods._importance import gradients, mean_over_groups, mean_squared_norm
+from unlearn_audit.methods._scope import Scope
+from unlearn_audit.methods._settings import NO_TRAINING, Settings, space
 from unlearn_audit.methods.base import UnlearningCallback, _check
 
 __all__ = ["SelectiveSynapticDampening"]
@@ -47,7 +47,11 @@ class SelectiveSynapticDampening(UnlearningCallback):
     importance: str = "loss"
     group: int = 64
 
-    training_defaults: ClassVar[Mapping[str, Any]] = MappingProxyType({"epochs": 0})
+    scope: ClassVar[Scope] = Scope(
+        needs="forget and retain", random="with care", partial="with care", whole="yes", cost="1 + n_f / n"
+    )
+    training_defaults: ClassVar[Settings] = NO_TRAINING
+    search_space: ClassVar[Settings] = space(selection=(1, 3, 10, 30), dampening=(0.1, 1.0))
 
     def __post_init__(self) -> None:
         super().__post_init__()
