@@ -13,7 +13,7 @@ import typer
 from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.processes import limit_threads
 
-from .options import DataSettings, MaybeData, Settings
+from .options import AuditSettings, DataSettings, MaybeData
 
 if TYPE_CHECKING:
     from unlearn_audit.auditing.report import AuditReport
@@ -59,7 +59,7 @@ def run(
     ] = None,
     data: MaybeData = None,
     data_settings: DataSettings = None,
-    settings: Settings = None,
+    settings: AuditSettings = None,
     seal: Annotated[Path | None, typer.Option(help="From `unlearn-audit seal`: the audit must be as it says.")] = None,
     ledger: Annotated[
         Path | None, typer.Option(help="Of deletion requests: takes policy.alpha from it, and enters the report.")
