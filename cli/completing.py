@@ -65,9 +65,9 @@ def _of_transformers() -> set[str]:
 
     for file in _source("transformers", "models/auto/modeling_auto.py"):
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
-            is_table = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == _TRANSFORMERS_TABLE
-            if is_table and isinstance(node.value, ast.Call):
-                return {name for name, _ in ast.literal_eval(node.value.args[0])} - {"timm_wrapper"}
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == _TRANSFORMERS_TABLE:
+                (pairs,) = (each for each in ast.walk(node.value) if isinstance(each, ast.List))
+                return {name for name, _ in ast.literal_eval(pairs)} - {"timm_wrapper"}
     return set()
 
 
