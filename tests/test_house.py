@@ -33,6 +33,7 @@ FLOORS = (
     ("methods", "saved"),
     ("given", "reporting"),
     ("calibration", "door", "experiment", "planning", "publishing"),
+    ("benchmark",),
     ("__main__", "cli"),
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
