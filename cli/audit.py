@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -60,6 +61,9 @@ def run(
     data_settings: DataSettings = None,
     settings: Settings = None,
     seal: Annotated[Path | None, typer.Option(help="From `unlearn-audit seal`: the audit must be as it says.")] = None,
+    ledger: Annotated[
+        Path | None, typer.Option(help="Of deletion requests: takes policy.alpha from it, and enters the report.")
+    ] = None,
     fail_on: Annotated[FailOn | None, typer.Option(help="Exit with 3 on this verdict or a worse one.")] = None,
 ) -> None:
     """Audit from files of predictions alone.
@@ -73,6 +77,7 @@ def run(
     from unlearn_audit.folders import claim_folder
     from unlearn_audit.names import checked_name
     from unlearn_audit.reporting.folder import render_folder
+    from unlearn_audit.saved.entering import enter
     from unlearn_audit.saved.request import AuditRequest, ModelFiles
     from unlearn_audit.saved.running import REPORT, run_audit, save_audit
 
@@ -99,6 +104,8 @@ def run(
         measures=chosen.measures,
         title=chosen.title,
     )
+    if ledger is not None:
+        request = at_level(ledger, request)
     if seal is not None:
         check_seal(seal, request)
     with TaskProgress() as progress:
@@ -106,6 +113,8 @@ def run(
     save_audit(found, request, output, sealed=seal)
     render_folder(output)
     show_report(found.report, output)
+    if ledger is not None:
+        enter(ledger, output)
     if fail_on and failed(found.report, fail_on):
         raise typer.Exit(3)
 
@@ -118,6 +127,18 @@ def check_seal(seal: Path, request: AuditRequest) -> None:
     found = list(broken(read_seal(seal), request, Path()))
     if found:
         raise AuditError("This is not the audit that was sealed:\n- " + "\n- ".join(found))
+
+
+def at_level(ledger: Path, request: AuditRequest) -> AuditRequest:
+    """Return the request at the level that a ledger gives the next audit, which is of all its deletion requests."""
+    from unlearn_audit.saved.deletions import read_ledger
+    from unlearn_audit.saved.forgotten import Forgotten
+
+    if len(request.candidates) != 1:
+        raise ConfigurationError(f"Expected one --candidate with --ledger, got {len(request.candidates)}.")
+    found = read_ledger(ledger)
+    found.check_so_far(Forgotten.read(Path(request.forget)).ids)
+    return dataclasses.replace(request, policy=dataclasses.replace(request.policy, alpha=found.next_alpha))
 
 
 def failed(report: AuditReport, fail_on: FailOn) -> bool:

@@ -16,7 +16,7 @@ from .options import Settings
 
 if TYPE_CHECKING:
     from unlearn_audit.auditing.report import AuditReport
-    from unlearn_audit.benchmark import Benchmark
+    from unlearn_audit.calibration.benchmark import Benchmark
 
 
 def run(
@@ -53,9 +53,16 @@ def run(
     elif benchmark is None:
         _list(candidate, output)
     elif candidate:
-        _audit(benchmark, candidate, references, settings, output or Path("report"))
+        _audit(_here(benchmark), candidate, references, settings, output or Path("report"))
     else:
-        _show(benchmark, output)
+        _show(_here(benchmark), output)
+
+
+def _here(source: str) -> str:
+    """Fetch a data set of the Hub, and return its folder; what lies here is named as it is."""
+    from unlearn_audit.publishing.sources import FILE, fetched_dataset
+
+    return str(fetched_dataset(source)) if source.startswith(FILE) else source
 
 
 def _list(candidate: list[str] | None, output: Path | None) -> None:
@@ -83,7 +90,7 @@ def _list(candidate: list[str] | None, output: Path | None) -> None:
 def _show(name: str, output: Path | None) -> None:
     import tempfile
 
-    from unlearn_audit.benchmark import Benchmark, written_from_pool
+    from unlearn_audit.calibration.benchmark import Benchmark, written_from_pool
     from unlearn_audit.calibration.pool import SHIPPED, shipped_pool
 
     if output is not None:
@@ -107,7 +114,7 @@ def _show(name: str, output: Path | None) -> None:
 
 
 def _make(report: Path, name: str | None, candidate: list[str] | None, output: Path | None) -> None:
-    from unlearn_audit.benchmark import written_from_report
+    from unlearn_audit.calibration.benchmark import written_from_report
 
     if candidate or output is None:
         raise ConfigurationError("Expected --output and no --candidate with --from-report, which makes a benchmark.")
@@ -121,7 +128,7 @@ def _make(report: Path, name: str | None, candidate: list[str] | None, output: P
 
 
 def _audit(source: str, candidate: list[str], references: int | None, settings: Settings, output: Path) -> None:
-    from unlearn_audit.benchmark import Benchmark
+    from unlearn_audit.calibration.benchmark import Benchmark
     from unlearn_audit.experiment.config import read_audit
     from unlearn_audit.folders import claim_folder
     from unlearn_audit.names import checked_name

@@ -21,7 +21,7 @@ from .machine import for_machines, tell_error
 ORDER = (
     *("demo", "init", "schema", "run"),
     *("forget", "train", "unlearn", "predict", "plan", "seal", "audit"),
-    *("verify", "sign", "statement", "report", "push"),
+    *("verify", "sign", "statement", "report", "push", "ledger"),
     *("recipes", "leaderboard", "benchmark", "selftest", "calibrate"),
     *("slurm", "job"),
     *("methods", "measures", "neighbourhoods"),

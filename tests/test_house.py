@@ -33,7 +33,6 @@ FLOORS = (
     ("methods", "saved"),
     ("given", "reporting"),
     ("calibration", "door", "experiment", "planning", "publishing"),
-    ("benchmark",),
     ("__main__", "cli"),
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

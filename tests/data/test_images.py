@@ -272,6 +272,36 @@ def test_orientation_is_applied(tmp_path):
     assert np.array_equal(pixels[0], np.rot90(noise(1)[0], -1))
 
 
+def test_a_folder_as_people_have_it(tmp_path):
+    """Unbalanced classes of JPEG in CMYK and grey, a turned photograph, and a PNG with transparency."""
+    colour = np.full((8, 8, 3), (200, 30, 60), np.uint8)
+    photo = Image.fromarray(colour)
+    turned = Image.Exif()
+    turned[0x0112] = 8  # to be turned counter-clockwise by 90 degrees
+    upper = colour.copy()
+    upper[:4] = 0
+    files = {
+        "cat/cmyk.jpg": (photo.convert("CMYK"), {"quality": 95}),
+        "cat/grey.jpg": (photo.convert("L"), {"quality": 95}),
+        "cat/plain.png": (photo, {}),
+        "cat/rgba.png": (photo.convert("RGBA"), {}),
+        "dog/turned.png": (Image.fromarray(upper), {"exif": turned}),
+    }
+    for split in ("train", "test"):
+        for name, (image, options) in files.items():
+            (tmp_path / "pets" / split / name).parent.mkdir(parents=True, exist_ok=True)
+            image.save(tmp_path / "pets" / split / name, **options)
+    train = load_images(tmp_path / "pets").train
+    pixels = dict(zip(train.columns["file_name"].tolist(), train.pixels.astype(int), strict=True))
+    assert train.labels.tolist() == [0, 0, 0, 0, 1] and train.class_names == ("cat", "dog")
+    assert abs(pixels["train/cat/cmyk.jpg"] - colour).max() < 12
+    grey = np.round(colour[0, 0] @ (0.299, 0.587, 0.114))
+    assert abs(pixels["train/cat/grey.jpg"] - grey).max() < 6
+    for name in ("plain", "rgba"):
+        assert np.array_equal(pixels[f"train/cat/{name}.png"], colour)
+    assert np.array_equal(pixels["train/dog/turned.png"], np.rot90(upper))
+
+
 def test_mixed_sizes_need_image_size(tmp_path):
     wide = np.zeros((6, 12, 3), np.uint8)
     wide[:, 3:9] = noise(1)[0]

@@ -25,12 +25,14 @@ AFTER = {
     "docs/elsewhere.md": STUDY,
     "docs/publishing.md": STUDY,
     "docs/statement.md": PREDICTIONS,
+    "docs/deletion-requests.md": PREDICTIONS,
 }
 # What a reader finds when a page has been followed to its end.
 LEAVES = {
     PREDICTIONS: ["unlearned.parquet", "report/report.html"],
     STUDY: ["runs/study/report/report.html"],
     "README.md": ["report/report.html"],
+    "docs/deletion-requests.md": ["deletions/ledger.jsonl", "report-1/report.html"],
     "docs/statement.md": ["statement.pdf", "statement.md"],
     "docs/audit-your-model.md": ["audit/report/report.html", "audit/report/plots/neighbourhood.png"],
     "docs/your-own-models.md": ["fine-tuned/model.safetensors"],

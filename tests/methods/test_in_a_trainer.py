@@ -200,6 +200,32 @@ def test_clipping_an_ascent_is_warned_of(name: str, norm: float, warns: bool, tm
     assert any("max_grad_norm=1 clips" in str(warning.message) for warning in found) is warns
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"lr_scheduler_type": "linear", "warmup_steps": 500},
+            r"leaves 0\.00\d+ of learning_rate=0\.05.*warmup_steps=500",
+        ),
+        ({"learning_rate": 5e-5}, "moved by .e-05 of their norm.*optim='sgd': rates for AdamW are far too small"),
+    ],
+)
+def test_settings_that_leave_a_method_idle_are_warned_of(changes, message, tmp_path) -> None:
+    with pytest.warns(UserWarning, match=message):
+        run(tmp_path, tiny_resnet(IMAGES), method_named("random_labels"), **changes)
+
+
+def test_an_optimizer_of_another_model_is_warned_of(tmp_path) -> None:
+    model, method = tiny_resnet(IMAGES), method_named("random_labels")
+    optimizer = torch.optim.SGD(tiny_resnet(IMAGES).parameters(), lr=0.1)
+    examples = method.prepare(model, training_examples(model, IMAGES, tiny_forget(IMAGES)))
+    trainer = Trainer(
+        model, arguments(tmp_path), train_dataset=examples, callbacks=[method], optimizers=(optimizer, None)
+    )
+    with pytest.warns(UserWarning, match="holds none of the weights that train"), pytest.raises(MethodError):
+        trainer.train()
+
+
 def test_scaled_gradients_are_not_changed_but_refused(tmp_path) -> None:
     for name, refused in (("l1_sparse", True), ("finetune", False)):
         method, model = method_named(name), tiny_resnet(IMAGES)

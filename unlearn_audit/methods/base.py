@@ -19,7 +19,6 @@ trains on), `steps` (in which steps), `learn` (what it needs of the original mod
 
 from __future__ import annotations
 
-import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -36,6 +35,7 @@ from unlearn_audit.data.batches import ExampleDataset
 from unlearn_audit.data.randomness import draw_rows
 from unlearn_audit.data.steps import Plan, PlannedDataset, Step, shuffled
 from unlearn_audit.errors import ConfigurationError, MethodError
+from unlearn_audit.methods._hindrances import warn_after, warn_before
 from unlearn_audit.methods._scope import Scope
 from unlearn_audit.methods._settings import Settings, sgd, space
 from unlearn_audit.methods.hooks import LossHook
@@ -225,6 +225,8 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Take over the loss."""
         self._check_arguments(args, kwargs.get("train_dataloader"))
+        steps, rates = state.max_steps, {"optimizer": kwargs.get("optimizer"), "scheduler": kwargs.get("lr_scheduler")}
+        warn_before(self, args, model, steps=steps, **rates)
         LossHook.on(model).claim(self)
         self._student = weakref.ref(model)
         self._first_step = state.global_step
@@ -281,6 +283,8 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
         before, self._before = self._before, {}
         moved = any(not torch.equal(p.detach(), before[name]) for name, p in model.named_parameters())
         steps = state.global_step - self._first_step
+        if steps:
+            warn_after(self, args, model, before)
         if (steps or not state.global_step) and not moved:
             raise MethodError(
                 f"{type(self).__name__} took {steps} steps and moved no parameter. Expected a change: look at the "
@@ -318,12 +322,6 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
             raise MethodError(
                 f"Expected full precision or bf16=True, got fp16=True: {type(self).__name__} changes the gradients, "
                 "and those of float16 are still scaled when it does."
-            )
-        if self.ascends and args.max_grad_norm > 0:
-            warnings.warn(
-                f"{type(self).__name__} climbs, and max_grad_norm={args.max_grad_norm:g} clips its gradients, as "
-                "Trainer does by default: it may go hardly anywhere. Pass max_grad_norm=0.0 unless that is meant.",
-                stacklevel=2,
             )
         if self.saliency_share is not None and self._mask is None:
             raise MethodError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any, ClassVar
 
 from unlearn_audit.data import ForgetSet, Images
 from unlearn_audit.errors import ModelError
+from unlearn_audit.experiment.attended import run_attended
 from unlearn_audit.experiment.command import PlannedCommand, made_by_command
 from unlearn_audit.experiment.stages.base import Workspace
 from unlearn_audit.experiment.stages.examples import PlannedData, PlannedForgetSet
@@ -57,23 +57,12 @@ class RetrainedByCommand(ModelStage):
 
     def _call(self, arguments: list[str], log: Path) -> None:
         threads = {} if self.threads is None else {"OMP_NUM_THREADS": str(self.threads)}
-        try:
-            with log.open("ab") as output:
-                done = subprocess.run(
-                    arguments,
-                    cwd=self.command.folder,
-                    env={**os.environ, **threads},
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    check=False,
-                )
-        except OSError as error:
-            raise ModelError(f"{self.name}: the command {arguments[0]!r} cannot be run: {error}.") from error
-        if done.returncode:
+        with log.open("ab") as output:
+            code = run_attended(arguments, cwd=self.command.folder, env={**os.environ, **threads}, output=output)
+        if code:
             last = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-_SHOWN:])
             raise ModelError(
-                f"{self.name}: the command ended with {done.returncode}. All that it said is in {log}; the same run "
+                f"{self.name}: the command ended with {code}. All that it said is in {log}; the same run "
                 f"calls it again. Its last lines:\n{last}"
             )
 

@@ -25,7 +25,6 @@ from unlearn_audit.folders import claim_folder
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
 from unlearn_audit.populations import FORGET, TEST
 from unlearn_audit.predictions import Predictions
-from unlearn_audit.publishing.sources import FILE, fetched_dataset
 from unlearn_audit.reporting.ledger import read_ledger
 from unlearn_audit.reporting.tables import escape_markdown
 from unlearn_audit.saved.forgotten import Forgotten
@@ -103,23 +102,19 @@ class Benchmark:
 
     @classmethod
     def find(cls, source: str, folder: str | Path) -> Benchmark:
-        """Return a benchmark by its name, folder or place on the Hub.
+        """Return a benchmark by its name or folder.
 
         Args:
-            source: "digits", "memorising" or "generalising", which come with the package; a folder; or
-                "hf://datasets/USER/NAME[@REVISION]".
-            folder: one that is ours, where those that do not lie in a folder of this machine are written.
+            source: "digits", "memorising" or "generalising", which come with the package; or a folder.
+            folder: one that is ours, where one that comes with the package is written.
 
         Raises:
             ConfigurationError: for an unknown name.
             AuditError: where the folder is no benchmark.
-            HubError: where it cannot be fetched.
         """
         if source in SHIPPED:
             target = Path(folder) / source
             return cls.load(target) if (target / _ABOUT).is_file() else written_from_pool(shipped_pool(source), target)
-        if source.startswith(FILE):
-            return cls.load(fetched_dataset(source))
         if not Path(source).is_dir():
             raise ConfigurationError(
                 f"Expected a benchmark's name ({', '.join(SHIPPED)}), its folder or hf://datasets/USER/NAME, got "

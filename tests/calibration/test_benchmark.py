@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 
+import huggingface_hub.constants
 import numpy as np
 import pytest
 import yaml
@@ -15,7 +16,7 @@ from unlearn_audit.cli.main import app
 import unlearn_audit
 from tests.publishing.loopback import LoopbackHub
 from unlearn_audit.auditing.report import AuditReport
-from unlearn_audit.benchmark import Benchmark, fingerprint, written_from_pool, written_from_report
+from unlearn_audit.calibration.benchmark import Benchmark, fingerprint, written_from_pool, written_from_report
 from unlearn_audit.calibration.pool import HONEST, ORIGINAL, Pool, shipped_pool
 from unlearn_audit.errors import AuditError, ConfigurationError, HubError
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
@@ -106,17 +107,21 @@ def test_an_audit_becomes_a_benchmark_that_finds_the_same(saved_report, tmp_path
         assert stratum.ratio == pytest.approx(before.ratio, rel=0.02)  # logits are kept in half precision
 
 
-def test_one_is_found_by_name_folder_and_place_on_the_hub(benchmark, tmp_path, monkeypatch) -> None:
+def test_one_is_found_by_its_folder(benchmark, tmp_path) -> None:
     assert Benchmark.find(str(benchmark.folder), tmp_path).about == benchmark.about
     with pytest.raises(ConfigurationError, match="Did you mean 'digits'"):
         Benchmark.find("digitz", tmp_path)
     with pytest.raises(AuditError, match=r"benchmark\.json"):
         Benchmark.load(tmp_path)
+
+
+def test_one_is_fetched_from_the_hub(benchmark, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     with LoopbackHub() as hub:
         api = HfApi(endpoint=hub.url, token=hub.token)
         api.create_repo("tester/digits", repo_type="dataset")
         api.upload_folder(repo_id="tester/digits", folder_path=benchmark.folder, repo_type="dataset")
-        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
         folder = fetched_dataset("hf://datasets/tester/digits", endpoint=hub.url, token=hub.token)
         fetched = Benchmark.load(folder)
         assert fetched.about == benchmark.about
@@ -150,10 +155,8 @@ def test_the_command_lists_shows_writes_and_refuses(tmp_path, saved_report, benc
 
 @pytest.mark.slow
 def test_the_command_audits_and_prints_a_row(benchmark, candidate, tmp_path) -> None:
-    result = said(
-        benchmark.folder, "--candidate", f"mine={candidate}", "--references=4", "--output", tmp_path / "report"
-    )
-    (row,) = result["result"]["rows"]
+    audit = (benchmark.folder, "--candidate", f"mine={candidate}")
+    (row,) = said(*audit, "--references=4", "--output", tmp_path / "report")["result"]["rows"]
     assert row["method"] == "mine" and row["references"] == 4 and row["rest"] == "pass"
     assert (tmp_path / "report" / "report.html").is_file()
     said(*audit, "--references=9", "--output", tmp_path / "other", code=2)
