@@ -99,6 +99,8 @@ def run(
         embeddings=source.file(embeddings) if embeddings else None,
         proximities=source.file(proximities) if proximities else None,
         columns=source.file(columns) if columns else None,
+        names=chosen.names,
+        class_names=chosen.names.classes,
         neighbourhood=chosen.neighbourhood,
         policy=chosen.policy,
         measures=chosen.measures,

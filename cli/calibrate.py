@@ -17,7 +17,7 @@ from .options import Settings, quiet
 
 if TYPE_CHECKING:
     from unlearn_audit.calibration import Pool
-    from unlearn_audit.neighbourhood import NeighbourhoodConfig
+    from unlearn_audit.experiment.config import AuditConfig
 
     from .progress import TaskProgress
 
@@ -72,7 +72,7 @@ def run(
     found = []
     with TaskProgress() as progress:
         if reference:
-            drawn = _own_pool(reference, original, forget, candidate, chosen.neighbourhood)
+            drawn = _own_pool(reference, original, forget, candidate, chosen)
         else:
             drawn = _known_pools(pools, build, data, progress)
         for pool in drawn:
@@ -116,7 +116,7 @@ def _own_pool(
     original: Path | None,
     forget: Path | None,
     candidate: list[str] | None,
-    neighbourhood: NeighbourhoodConfig,
+    chosen: AuditConfig,
 ) -> Iterator[Pool]:
     """Yield the pool of the person's own predictions."""
     from unlearn_audit.calibration import own_pool
@@ -126,7 +126,8 @@ def _own_pool(
         original,
         forget,
         candidates={name: files.predictions for name, files in model_files(candidate or ()).items()},
-        neighbourhood=neighbourhood,
+        neighbourhood=chosen.neighbourhood,
+        names=chosen.names,
     )
 
 

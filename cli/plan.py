@@ -46,6 +46,7 @@ def run(
         references={name: files.predictions for name, files in model_files(reference or ()).items()},
         embeddings=embeddings,
         proximities=proximities,
+        names=chosen.names,
         policy=chosen.policy,
         neighbourhood=chosen.neighbourhood,
         seconds=seconds,

@@ -51,6 +51,7 @@ def run(
         embeddings=str(embeddings) if embeddings else None,
         proximities=str(proximities) if proximities else None,
         columns=str(columns) if columns else None,
+        names=chosen.names,
         neighbourhood=chosen.neighbourhood,
         policy=chosen.policy,
         measures=chosen.measures,

@@ -27,6 +27,7 @@ from unlearn_audit.given import (
 from unlearn_audit.names import file_name
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
 from unlearn_audit.predictions import Predictions
+from unlearn_audit.predictions.names import Names
 from unlearn_audit.saved.forgotten import Forgotten
 from unlearn_audit.saved.request import AuditRequest, ModelFiles
 from unlearn_audit.saved.running import REPORT, save_audit, with_provenance
@@ -50,6 +51,7 @@ def audit(
     embeddings: Any = None,
     proximities: Any = None,
     columns: Any = None,
+    names: Names | None = None,
     policy: Policy | None = None,
     neighbourhood: NeighbourhoodConfig | None = None,
     measures: Sequence[str] = (),
@@ -78,10 +80,11 @@ def audit(
             of embeddings.
         columns: (n,) values of `neighbourhood.column` of these rows, or a Parquet file with `example_id` and that
             column, where strata are made of one. Such strata, and those by class, need no embeddings.
+        names: of columns, splits and classes in files and tables, where they are not ours.
         policy: what the verdict rests on.
         neighbourhood: how to cut strata.
         measures: names; all by default.
-        class_names: c names; the indices by default.
+        class_names: c names; by default those of `names.classes`, or the indices.
         title: of the report.
 
     Raises:
@@ -91,17 +94,19 @@ def audit(
     """
     start = time.perf_counter()
     rows = ArrayRows.of(labels, example_ids, splits)
+    names, neighbourhood = names or Names(), neighbourhood or NeighbourhoodConfig()
     inputs = Inputs(
-        models=given_models(candidates, references, original, untrained, rows),
+        models=given_models(candidates, references, original, untrained, rows, names),
         forget=given_forget(forget, rows),
-        embeddings=given_embeddings(embeddings, rows),
-        proximities=given_proximities(proximities, rows),
-        columns=given_columns(columns, rows, (neighbourhood or NeighbourhoodConfig()).make_strata().column_needed()),
+        embeddings=given_embeddings(embeddings, rows, names),
+        proximities=given_proximities(proximities, rows, names),
+        columns=given_columns(columns, rows, neighbourhood.make_strata().column_needed(), names),
         settings={
             "policy": policy or Policy(),
-            "neighbourhood": neighbourhood or NeighbourhoodConfig(),
+            "neighbourhood": neighbourhood,
             "measures": tuple(measures),
-            "class_names": tuple(class_names),
+            "names": names,
+            "class_names": tuple(class_names) or names.classes,
             "title": title,
         },
     )

@@ -132,8 +132,8 @@ def set_aside(path: Path, named: str = "{name}.damaged-{number}") -> Path:
 
 
 def sha256(path: str | Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hex."""
-    with Path(path).open("rb") as file:
+    """Return the SHA-256 of a file's bytes, in hex; what can not be read to its end raises `OSError`."""
+    with regular(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -15,6 +15,7 @@ from unlearn_audit.auditing.neighbours import NeighbourSource, write_column
 from unlearn_audit.errors import AuditError, ConfigurationError, PredictionsError
 from unlearn_audit.predictions import Predictions, PredictionsFile, PredictionSource, open_predictions
 from unlearn_audit.predictions.frames import is_table
+from unlearn_audit.predictions.names import Names
 from unlearn_audit.saved.forgotten import Forgotten
 
 Given = Any  # Predictions, PredictionsFile, an array of logits (n, c), or a path
@@ -65,11 +66,11 @@ class GivenModel:
     paths: tuple[Path | None, ...]
 
     @classmethod
-    def of(cls, name: str, given: Given | Sequence[Given], rows: ArrayRows | None) -> GivenModel:
+    def of(cls, name: str, given: Given | Sequence[Given], rows: ArrayRows | None, names: Names) -> GivenModel:
         """Take one model, or a list of several seeds of it."""
         seeds = list(given) if isinstance(given, list | tuple) else [given]
         paths = tuple(_path(item) for item in seeds)
-        return cls(tuple(_source(name, item, rows) for item in seeds), paths)
+        return cls(tuple(_source(name, item, rows, names) for item in seeds), paths)
 
     def audited(self) -> AuditedModel:
         """Return it as audits take it."""
@@ -77,17 +78,17 @@ class GivenModel:
 
 
 def given_models(
-    candidates: Given, references: Given, original: Given, untrained: Given, rows: ArrayRows | None
+    candidates: Given, references: Given, original: Given, untrained: Given, rows: ArrayRows | None, names: Names
 ) -> Models[GivenModel]:
     """Return all models by name and role; those that are not named take their file's name, or role and number."""
     alone = {"original": original, "untrained": untrained}
-    found = {name: None if item is None else GivenModel.of(name, item, rows) for name, item in alone.items()}
-    return Models(_named("candidate", candidates, rows), _named("retrained", references, rows), **found)
+    found = {name: None if item is None else GivenModel.of(name, item, rows, names) for name, item in alone.items()}
+    return Models(_named("candidate", candidates, rows, names), _named("retrained", references, rows, names), **found)
 
 
-def _named(role: str, given: Given, rows: ArrayRows | None) -> dict[str, GivenModel]:
+def _named(role: str, given: Given, rows: ArrayRows | None, names: Names) -> dict[str, GivenModel]:
     if isinstance(given, Mapping):
-        return {str(name): GivenModel.of(str(name), item, rows) for name, item in given.items()}
+        return {str(name): GivenModel.of(str(name), item, rows, names) for name, item in given.items()}
     several = list(given) if isinstance(given, list | tuple) else [given]
     found: dict[str, GivenModel] = {}
     for place, item in enumerate(several, start=1):
@@ -95,7 +96,7 @@ def _named(role: str, given: Given, rows: ArrayRows | None) -> dict[str, GivenMo
         name = path.stem if path else role if len(several) == 1 else f"{role}-{place}"
         if name in found:
             raise ConfigurationError(f"Expected each model under its own name, got {name!r} twice. Give a mapping.")
-        found[name] = GivenModel.of(name, item, rows)
+        found[name] = GivenModel.of(name, item, rows, names)
     return found
 
 
@@ -105,15 +106,15 @@ def _path(given: Given) -> Path | None:
     return Path(given) if isinstance(given, str | Path) else None
 
 
-def _source(name: str, given: Given, rows: ArrayRows | None) -> PredictionSource:
+def _source(name: str, given: Given, rows: ArrayRows | None, names: Names) -> PredictionSource:
     if isinstance(given, str | Path):
-        return open_predictions(given)
+        return open_predictions(given, names)
     if isinstance(given, PredictionsFile):
         return given
     if isinstance(given, Predictions):
         return _as_it_will_be_read(name, given)
     if is_table(given):
-        return _as_it_will_be_read(name, Predictions.of_table(given, name=name))
+        return _as_it_will_be_read(name, Predictions.of_table(given, name=name, names=names))
     if not hasattr(given, "__array__"):
         raise PredictionsError(
             f"{name}: expected Predictions, a table, an array of logits (n, c) or a path, got {type(given).__name__}."
@@ -160,17 +161,16 @@ def given_forget(forget: Any, rows: ArrayRows | None) -> Forgotten:
     return Forgotten.of(rows.example_ids[values].tolist())
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class GivenValues(NeighbourSource):
     """Embeddings, proximities or a column in memory, with the ids of their rows."""
 
-    name: str
     example_ids: np.ndarray
     values: np.ndarray
 
     def column(self, name: str, wanted: np.ndarray) -> np.ndarray | None:
         """Return the values, a row for each of the ids, if they are what `name` asks for."""
-        if name != self.name:
+        if name != self.holds:
             return None
         place = {example: row for row, example in enumerate(self.example_ids.tolist())}
         missing = [example for example in wanted.tolist() if example not in place]
@@ -180,44 +180,48 @@ class GivenValues(NeighbourSource):
 
     def save(self, path: Path) -> None:
         """Write a Parquet file with `example_id` and the values."""
-        write_column(path, self.example_ids, self.name, self.values)
+        write_column(path, self.example_ids, self.holds, self.values)
 
 
-def given_embeddings(given: Any, rows: ArrayRows | None) -> NeighbourSource | None:
+def given_embeddings(given: Any, rows: ArrayRows | None, names: Names | None = None) -> NeighbourSource | None:
     """Return embeddings as a source: of a file, or of an array (n, d) whose rows are those of all arrays."""
-    return _values("embeddings", given, rows, np.float32)
+    return _values("embedding", given, rows, np.float32, names or Names())
 
 
-def given_proximities(given: Any, rows: ArrayRows | None) -> NeighbourSource | None:
+def given_proximities(given: Any, rows: ArrayRows | None, names: Names | None = None) -> NeighbourSource | None:
     """Return proximities as a source: of a file, or of an array (n,) whose rows are those of all arrays."""
-    return _values("proximities", given, rows, np.float64)
+    return _values("proximity", given, rows, np.float64, names or Names())
 
 
-def given_columns(given: Any, rows: ArrayRows | None, column: str | None) -> NeighbourSource | None:
+def given_columns(
+    given: Any, rows: ArrayRows | None, column: str | None, names: Names | None = None
+) -> NeighbourSource | None:
     """Return the column that strata are made of as a source: of a file, or of values (n,) of the rows of all arrays."""
     if given is None or isinstance(given, str | Path):
-        return None if given is None else NeighbourSource(Path(given))
+        return None if given is None else NeighbourSource(Path(given), names=names or Names())
     values = np.asarray(given)
     if rows is None or column is None or values.shape != rows.labels.shape:
         raise AuditError(
             "Expected a file, or values (n,) together with `labels` (n,) and `NeighbourhoodConfig(strata='column', "
             f"column=NAME)`, got values of shape {values.shape}."
         )
-    return GivenValues(Path("columns"), column, rows.example_ids, values)
+    return GivenValues(Path("columns"), column, example_ids=rows.example_ids, values=values)
 
 
-def _values(what: str, given: Any, rows: ArrayRows | None, kind: type[np.floating[Any]]) -> NeighbourSource | None:
+def _values(
+    column: str, given: Any, rows: ArrayRows | None, kind: type[np.floating[Any]], names: Names
+) -> NeighbourSource | None:
     """Return embeddings or proximities as a source: a file, or an array whose rows are those of all arrays."""
     if given is None:
         return None
     if isinstance(given, str | Path):
-        return NeighbourSource(Path(given))
+        return NeighbourSource(Path(given), column, names)
+    what = "embeddings" if column == "embedding" else "proximities"
     if rows is None:
         raise AuditError(f"Expected `labels` (n,), and `example_ids` unless rows are numbered, with the array {what}.")
     values = np.asarray(given, kind)
-    dimensions = 2 if what == "embeddings" else 1
+    dimensions = 2 if column == "embedding" else 1
     if values.ndim != dimensions or len(values) != len(rows.labels):
         shape = f"({len(rows.labels)}, d)" if dimensions == 2 else f"({len(rows.labels)},)"
         raise AuditError(f"Expected {what} of shape {shape}, got {values.shape}.")
-    column = "embedding" if what == "embeddings" else "proximity"
-    return GivenValues(Path(what), column, rows.example_ids, values)
+    return GivenValues(Path(what), column, example_ids=rows.example_ids, values=values)

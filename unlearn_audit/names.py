@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from pathlib import PurePosixPath
 
 from unlearn_audit.errors import ConfigurationError
 
@@ -59,6 +60,12 @@ def shown(text: str) -> str:
     'red: \\x1b[31m'
     """
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def leads_elsewhere(path: str) -> bool:
+    """Whether the path of a file in a repository or a report leads out of its folder, on any system."""
+    parts = PurePosixPath(path.replace("\\", "/"))
+    return parts.is_absolute() or ".." in parts.parts or ":" in path or not path.isprintable()
 
 
 def is_unicode(text: str) -> bool:

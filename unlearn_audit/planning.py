@@ -15,6 +15,7 @@ from unlearn_audit.auditing.policy import Policy
 from unlearn_audit.errors import AuditError
 from unlearn_audit.given import ArrayRows, Given, given_embeddings, given_forget, given_models, given_proximities
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
+from unlearn_audit.predictions.names import Names
 
 
 def plan(
@@ -27,6 +28,7 @@ def plan(
     splits: Any = None,
     embeddings: Any = None,
     proximities: Any = None,
+    names: Names | None = None,
     policy: Policy | None = None,
     neighbourhood: NeighbourhoodConfig | None = None,
     class_names: Sequence[str] = (),
@@ -46,9 +48,10 @@ def plan(
         splits: (n,) "train" or "test"; by default all are training examples.
         embeddings: as `audit` takes them; else the original's.
         proximities: as `audit` takes them, instead of embeddings.
+        names: as `audit` takes them.
         policy: what is tolerated, and alpha.
         neighbourhood: how to compute proximity.
-        class_names: c names; the indices by default.
+        class_names: c names; by default those of `names.classes`, or the indices.
         seconds: that one retraining takes.
 
     Raises:
@@ -59,12 +62,14 @@ def plan(
     if seconds is not None and not 0 < seconds < float("inf"):
         raise AuditError(f"Expected the seconds that one retraining takes, above 0, got {seconds!r}.")
     rows = ArrayRows.of(labels, example_ids, splits)
-    models = given_models((), references, original, None, rows).map(lambda _, model: model.audited())
+    names = names or Names()
+    class_names = class_names or names.classes
+    models = given_models((), references, original, None, rows, names).map(lambda _, model: model.audited())
     first, *others = [model.predictions[0] for model in (models.original, *models.references.values()) if model]
     if class_names and len(class_names) != first.num_classes:
         raise AuditError(f"Expected {first.num_classes} class names, got {len(class_names)}.")
     population = populations_in(first, given_forget(forget, rows).ids)
-    source = given_proximities(proximities, rows) or given_embeddings(embeddings, rows)
+    source = given_proximities(proximities, rows, names) or given_embeddings(embeddings, rows, names)
     config = neighbourhood or NeighbourhoodConfig()
     near = neighbourhood_in(config, first, population, original=first, source=source)
     scores, *known = example_scores([first, *others])

@@ -45,7 +45,7 @@ def test_the_report_is_that_of_predictions_in_memory(tmp_path) -> None:
         forget_ids=(tmp_path / "forget.txt").read_text().split(),
         forget_hash=streamed.report.forget_set.hash,
     )
-    source = NeighbourSource(tmp_path / "proximities.parquet")
+    source = NeighbourSource(tmp_path / "proximities.parquet", "proximity")
     held = audit_subject(
         subject, neighbourhood_of(request.neighbourhood, subject, source), provenance=streamed.report.provenance
     )

@@ -166,6 +166,22 @@ def test_plain_labels_become_sorted_classes(tmp_path, feature):
     assert data.train.labels.tolist() == [2, 0, 1, 2, 0, 1]
 
 
+def test_splits_and_classes_take_the_names_that_are_given(tmp_path):
+    splits = {"train": noise(6), "validation": noise(3, seed=1)}
+    numbers = {"label": datasets.Value("int64")}
+    folder = write_parquet(
+        tmp_path / "named", splits, {"label": lambda n: [(0, 1, 2)[i % 3] for i in range(n)]}, numbers
+    )
+    given = {"test_split": "validation"}
+    data = load_images(folder, class_names=["cat", "dog", "eel"], **given)
+    assert data.train.class_names == ("cat", "dog", "eel") and data.test.labels.tolist() == [0, 1, 2]
+    assert load_images(folder, **given).train.class_names == ("0", "1", "2")
+    assert load_images(folder, **given).fingerprint != data.fingerprint  # predictions under other names are others
+    for names in (["cat", "dog"], ["cat", "dog", "dog"]):
+        with pytest.raises(DataError, match=r"class_names to be 3 different names, .* \(0, 1, 2\), got"):
+            load_images(folder, class_names=names, **given)
+
+
 def test_parquet_from_elsewhere_needs_no_image_type(tmp_path):
     (tmp_path / "raw").mkdir()
     for split in ("train", "test"):

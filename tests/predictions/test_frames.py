@@ -73,7 +73,7 @@ def test_log_probabilities_and_sums_off_by_rounding_say_the_same() -> None:
 
 
 def test_a_table_without_predictions_is_told() -> None:
-    with pytest.raises(PredictionsError, match="expected 'label'"):
+    with pytest.raises(PredictionsError, match="expected a column `label`, found example_id, logits"):
         Predictions.of_table(pd.DataFrame({"example_id": ["a"], "logits": [[1.0, 2.0]]}))
     with pytest.raises(PredictionsError, match="no empty values in 'label'"):
         Predictions.of_table(pd.DataFrame({"example_id": ["a", "b"], "label": [0, None], "logits": [[1.0, 2.0]] * 2}))

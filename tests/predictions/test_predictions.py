@@ -52,7 +52,7 @@ def test_probabilities_of_another_framework(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"label": [0, 1]}, "expected a column 'example_id'"),
+        ({"label": [0, 1]}, "expected a column `example_id`"),
         ({"example_id": ["a", "b"], "label": [0, 1]}, "`logits` or `probabilities`"),
         ({"example_id": ["a", "a"], "label": [0, 1], "logits": [[0.0, 1.0]] * 2}, "once.*: a"),
         (
@@ -222,8 +222,8 @@ def test_probabilities_of_other_formats_become_logits(tmp_path, suffix) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"example_id": None}, "expected 'example_id', found"),
-        ({"logits": None}, "expected logits or probabilities"),
+        ({"example_id": None}, "expected a column `example_id`, found"),
+        ({"logits": None}, "expected a column `logits` or `probabilities`"),
         ({"label": np.full(N, 0.5)}, "whole numbers in 'label'"),
         ({"label": np.full(N, C)}, r"labels in \[0, 4\)"),
         ({"logits": np.zeros(N)}, r"table of numbers \(n, m\) for 'logits'"),
@@ -245,8 +245,8 @@ def test_bad_archives_are_refused_by_name(tmp_path, changes, message) -> None:
     ("header", "message"),
     [
         ({"logit_2": "logit_9"}, "logit_0 to logit_3, found no logit_2"),
-        ({"label": "class"}, "expected 'label', found"),
-        ({f"logit_{i}": f"score_{i}" for i in range(C)}, "logit_0, … or probability_0"),
+        ({"label": "class"}, "expected a column `label`, found"),
+        ({f"logit_{i}": f"score_{i}" for i in range(C)}, r"logit_0, … or probability_0.*names\.columns\.logits=NAME"),
     ],
 )
 def test_bad_tables_are_refused_by_name(tmp_path, header, message) -> None:

@@ -97,6 +97,7 @@ class LoopbackHub:
     _faults: list[Fault] = field(default_factory=list)
     jobs: list[dict] = field(default_factory=list)  # what was asked to be run
     buckets: dict[str, dict[str, bytes]] = field(default_factory=dict)  # files by path, by the bucket's id
+    declared: dict[str, int] = field(default_factory=dict)  # sizes by path that it claims, whatever they are
     _gated: set[str] = field(default_factory=set)
     _large: dict[str, bytes] = field(default_factory=dict)  # LFS objects by sha256
 
@@ -277,11 +278,14 @@ class LoopbackHub:
             "tags": [],
             "createdAt": WHEN,
             "lastModified": WHEN,
-            "siblings": [{"rfilename": path} for path in sorted(commit.files)],
+            "siblings": [self._sibling(path, commit.files[path]) for path in sorted(commit.files)],
         }
         if request.match_info["kind"] == "models":
             answer["modelId"] = answer["id"]
         return web.json_response(answer)
+
+    def _sibling(self, path: str, content: bytes) -> dict:
+        return {"rfilename": path, "size": self.declared.get(path, len(content))}
 
     async def _refs(self, request: web.Request) -> web.Response:
         branches = [

@@ -12,12 +12,14 @@ from unlearn_audit.cli.main import app
 
 from unlearn_audit.auditing.controls import Controls
 from unlearn_audit.auditing.report import AuditReport, DataRecord
-from unlearn_audit.errors import ConfigurationError
+from unlearn_audit.errors import AuditError, ConfigurationError
+from unlearn_audit.publishing.answers import ANSWERS
 from unlearn_audit.publishing.statement import MOST, statement_of
 from unlearn_audit.reporting.statement import statement_markdown
 from unlearn_audit.reporting.statement_pdf import write_pdf
 from unlearn_audit.saved.forgotten import commitment
 from unlearn_audit.saved.manifest import SIGNATURES, read_manifest
+from unlearn_audit.saved.sealing import SEAL, Seal
 from unlearn_audit.saved.verify import Verification
 
 FOUND = Verification(files=11, figures=500, differences=(), absent=("honest",))
@@ -166,3 +168,20 @@ def test_signatures_and_seals_are_named(report_folder) -> None:
     assert "Says to be signed with the key ab12; that was not checked." in told(report_folder)
     assert "Signed with the key ab12; the signature was checked." in told(report_folder, signers=["ab12"])
     assert f"settled in the seal {'5' * 16}" in told(report_folder)
+
+
+def test_a_seal_that_came_too_late_is_none(report_folder) -> None:
+    request = read_manifest(report_folder).request
+    seal = dataclasses.replace(Seal.of(request, report_folder), seen=("honest",))
+    (report_folder / SEAL).write_text(seal.to_json())
+    changed(report_folder, provenance=dataclasses.replace(AuditReport.load(report_folder).provenance, seal="5" * 64))
+    assert "Sealed too late. Settled before looking: NO for honest" in told(report_folder)
+
+
+def test_a_published_report_is_told_as_it_is_and_answers_alone_are_not(report_folder) -> None:
+    report = AuditReport.load(report_folder)
+    changed(report_folder, forget_set=dataclasses.replace(report.forget_set, salted=True, hash="ab" * 32))
+    assert f"salted SHA-256 {'ab' * 32}" in told(report_folder)
+    (report_folder / ANSWERS).write_text("{}")
+    with pytest.raises(AuditError, match="answers alone"):
+        told(report_folder)

@@ -38,6 +38,7 @@ from unlearn_audit.auditing.verdict import verdict_of
 from unlearn_audit.measures import registry as measure_registry
 from unlearn_audit.names import checked_text
 from unlearn_audit.populations import POPULATIONS, TEST
+from unlearn_audit.predictions.checks import normalised
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,7 +108,9 @@ def audit_subject(
     subject, copies = _without_copies(subject)
     work = Work.of(subject, neighbourhood, chosen, progress)
     results = tuple(work.results(policy))
-    report = _assemble(work, results, policy, title, provenance or Provenance("", {}), copies)
+    read = ((name, source) for name, _, model in subject.items() for source in model.predictions)
+    notes = (*copies, *normalised(read))
+    report = _assemble(work, results, policy, title, provenance or Provenance("", {}), notes)
     return Findings(report, ledger_of(work, policy))
 
 
@@ -150,12 +153,12 @@ def _assemble(
     policy: Policy,
     title: str,
     provenance: Provenance,
-    copies: tuple[str, ...],
+    notes: tuple[str, ...],
 ) -> AuditReport:
     subject = work.subject
     found = _suspicions(work, policy)
     judged = _judgements(work, policy)
-    controls = _controls(work, policy, judged, found, copies)
+    controls = _controls(work, policy, judged, found, notes)
     judgements = {
         name: dataclasses.replace(judgement, outcome="inconclusive", withheld=True) if controls.withheld else judgement
         for name, judgement in judged.items()
@@ -202,7 +205,7 @@ def _controls(
     policy: Policy,
     judged: dict[str, Judgement],
     found: tuple[Suspicion, ...],
-    copies: tuple[str, ...],
+    notes: tuple[str, ...],
 ) -> Controls:
     names = list(work.subject.references)
     strict = dataclasses.replace(policy, alpha=posing_alpha(policy.alpha, len(names)))
@@ -215,7 +218,7 @@ def _controls(
         original=judged.get("original"),
         untrained=judged.get("untrained"),
         suspicions=found,
-        notes=copies,
+        notes=notes,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +14,33 @@ from unlearn_audit.files import replacing
 from unlearn_audit.neighbourhood import Neighbourhood, NeighbourhoodConfig, find_neighbourhood
 from unlearn_audit.populations import FORGET, RETAIN
 from unlearn_audit.predictions import PredictionSource, matching_rows
+from unlearn_audit.predictions.names import Names, missing_column
 from unlearn_audit.predictions.parquet import matrix
 
 
 @dataclass(frozen=True, eq=False)
 class NeighbourSource:
-    """A Parquet file with `example_id` and `embedding`, or `proximity`, or the column that makes the strata."""
+    """A Parquet file with `example_id` and `embedding`, or `proximity`, or the column that makes the strata.
+
+    Attributes:
+        path: of the file.
+        holds: "embedding" or "proximity"; empty for a column of any name.
+        names: of its columns, where they are not ours.
+    """
 
     path: Path
+    holds: str = ""
+    names: Names = field(default_factory=Names)
+
+    def needed(self, name: str, wanted: np.ndarray) -> np.ndarray:
+        """Return the column `name` as `column` does; an `AuditError` says which columns there are where it is not."""
+        found = self.column(name, wanted)
+        if found is None:
+            raise AuditError(missing_column(self.path.name, f"`{name}`", self._found()))
+        return found
+
+    def _found(self) -> list[str]:
+        return list(open_parquet(self.path).schema_arrow.names)
 
     def column(self, name: str, wanted: np.ndarray) -> np.ndarray | None:
         """Return the column `name` (n, …), a row for each `wanted` example id (n,), or None if the file lacks it."""
@@ -29,29 +48,29 @@ class NeighbourSource:
 
         try:
             file = open_parquet(self.path)
-            names = file.schema_arrow.names
-            if "example_id" not in names:
-                raise AuditError(f"{self.path.name}: expected a column 'example_id', found {names}.")
-            if name not in names:
+            found = file.schema_arrow.names
+            stored = {name: name, **self.names.stored(found)}
+            if "example_id" not in stored:
+                raise AuditError(missing_column(self.path.name, "`example_id`", found))
+            if stored[name] not in found:
                 return None
-            twice = [column for column in ("example_id", name) if names.count(column) > 1]
+            columns = [stored["example_id"], stored[name]]
+            twice = [column for column in columns if found.count(column) > 1]
             if twice:
                 raise AuditError(f"{self.path.name}: expected each column once, got {twice[0]!r} more often.")
-            table = read_bounded(file, ["example_id", name])
+            table = read_bounded(file, columns)
         except (OSError, pa.ArrowException) as error:
             raise AuditError(f"Expected a Parquet file, got {str(self.path)!r}: {error}") from error
-        ids = table.column("example_id").cast(pa.string()).to_numpy(zero_copy_only=False).astype(str)
+        ids = table.column(columns[0]).cast(pa.string()).to_numpy(zero_copy_only=False).astype(str)
         rows = _rows(ids, wanted, self.path.name)
-        values = table.column(name).combine_chunks()
+        values = table.column(columns[1]).combine_chunks()
         if pa.types.is_nested(values.type):
             return matrix(self.path.name, name, values)[rows]
         return values.to_numpy(zero_copy_only=False)[rows]
 
-    def numbers(self, name: str, wanted: np.ndarray) -> np.ndarray | None:
-        """Return the column `name` as float64 (n,); None if the file lacks it, `AuditError` if it holds no numbers."""
-        found = self.column(name, wanted)
-        if found is None:
-            return None
+    def numbers(self, name: str, wanted: np.ndarray) -> np.ndarray:
+        """Return the column `name` as float64 (n,); `AuditError` if the file lacks it, or if it holds no numbers."""
+        found = self.needed(name, wanted)
         if found.ndim != 1 or found.dtype.kind not in "fiu":
             raise AuditError(f"{self.path.name}: expected one number an example in {name!r}, got {found.dtype}.")
         return found.astype(np.float64)
@@ -123,9 +142,10 @@ def neighbourhood_in(
     Raises:
         AuditError: as `neighbourhood_of`.
     """
-    proximity = source.numbers("proximity", first.example_ids) if source else None
+    is_given = source is not None and source.holds == "proximity"
+    proximity = source.numbers("proximity", first.example_ids) if source and is_given else None
     embeddings, given = (None, False) if proximity is not None else embeddings_of(first, original, source)
-    column, columns = config.make_strata().column_needed(), columns or source
+    column = config.make_strata().column_needed()
     return find_neighbourhood(
         config,
         embeddings,
@@ -133,10 +153,18 @@ def neighbourhood_in(
         is_retain=population == RETAIN,
         labels=first.labels,
         proximity=proximity,
-        column=columns.column(column, first.example_ids) if columns and column else None,
+        column=_strata_column(column, first.example_ids, columns, source) if column else None,
         ids=first.example_ids,
         given=given,
     )
+
+
+def _strata_column(
+    name: str, wanted: np.ndarray, columns: NeighbourSource | None, source: NeighbourSource | None
+) -> np.ndarray | None:
+    if columns is not None:
+        return columns.needed(name, wanted)
+    return None if source is None else source.column(name, wanted)
 
 
 def embeddings_of(
@@ -146,9 +174,8 @@ def embeddings_of(
 
     None where neither the source nor the original has any. With them comes whether they are the source's.
     """
-    found = source.column("embedding", first.example_ids) if source else None
-    if found is not None:
-        return found, True
+    if source is not None and source.holds == "embedding":
+        return source.needed("embedding", first.example_ids), True
     found = None if original is None else original.load_embeddings()
     if original is None or found is None:
         return None, False

@@ -24,6 +24,7 @@ from unlearn_audit.given import (
 )
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
 from unlearn_audit.predictions import PredictionSource, matching_rows
+from unlearn_audit.predictions.names import Names
 
 CHUNK = 4096
 
@@ -40,6 +41,7 @@ def own_pool(
     embeddings: Any = None,
     proximities: Any = None,
     neighbourhood: NeighbourhoodConfig | None = None,
+    names: Names | None = None,
     name: str = "own",
 ) -> Pool:
     """Return the pool of one's own retrained models, to calibrate an audit of one's own task.
@@ -56,6 +58,7 @@ def own_pool(
         embeddings: as `unlearn_audit.audit` takes them; else the original's.
         proximities: likewise, instead of embeddings.
         neighbourhood: how to compute proximity.
+        names: as `unlearn_audit.audit` takes them.
         name: of the pool.
 
     Raises:
@@ -64,7 +67,8 @@ def own_pool(
         PredictionsError: where predictions cannot be read, or do not fit together.
     """
     rows = ArrayRows.of(labels, example_ids, splits)
-    models = given_models(candidates, references, original, None, rows)
+    names = names or Names()
+    models = given_models(candidates, references, original, None, rows, names)
     if len(models.references) <= MIN_REFERENCES:
         raise AuditError(
             f"Expected at least {MIN_REFERENCES + 1} retrained models, so that one can pose as the candidate of the "
@@ -77,7 +81,7 @@ def own_pool(
     population = populations_in(first, given_forget(forget, rows).ids)
     if not (first.splits == "test").any():
         raise AuditError("Expected test examples among the predictions, got none.")
-    source = given_proximities(proximities, rows) or given_embeddings(embeddings, rows)
+    source = given_proximities(proximities, rows, names) or given_embeddings(embeddings, rows, names)
     before = models.original.sources[0] if models.original else first
     near = neighbourhood_in(neighbourhood or NeighbourhoodConfig(), first, population, original=before, source=source)
     kinds: dict[str, Sequence[GivenModel]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # Where two label columns fit and everybody means the same one: the candidates, and the one that is meant.
 _KNOWN_LABELS = {frozenset({"fine_label", "coarse_label"}): "fine_label"}  # CIFAR-100
+_SHOWN = 10  # classes in a message
 _LONGEST_STRING = 200  # longer strings (captions, documents) are no use as slices and would fill the memory
 
 
@@ -60,6 +61,19 @@ def encode_labels(
     classes = np.unique(np.concatenate(list(values.values())))
     labels = {split: np.searchsorted(classes, v).astype(np.int64) for split, v in values.items()}
     return labels, tuple(str(c) for c in classes.tolist())
+
+
+def renamed(own: tuple[str, ...], given: Sequence[str], *, name: str) -> tuple[str, ...]:
+    """Return the names of the classes that were `given` in the place of their `own`, which stay where none were."""
+    if not given:
+        return own
+    if len(set(given)) != len(own) or len(given) != len(own):
+        shown = f"{', '.join(own[:_SHOWN])}{', …' if len(own) > _SHOWN else ''}"
+        raise DataError(
+            f"Expected class_names to be {len(own)} different names, for the classes of {name} ({shown}), got "
+            f"{len(given)}."
+        )
+    return tuple(given)
 
 
 def slice_columns(data: Dataset) -> dict[str, np.ndarray]:

@@ -31,7 +31,7 @@ def fit_of(source: str) -> tuple[Fit, str]:
     from transformers import AutoImageProcessor
 
     try:
-        processor: Any = AutoImageProcessor.from_pretrained(source.removeprefix("hf://"))
+        processor: Any = AutoImageProcessor.from_pretrained(source.removeprefix("hf://"), trust_remote_code=False)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataError(
             f"Expected an image processor, or a model with one, got {source!r}: {str(error).splitlines()[0]}"

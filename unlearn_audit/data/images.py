@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,6 +116,7 @@ def load_images(
     processor: str | Path | None = None,
     ids: str | None = None,
     skip_unreadable: bool = False,
+    class_names: Sequence[str] = (),
 ) -> ImageData:
     """Load the training and test images of a data set.
 
@@ -143,12 +144,24 @@ def load_images(
         ids: what examples are known by: "file_name" of images in a folder, "content" (a hash of the pixels), or a
             column of the data. By default the number of the row, which is another's once a row before it is deleted.
         skip_unreadable: leave images out that cannot be read; the data's name, which reports state, says how many.
+        class_names: what to call the classes, in the order of the labels, in the place of their own names: models know
+            classes by name, and plain integers have none.
 
     Raises:
         DataError: the source, a split or column is missing or ambiguous, an image unreadable, sizes differ.
     """
     if source == _EMBEDDED:
-        _refuse_options(image_column, label_column, image_size, revision, train_split, test_split, processor, ids)
+        _refuse_options(
+            image_column,
+            label_column,
+            image_size,
+            revision,
+            train_split,
+            test_split,
+            processor,
+            ids,
+            tuple(class_names),
+        )
         return _load_digits()
     if image_size is not None and image_size < 1:
         raise DataError(f"image_size must be a positive number of pixels, not {image_size}.")
@@ -162,9 +175,10 @@ def load_images(
         lost = sum(part.count - len(kept[split]) for split, part in splits.items())
         splits = {split: replace(part, rows=part.rows.select(kept[split])) for split, part in splits.items()}
         name = f"{name} without {lost} unreadable images" if lost else name
-    labels, class_names = _columns.encode_labels(
+    labels, own_names = _columns.encode_labels(
         {split: part.rows for split, part in splits.items()}, label_column, name=name
     )
+    class_names = _columns.renamed(own_names, class_names, name=name)
     cache = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
     fit = _Fit.of(image_size, processor)
     loaded = {}
@@ -236,9 +250,9 @@ def _other_columns(data: Dataset, image_column: str, label_column: str, *, folde
 
 
 def _refuse_options(*given: object) -> None:
-    if given != (None, None, None, None, "train", "test", None, None):
+    if given != (None, None, None, None, "train", "test", None, None, ()):
         raise DataError(
-            "'digits' is embedded and takes no columns, sizes, ids, revision or other splits; leave them out."
+            "'digits' is embedded and takes no columns, sizes, ids, revision, other splits or classes; leave them out."
         )
 
 

@@ -27,6 +27,7 @@ from unlearn_audit.methods import registry as methods
 from unlearn_audit.models.adapting import Trained
 from unlearn_audit.names import checked_name
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
+from unlearn_audit.predictions.names import Names
 from unlearn_audit.training import TrainingConfig
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class DataConfig:
     processor: str | None = None
     ids: str | None = None
     skip_unreadable: bool = False
+    class_names: tuple[str, ...] = ()
 
     def load(self) -> ImageData:
         """Load the training and test images."""
@@ -299,12 +301,14 @@ class AuditConfig:
         neighbourhood: how proximity and strata are made.
         measures: pointwise measures to report, by name; all where there are none.
         policy: what the verdicts rest on.
+        names: of columns, splits and classes in files of predictions that somebody else wrote.
     """
 
     title: Title = "Unlearning audit"
     neighbourhood: CheckedNeighbourhood = field(default_factory=NeighbourhoodConfig)
     measures: Annotated[tuple[KnownMeasure, ...], AfterValidator(_each_once)] = ()
     policy: CheckedPolicy = field(default_factory=Policy)
+    names: Names = field(default_factory=Names)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,6 +36,7 @@ from unlearn_audit.experiment.weights import model_of
 from unlearn_audit.experiment.yaml_source import Key
 from unlearn_audit.files import replacing, set_aside
 from unlearn_audit.folders import claim_folder
+from unlearn_audit.predictions.names import Names
 from unlearn_audit.saved.manifest import read_manifest
 
 T = TypeVar("T")
@@ -181,7 +182,13 @@ class Planner:
             precision=config.precision,
             batch_size=config.batch_size,
             fallback=self._with_processor if isinstance(model, RetrainedByCommand) else None,
+            names=self._names if isinstance(model, Given | RetrainedByCommand) else None,
         )
+
+    @property
+    def _names(self) -> Names | None:
+        """What is called otherwise in predictions from elsewhere."""
+        return None if self.config.names == Names() else self.config.names
 
     @cached_property
     def _with_processor(self) -> ModelStage | None:

@@ -11,22 +11,36 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
 
+from unlearn_audit.bounded import check_fits
 from unlearn_audit.errors import ModelError
 from unlearn_audit.files import sha256
+from unlearn_audit.models.listing import check_listing
 from unlearn_audit.models.naming import Checkpoint
 
 # Tensors that no prediction depends on, which other versions of the libraries save or leave out.
 _COUNTERS = ("num_batches_tracked", "position_ids")
 _SHOWN = 3  # of the tensors that are wrong
 _CONFIGS = ("config.json", "adapter_config.json")
+_REFUSED = {"trust_remote_code": False}  # by default; left open, transformers would ask on a terminal
 _DECISIVE = ("*.safetensors", "*config.json")  # of a model's folder
 # What the libraries raise for files that are missing, torn or of another kind.
-UNREADABLE = (OSError, ValueError, RuntimeError, TypeError, AttributeError, LookupError, SafetensorError)
+UNREADABLE = (
+    OSError,
+    ValueError,
+    RuntimeError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    SafetensorError,
+    StrictDataclassError,
+)
 
 
 def is_model_folder(folder: str | Path) -> bool:
@@ -78,15 +92,30 @@ def content_hash(folder: str | Path) -> str:
 
 def load_whole(checkpoint: Checkpoint, **options: Any) -> Any:
     """Return a saved model whose weights fill it, or raise `ModelError`."""
-    model, loaded = load_weights(checkpoint, load_config(checkpoint, **options), **options)
+    config = load_config(checkpoint, **options)
+    _check_memory(checkpoint, config, **options)
+    model, loaded = load_weights(checkpoint, config, **options)
     check_weights(checkpoint, model, loaded)
     return model
 
 
+def _check_memory(checkpoint: Checkpoint, config: Any, **options: Any) -> None:
+    """Refuse an architecture that would not fit into memory, made without memory for its weights first."""
+    try:
+        with torch.device("meta"):
+            empty = AutoModelForImageClassification.from_config(config, **{**_REFUSED, **options})
+        check_fits(sum(values.numel() * values.element_size() for values in empty.parameters()))
+    except UNREADABLE as error:
+        raise ModelError(_expected(checkpoint, error)) from error
+
+
 def load_config(checkpoint: Checkpoint, **options: Any) -> Any:
     """Return the configuration of a saved model, or raise `ModelError`."""
+    if not checkpoint.is_folder and "/" in checkpoint.source:
+        only = [f"{checkpoint.subfolder}/{name}".lstrip("/") for name in _DECISIVE]
+        check_listing(checkpoint.source, revision=checkpoint.revision, only=only)
     try:
-        config = AutoConfig.from_pretrained(checkpoint.source, **checkpoint.options, **options)
+        config = AutoConfig.from_pretrained(checkpoint.source, **checkpoint.options, **{**_REFUSED, **options})
     except UNREADABLE as error:
         raise ModelError(_expected(checkpoint, error)) from error
     if config.model_type == "timm_wrapper" and config.model_args:
@@ -105,7 +134,7 @@ def load_weights(checkpoint: Checkpoint, config: Any, **options: Any) -> tuple[A
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # `check_weights` names them
             **checkpoint.options,
-            **options,
+            **{**_REFUSED, **options},
         )
     except UNREADABLE as error:
         raise ModelError(_expected(checkpoint, error)) from error
@@ -122,7 +151,7 @@ def _expected(checkpoint: Checkpoint, error: BaseException) -> str:
 def processor_of(checkpoint: Checkpoint) -> Any:
     """Return the image processor beside a saved model, or raise `ModelError`."""
     try:
-        return AutoImageProcessor.from_pretrained(checkpoint.source, **checkpoint.options)
+        return AutoImageProcessor.from_pretrained(checkpoint.source, **checkpoint.options, **_REFUSED)
     except UNREADABLE as error:
         raise ModelError(
             f"Expected an image processor beside the model {checkpoint.source!r}, found none that can be read "

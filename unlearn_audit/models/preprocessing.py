@@ -43,7 +43,7 @@ class Preprocessing:
         from transformers import AutoImageProcessor
 
         try:
-            processor = AutoImageProcessor.from_pretrained(model.name_or_path)
+            processor = AutoImageProcessor.from_pretrained(model.name_or_path, trust_remote_code=False)
         except (OSError, ValueError) as error:
             raise ModelError(
                 f"Expected an image processor beside the model {model.name_or_path!r}, found none ({error}). "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -10,9 +10,12 @@ import numpy as np
 from unlearn_audit.bounded import TooLargeError, check_fits
 from unlearn_audit.errors import PredictionsError
 from unlearn_audit.names import is_unicode
+from unlearn_audit.predictions.names import SPLITS
 
-SPLITS = ("train", "test")
 LONGEST_ID = 1000  # characters
+RENORMALISED = "renormalised"  # in metadata: how far probabilities were from summing to 1
+_LARGEST_GAP = 0.01 + 1e-6  # between a sum of probabilities and 1, that rounding may leave
+_ROUNDING = 1e-5  # of which nothing is said: float32 leaves less
 _SHOWN = 3  # offending ids in a message
 
 
@@ -74,7 +77,7 @@ def check_index(name: str, ids: np.ndarray, splits: np.ndarray, labels: np.ndarr
     if foreign.any():
         raise PredictionsError(
             f"{name}: expected split to be 'train' or 'test', got {str(splits[foreign][0])!r} at "
-            f"{first_ids(ids[foreign])}."
+            f"{first_ids(ids[foreign])}. Say which it is: --set names.splits.NAME=test."
         )
     outside = (labels < 0) | (labels >= num_classes)
     if outside.any():
@@ -125,19 +128,57 @@ def _are_distributions(values: np.ndarray) -> np.ndarray:
     return (values >= 0).all(axis=1) & (np.abs(values.sum(axis=1, dtype=np.float64) - 1) < 1e-3)
 
 
-def log_probabilities(name: str, probabilities: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Return probabilities (n, c) as logits, float32; raises `PredictionsError` with ids whose row is no distribution.
+def as_logits(name: str, column: str, values: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return outputs (n, c) as logits, and how far a row of probabilities sums from 1 at most.
 
-    0 becomes the smallest positive float32, so that its logarithm is finite.
+    A softmax over logarithms of probabilities gives the probabilities, divided by their sum. 0 becomes the smallest
+    positive float32, so that its logarithm is finite, and so does a logarithm of minus infinity.
+
+    Args:
+        name: of the model or file, for errors.
+        column: "logits", "log_probabilities" or "probabilities".
+        values: (n, c).
+        ids: (n,) of the examples.
+
+    Raises:
+        PredictionsError: for values that are not finite, and with ids whose row is no distribution.
     """
-    probabilities = probabilities.astype(np.float32)
-    wrong = (probabilities < 0).any(axis=1) | (np.abs(probabilities.sum(axis=1) - 1) > 1e-2)
+    tiny = np.finfo(np.float32).tiny
+    if column == "log_probabilities":
+        values = np.maximum(values.astype(np.float32), np.log(tiny))
+    check_finite(name, column, values, ids)
+    if column == "logits":
+        check_no_probabilities(name, values)
+        return values, 0.0
+    probabilities = values.astype(np.float64)
+    if column == "log_probabilities":
+        with np.errstate(over="ignore"):  # refused below
+            probabilities = np.exp(probabilities)
+    gap = np.abs(probabilities.sum(axis=1) - 1)
+    wrong = (probabilities < 0).any(axis=1) | ~(gap <= _LARGEST_GAP)
     if wrong.any():
+        what = "logarithms of probabilities" if column == "log_probabilities" else "probabilities of at least 0"
         raise PredictionsError(
-            f"{name}: expected probabilities of at least 0 that sum to 1, got others at {first_ids(ids[wrong])}. "
+            f"{name}: expected {what} that sum to 1, got others at {first_ids(ids[wrong])}. "
             "Call the column `logits` if these are logits."
         )
-    return np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
+    logits = values if column == "log_probabilities" else np.log(np.maximum(values.astype(np.float32), tiny))
+    return logits, float(gap.max(initial=0))
+
+
+def gap_in_words(gap: float) -> dict[str, str]:
+    """Return what metadata says of probabilities that sum to 1 only about; nothing where float32 alone explains it."""
+    return {RENORMALISED: f"{gap:.1g}"} if gap > _ROUNDING else {}
+
+
+def normalised(named: Iterable[tuple[str, PredictionSource]]) -> tuple[str, ...]:
+    """Say which models by name, all of whose logits were read, had their probabilities normalised; nothing of none."""
+    found = {name: source.metadata[RENORMALISED] for name, source in named if RENORMALISED in source.metadata}
+    if not found:
+        return ()
+    gap = max(found.values(), key=float)
+    names = ", ".join([*found][:_SHOWN]) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
+    return (f"Probabilities of {names} sum to 1 only within {gap}, as rounding leaves them: they were normalised.",)
 
 
 def matching_rows(reference: PredictionSource, other: PredictionSource) -> np.ndarray | None:

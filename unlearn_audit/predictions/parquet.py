@@ -1,7 +1,8 @@
 """Predictions as Parquet.
 
 A file has the columns `example_id` (string or integer), `label` (integer), `logits` or `probabilities` (a list of c
-numbers), and optionally `split` ("train" or "test"; without it all are "train") and `embedding` (a list of d numbers).
+numbers), and optionally `split` ("train" or "test"; without it all are "train") and `embedding` (a list of d numbers);
+`Names` says where they are called otherwise.
 Rows of different files are matched by `example_id`, never by position. Any framework can write one.
 """
 
@@ -20,12 +21,13 @@ from unlearn_audit.errors import PredictionsError
 from unlearn_audit.files import regular, replacing
 from unlearn_audit.predictions.checks import (
     LONGEST_ID,
+    as_logits,
     check_finite,
     check_index,
     check_memory,
-    check_no_probabilities,
-    log_probabilities,
+    gap_in_words,
 )
+from unlearn_audit.predictions.names import OUTPUTS, Names, missing_column
 
 ROW_GROUP = 16_384
 # No dictionary of logits: they hardly repeat, and looking for one takes most of the time to write.
@@ -87,29 +89,33 @@ def _list_array(values: np.ndarray) -> Any:
 class PredictionsFile:
     """A Parquet file of predictions: ids, splits and labels are read at once, logits a row group at a time."""
 
-    def __init__(self, path: str | Path):
+    def __init__(self, path: str | Path, names: Names | None = None):
         import pyarrow as pa
 
         self.path = Path(path)
         self.name = self.path.name
         try:
             self._file = open_parquet(self.path, buffer_size=_READ_BUFFER)
-            names = self._file.schema_arrow.names
+            found = self._file.schema_arrow.names
         except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
             raise PredictionsError(
                 f"Expected a Parquet file of predictions, got {str(path)!r}: {str(error)[:_LONGEST]}"
             ) from error
-        self._columns = set(names)
-        twice = sorted({column for column in names if names.count(column) > 1})
+        self._names = names or Names()
+        self._stored = self._names.stored(found)  # name in the file by ours
+        self._gap = 0.0  # of sums of probabilities to 1, in what was read
+        twice = sorted({column for column in found if found.count(column) > 1})
         if twice:
             raise PredictionsError(f"{self.name}: expected each column once, got {twice[0]!r} more often.")
-        self._need("example_id", "label")
-        if {"logits", "probabilities"} <= self._columns:
-            raise PredictionsError(f"{self.name}: expected `logits` or `probabilities`, got both. Leave one out.")
-        if not self._columns & {"logits", "probabilities"}:
-            raise PredictionsError(
-                f"{self.name}: expected a column `logits` or `probabilities`, found {sorted(self._columns)}."
-            )
+        for column in ("example_id", "label"):
+            if column not in self._stored:
+                raise PredictionsError(missing_column(self.name, f"`{column}`", found))
+        outputs = [column for column in OUTPUTS if column in self._stored]
+        if not outputs:
+            raise PredictionsError(missing_column(self.name, "`logits` or `probabilities`", found))
+        if len(outputs) > 1:
+            raise PredictionsError(f"{self.name}: expected one of {', '.join(outputs)}, got all. Leave the others out.")
+        (self._output,) = outputs
         self.example_ids, self.splits, self.labels = self._read_index()
         check_index(self.name, self.example_ids, self.splits, self.labels, self.num_classes)
 
@@ -118,10 +124,11 @@ class PredictionsFile:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What the file says of its model and data."""
+        """What the file says of its model and data, and whether what was read of it so far had to be normalised."""
         found = self._file.schema_arrow.metadata or {}
         ours = {k.removeprefix(_PREFIX): v for k, v in found.items() if k.startswith(_PREFIX)}
-        return {k.decode(errors="replace"): v.decode(errors="replace") for k, v in ours.items()}
+        said = {k.decode(errors="replace"): v.decode(errors="replace") for k, v in ours.items()}
+        return said | gap_in_words(self._gap)
 
     @cached_property
     def num_classes(self) -> int:
@@ -133,15 +140,13 @@ class PredictionsFile:
 
     def logit_chunks(self, size: int) -> Iterator[np.ndarray]:
         """Yield the logits (m, c) of all rows in order, m at most `size`. Probabilities become their logarithms."""
-        column = "logits" if "logits" in self._columns else "probabilities"
         start = 0
-        for batch in self._batches(size, column):
-            values = matrix(self.name, column, batch.column(0))
+        for batch in self._batches(size, self._stored[self._output]):
+            values = matrix(self.name, self._output, batch.column(0))
             ids = self.example_ids[start : start + len(values)]
-            check_finite(self.name, column, values, ids)
-            if column == "logits":
-                check_no_probabilities(self.name, values)
-            yield values if column == "logits" else log_probabilities(self.name, values, ids)
+            logits, gap = as_logits(self.name, self._output, values, ids)
+            self._gap = max(self._gap, gap)
+            yield logits
             start += len(values)
 
     def _batches(self, size: int, column: str) -> Iterator[Any]:
@@ -154,8 +159,10 @@ class PredictionsFile:
                 yield from self._file.iter_batches(batch_size=size, row_groups=[group], columns=[column])
 
     def _read(self, columns: list[str]) -> Any:
+        """Return a table of columns, by our names."""
         with self._readable():
-            return read_bounded(self._file, columns)
+            table = read_bounded(self._file, [self._stored[column] for column in columns])
+        return table.select([self._stored[column] for column in columns]).rename_columns(columns)
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
@@ -171,42 +178,39 @@ class PredictionsFile:
 
     def load_embeddings(self) -> np.ndarray | None:
         """Return the embeddings (n, d), or None if the file has none."""
-        if "embedding" not in self._columns:
+        if "embedding" not in self._stored:
             return None
         column = self._read(["embedding"]).column(0).combine_chunks()
         found = matrix(self.name, "embedding", column).astype(np.float32, copy=False)
         check_finite(self.name, "embedding", found, self.example_ids)
         return found
 
-    def load_column(self, column: str) -> np.ndarray:
-        """Return a further column (n,), for example a proximity or a slice."""
-        self._need(column)
-        return self._read([column]).column(0).to_numpy(zero_copy_only=False)
-
-    def _need(self, *columns: str) -> None:
-        missing = [c for c in columns if c not in self._columns]
-        if missing:
-            raise PredictionsError(f"{self.name}: expected a column {missing[0]!r}, found {sorted(self._columns)}.")
-
     def _read_index(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        import pyarrow as pa
 
-        names = [c for c in ("example_id", "label", "split") if c in self._columns]
+        names: list[str] = [c for c in ("example_id", "label", "split") if c in self._stored]
         check_memory(self.name, self._file.metadata.num_rows * _ROW)
         for column in names:
-            _check_kind(self.name, column, self._file.schema_arrow.field(column).type)
+            _check_kind(self.name, column, self._file.schema_arrow.field(self._stored[column]).type)
         table = self._read(names)
         for column in names:
             if table.column(column).null_count:
                 raise PredictionsError(f"{self.name}: expected no empty values in {column!r}, found some.")
         ids = _texts(self.name, "example_id", table.column("example_id"))
-        try:
-            labels = table.column("label").cast(pa.int64()).to_numpy()
-        except pa.ArrowInvalid as error:
-            raise PredictionsError(f"{self.name}: expected whole numbers in 'label': {error}") from error
+        labels = self._labels(table.column("label"))
         if "split" not in names:
             return ids, np.full(len(ids), "train"), labels
-        return ids, _texts(self.name, "split", table.column("split")), labels
+        return ids, self._names.split_of(_texts(self.name, "split", table.column("split"))), labels
+
+    def _labels(self, column: Any) -> np.ndarray:
+        """Return labels (n,) int64, of whole numbers or names of classes."""
+        import pyarrow as pa
+
+        if not pa.types.is_integer(column.type):
+            return self._names.label_of(self.name, _texts(self.name, "label", column))
+        try:
+            return np.asarray(column.cast(pa.int64()).to_numpy())
+        except pa.ArrowInvalid as error:
+            raise PredictionsError(f"{self.name}: expected whole numbers in 'label': {error}") from error
 
 
 def _texts(name: str, column: str, values: Any) -> np.ndarray:
@@ -228,7 +232,7 @@ def _check_kind(name: str, column: str, found: Any) -> None:
 
     kind = found.value_type if pa.types.is_dictionary(found) else found
     text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    fits = {"example_id": text or pa.types.is_integer(kind), "label": pa.types.is_integer(kind), "split": text}
+    fits = {"example_id": text or pa.types.is_integer(kind), "label": text or pa.types.is_integer(kind), "split": text}
     expected = {"example_id": "text or whole numbers", "label": "whole numbers", "split": "text"}
     if not fits[column]:
         raise PredictionsError(f"{name}: expected {expected[column]} in {column!r}, got {found}.")

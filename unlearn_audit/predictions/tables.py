@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +19,31 @@ import numpy as np
 
 from unlearn_audit.errors import PredictionsError
 from unlearn_audit.files import regular
-from unlearn_audit.predictions.checks import check_finite, check_memory, log_probabilities
+from unlearn_audit.predictions.checks import as_logits, check_memory, gap_in_words
+from unlearn_audit.predictions.names import OUTPUTS, Names, missing_column
 
 MOST_CLASSES = 10_000_000
 _CSV_GROWTH = 4  # bytes in memory for each of a file
-_CSV_COLUMN = re.compile(r"(logit|probability|embedding)_(\d+)")
-_CSV_ARRAYS = {"logit": "logits", "probability": "probabilities", "embedding": "embedding"}
+_NUMBERED = re.compile(r"(.+)_(\d+)")
+_BEFORE_NUMBERS = {  # of the columns of a CSV file, by the name of the array that they make
+    "logits": "logit",
+    "log_probabilities": "log_probability",
+    "probabilities": "probability",
+    "embedding": "embedding",
+}
 
 
-def read_npz(path: Path) -> dict[str, Any]:
+def read_npz(path: Path, names: Names) -> dict[str, Any]:
     """Return the fields of `Predictions` that an `.npz` holds; raises `PredictionsError`."""
-    return fields_of_arrays(path.name, _npz_arrays(path))
+    arrays = _npz_arrays(path)
+    return fields_of_arrays(path.name, names.renamed(arrays), names, arrays)
 
 
-def read_csv(path: Path) -> dict[str, Any]:
+def read_csv(path: Path, names: Names) -> dict[str, Any]:
     """Return the fields of `Predictions` that a `.csv` holds; raises `PredictionsError`."""
-    return fields_of_arrays(path.name, _csv_arrays(path))
+    columns = _csv_columns(path)
+    arrays = names.renamed(columns) | _stacked(path.name, columns, names)
+    return fields_of_arrays(path.name, arrays, names, columns)
 
 
 def _npz_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -59,7 +68,7 @@ def _array(content: Mapping[str, np.ndarray], name: str) -> np.ndarray:
         raise ValueError(f"{name} is said to be larger than memory") from error
 
 
-def _csv_arrays(path: Path) -> dict[str, np.ndarray]:
+def _csv_columns(path: Path) -> dict[str, np.ndarray]:
     import pyarrow as pa
     from pyarrow import csv
 
@@ -75,17 +84,17 @@ def _csv_arrays(path: Path) -> dict[str, np.ndarray]:
     empty = [name for name in table.column_names if table.column(name).null_count]
     if empty:
         raise PredictionsError(f"{path.name}: expected no empty values in {empty[0]!r}, found some.")
-    columns = {name: table.column(name).to_numpy() for name in table.column_names}
-    arrays = {name: column for name, column in columns.items() if not _CSV_COLUMN.fullmatch(name)}
-    return arrays | _stacked(path.name, columns)
+    return {name: table.column(name).to_numpy() for name in table.column_names}
 
 
-def _stacked(name: str, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _stacked(name: str, columns: Mapping[str, np.ndarray], names: Names) -> dict[str, np.ndarray]:
     """Return the arrays (n, m) whose m columns are numbered from 0."""
+    arrays = {before: array for array, before in _BEFORE_NUMBERS.items()}
+    arrays |= {names.columns[array]: array for array in _BEFORE_NUMBERS if array in names.columns}
     found: dict[str, dict[int, np.ndarray]] = {}
     for column, values in columns.items():
-        match = _CSV_COLUMN.fullmatch(column)
-        if match:
+        match = _NUMBERED.fullmatch(column)
+        if match and match.group(1) in arrays:
             place = int(match.group(2))
             if match.group(2) != str(place):
                 raise PredictionsError(f"{name}: expected the column {match.group(1)}_{place}, got {column!r}.")
@@ -97,48 +106,57 @@ def _stacked(name: str, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarr
                 f"{name}: expected the columns {kind}_0 to {kind}_{len(parts) - 1}, found no {kind}_{missing[0]}."
             )
     return {
-        _CSV_ARRAYS[kind]: np.column_stack([parts[index] for index in range(len(parts))])
-        for kind, parts in found.items()
+        arrays[kind]: np.column_stack([parts[index] for index in range(len(parts))]) for kind, parts in found.items()
     }
 
 
-def fields_of_arrays(name: str, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Return the fields of `Predictions` that arrays by the names of the Parquet columns hold; `PredictionsError`."""
+def fields_of_arrays(
+    name: str, arrays: Mapping[str, np.ndarray], names: Names, found: Collection[str]
+) -> dict[str, Any]:
+    """Return the fields of `Predictions` that arrays hold.
+
+    Args:
+        name: of the file or table, for errors.
+        arrays: by our names.
+        names: of splits and classes, where they are not ours.
+        found: what the columns are called there, for errors.
+
+    Raises:
+        PredictionsError: where they hold no predictions.
+    """
     for column in ("example_id", "label"):
         if column not in arrays:
-            raise PredictionsError(f"{name}: expected {column!r}, found {sorted(arrays)}.")
-    kinds = {"example_id": "iuUOT", "label": "iu", "split": "UOT"}
+            raise PredictionsError(missing_column(name, f"`{column}`", found))
+    kinds = {"example_id": "iuUOT", "label": "iuUOT", "split": "UOT"}
     for column in [column for column in kinds if column in arrays]:
-        found = arrays[column]
-        if found.ndim != 1 or found.dtype.kind not in kinds[column]:
+        values = arrays[column]
+        if values.ndim != 1 or values.dtype.kind not in kinds[column]:
             what = "whole numbers" if column == "label" else "text"
-            raise PredictionsError(f"{name}: expected {what} in {column!r} (n,), got {found.dtype} {found.shape}.")
-    if arrays["label"].max(initial=0) > MOST_CLASSES:
-        raise PredictionsError(f"{name}: expected labels up to {MOST_CLASSES:,}, got {arrays['label'].max()}.")
+            raise PredictionsError(f"{name}: expected {what} in {column!r} (n,), got {values.dtype} {values.shape}.")
+    labels = names.label_of(name, arrays["label"])
+    if labels.max(initial=0) > MOST_CLASSES:
+        raise PredictionsError(f"{name}: expected labels up to {MOST_CLASSES:,}, got {labels.max()}.")
     ids = arrays["example_id"].astype(str)
-    labels = arrays["label"]
+    logits, gap = _logits(name, arrays, ids, found)
     return {
         "example_ids": ids,
-        "splits": arrays["split"].astype(str) if "split" in arrays else np.full(len(ids), "train"),
+        "splits": names.split_of(arrays["split"]) if "split" in arrays else np.full(len(ids), "train"),
         "labels": labels.astype(np.int64),
-        "logits": _logits(name, arrays, ids),
+        "logits": logits,
         "embeddings": _numbers(name, "embedding", arrays["embedding"]) if "embedding" in arrays else None,
         "name": name,
+        "metadata": gap_in_words(gap),
     }
 
 
-def _logits(name: str, arrays: Mapping[str, np.ndarray], ids: np.ndarray) -> np.ndarray:
-    for column in ("logits", "log_probabilities"):  # a softmax takes both for the same
+def _logits(
+    name: str, arrays: Mapping[str, np.ndarray], ids: np.ndarray, found: Collection[str]
+) -> tuple[np.ndarray, float]:
+    for column in OUTPUTS:
         if column in arrays:
-            return _numbers(name, column, arrays[column])
-    if "probabilities" not in arrays:
-        raise PredictionsError(
-            f"{name}: expected logits or probabilities (in a CSV file: logit_0, … or probability_0, …), found "
-            f"{sorted(arrays)}."
-        )
-    probabilities = _numbers(name, "probabilities", arrays["probabilities"])
-    check_finite(name, "probabilities", probabilities, ids)
-    return log_probabilities(name, probabilities, ids)
+            return as_logits(name, column, _numbers(name, column, arrays[column]), ids)
+    wanted = "`logits` or `probabilities` (in a CSV file logit_0, … or probability_0, …)"
+    raise PredictionsError(missing_column(name, wanted, found))
 
 
 def _numbers(name: str, column: str, values: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from unlearn_audit.predictions.checks import check_finite, check_index, check_metadata, check_no_probabilities
+from unlearn_audit.predictions.names import Names
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,19 +77,19 @@ class Predictions:
         )
 
     @classmethod
-    def of_table(cls, table: Any, *, name: str = "predictions") -> Predictions:
-        """Take a table of pandas, polars, Arrow or `datasets`, whose columns are those of a Parquet file.
+    def of_table(cls, table: Any, *, name: str = "predictions", names: Names | None = None) -> Predictions:
+        """Take a table of pandas, polars, Arrow or `datasets`, whose columns are those of a Parquet file, or `names`.
 
         Raises:
             PredictionsError: where it holds no predictions.
         """
         from unlearn_audit.predictions.frames import fields_of_table
 
-        return cls(**fields_of_table(name, table))
+        return cls(**fields_of_table(name, table, names or Names()))
 
     @classmethod
-    def load(cls, path: str | Path) -> Predictions:
-        """Read a file into memory: `.npz`, `.csv`, `.jsonl`, or else Parquet.
+    def load(cls, path: str | Path, names: Names | None = None) -> Predictions:
+        """Read a file into memory: `.npz`, `.csv`, `.jsonl`, or else Parquet; `names` says what is called otherwise.
 
         Raises:
             PredictionsError: where it cannot be read, or holds no predictions.
@@ -98,8 +99,8 @@ class Predictions:
 
         path = Path(path)
         if path.suffix.lower() in READERS:
-            return cls(**READERS[path.suffix.lower()](path))
-        source = PredictionsFile(path)
+            return cls(**READERS[path.suffix.lower()](path, names or Names()))
+        source = PredictionsFile(path, names)
         logits = list(source.logit_chunks(ROW_GROUP))
         return cls(
             example_ids=source.example_ids,

@@ -9,7 +9,7 @@ import numpy as np
 from unlearn_audit.auditing.neighbours import NeighbourSource, embeddings_of
 from unlearn_audit.auditing.report import AuditReport, ModelRecord
 from unlearn_audit.populations import FORGET, POPULATIONS
-from unlearn_audit.predictions import open_predictions
+from unlearn_audit.predictions import PredictionSource, open_predictions
 from unlearn_audit.publishing.attacks import Target
 from unlearn_audit.publishing.attacks._exposure import Space
 from unlearn_audit.publishing.staging import Disclosure, Staging
@@ -17,7 +17,7 @@ from unlearn_audit.reporting.ledger import Ledger, read_ledger
 from unlearn_audit.saved.manifest import read_manifest
 
 if TYPE_CHECKING:
-    from unlearn_audit.saved.request import AuditRequest
+    from unlearn_audit.saved.request import AuditRequest, ModelFiles
 
 TRAIN = "train"
 
@@ -51,8 +51,13 @@ def _space(plan: Staging, ledger: Ledger, train: np.ndarray) -> Space | None:
     request: AuditRequest = read_manifest(plan.folder).request
     if request.proximities is not None:
         return None
-    first = open_predictions(plan.folder / next(iter(request.references.values())).predictions[0])
-    original = None if request.original is None else open_predictions(plan.folder / request.original.predictions[0])
-    source = None if request.embeddings is None else NeighbourSource(plan.folder / request.embeddings)
+
+    def opened(model: ModelFiles) -> PredictionSource:
+        return open_predictions(plan.folder / model.predictions[0], request.names)
+
+    first = opened(next(iter(request.references.values())))
+    original = None if request.original is None else opened(request.original)
+    file = request.embeddings
+    source = None if file is None else NeighbourSource(plan.folder / file, "embedding", request.names)
     found, _ = embeddings_of(first, original, source)
     return None if found is None else Space(found[train], found[~train], ledger["example_id"][~train])

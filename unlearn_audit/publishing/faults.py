@@ -73,6 +73,11 @@ def explained(repo_id: str) -> Iterator[None]:
         ) from error
     except HfHubHTTPError as error:
         raise HubError(_refusal(repo_id, error)) from error
+    except httpx2.TimeoutException as error:
+        raise HubError(
+            f"The Hub did not answer in time for {repo_id!r} ({error}). Try again; on a slow line set "
+            "HF_HUB_DOWNLOAD_TIMEOUT and HF_HUB_ETAG_TIMEOUT to more seconds. What was fetched is kept."
+        ) from error
     except (LocalEntryNotFoundError, httpx2.TransportError) as error:
         raise HubError(
             f"The Hub cannot be reached for {repo_id!r}: {error}. Check the network, then try again."

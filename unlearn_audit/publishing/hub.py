@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from unlearn_audit import __version__
 from unlearn_audit.errors import ConfigurationError, HubError
+from unlearn_audit.models.listing import check_listing
 from unlearn_audit.names import checked_name
 from unlearn_audit.publishing import faults
 from unlearn_audit.publishing.attacks import Exposure
@@ -151,16 +152,19 @@ def pull(
         token: another login than this machine's.
 
     Raises:
-        HubError: where there is no such repository or revision, or the Hub cannot be reached.
+        HubError: where there is no such repository or revision, its files lead elsewhere or do not fit on the disk, or
+            the Hub cannot be reached.
     """
     from huggingface_hub import snapshot_download
 
     repo_id, _, named = repo_id.removeprefix("hub:").partition("@")
+    revision = revision or named or None
     with explained(repo_id):
+        check_listing(repo_id, revision=revision, only=only, endpoint=endpoint, token=token)
         folder = retried(
             lambda: snapshot_download(
                 repo_id,
-                revision=revision or named or None,
+                revision=revision,
                 endpoint=endpoint,
                 token=token or None,
                 allow_patterns=None if only is None else list(only),

@@ -28,6 +28,7 @@ from unlearn_audit.auditing.report import AuditReport, ForgetRecord, ModelRecord
 from unlearn_audit.auditing.statistics import MIN_COUNT, Comparison, StratumStatistics
 from unlearn_audit.populations import FORGET, POPULATIONS, TEST
 from unlearn_audit.predictions import open_predictions
+from unlearn_audit.predictions.names import Names
 from unlearn_audit.predictions.parquet import write_parquet
 from unlearn_audit.saved.published import concluded
 
@@ -183,13 +184,13 @@ def public_rows(ledger: pa.Table, models: Iterable[str]) -> pa.Table:
     )
 
 
-def write_test_predictions(source_path: Path, path: Path) -> None:
-    """Write the test rows of a file of predictions, in whatever format it is, as Parquet without embeddings.
+def write_test_predictions(source_path: Path, path: Path, names: Names) -> None:
+    """Write the test rows of a file of predictions, in whatever format and names, as Parquet without embeddings.
 
     Raises:
         PredictionsError: where it cannot be read.
     """
-    source = open_predictions(source_path)
+    source = open_predictions(source_path, names)
     test = source.splits == POPULATIONS[TEST]
     chunks = []
     start = 0

@@ -45,6 +45,7 @@ def fetched_file(source: str, folder: str | Path, *, endpoint: str | None = None
     with explained(_repository(source)):
         files = HfFileSystem(endpoint=endpoint, token=token, skip_instance_cache=True)
         try:
+            _check_size(source, files.info(source)["size"], target.parent)
             with replacing(target) as draft, draft.open("wb") as here:
                 shutil.copyfileobj(retried(lambda: files.open(source, "rb", block_size=2**20)), here)
         except FileNotFoundError as error:
@@ -79,6 +80,15 @@ def fetched_dataset(source: str, *, endpoint: str | None = None, token: str | No
                 endpoint=endpoint,
                 token=token,
             )
+        )
+
+
+def _check_size(source: str, size: int, folder: Path) -> None:
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise HubError(
+            f"{source} was not fetched: it says that it takes {size / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB are "
+            f"free in {str(folder)!r}. Give another folder."
         )
 
 

@@ -13,6 +13,7 @@ from unlearn_audit.auditing.report import AuditReport, ForgetRecord
 from unlearn_audit.errors import AuditError
 from unlearn_audit.files import replacing, sha256, write_text
 from unlearn_audit.names import file_name
+from unlearn_audit.predictions.names import Names
 from unlearn_audit.publishing.answers import ANSWERS, PublishedAnswers
 from unlearn_audit.publishing.public import public_report, public_rows, write_test_predictions
 from unlearn_audit.reporting.card import CardFacts, find_candidate, write_card
@@ -234,7 +235,7 @@ def _copy_test_rows(folder: Path, manifest: Manifest, audit: Path, title: str) -
             file = file_name(f"{name}-{place}", ".parquet", taken)
             taken.add(file)
             paths.append(f"{PREDICTIONS_FOLDER}/{file}")
-            write_test_predictions(folder / path, audit / paths[-1])
+            write_test_predictions(folder / path, audit / paths[-1], manifest.request.names)
         return dataclasses.replace(files, predictions=tuple(paths), seed=None)
 
     return dataclasses.replace(
@@ -244,5 +245,6 @@ def _copy_test_rows(folder: Path, manifest: Manifest, audit: Path, title: str) -
         embeddings=None,
         proximities=None,
         columns=None,
+        names=Names(),
         configuration={},
     )

@@ -10,6 +10,7 @@ question that it answers.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from unlearn_audit.auditing.report import COPIES, AuditReport, ModelRecord
 from unlearn_audit.auditing.summary import worst_first
 from unlearn_audit.errors import AuditError
 from unlearn_audit.populations import FORGET, POPULATIONS
+from unlearn_audit.publishing.answers import ANSWERS
 from unlearn_audit.publishing.attacks.counts import NEARLY_ALL
 from unlearn_audit.publishing.public import public_report, too_few
 from unlearn_audit.reporting.card import find_candidate
@@ -39,11 +41,12 @@ from unlearn_audit.saved.forgotten import Forgotten, commitment
 from unlearn_audit.saved.manifest import MANIFEST, SIGNATURES, file_hash, read_manifest
 from unlearn_audit.saved.published import FIRST_VERSION
 from unlearn_audit.saved.signing import signed_by
-from unlearn_audit.saved.standing import standing
+from unlearn_audit.saved.standing import SETTLED, standing
 from unlearn_audit.saved.verify import Verification
 
 MOST = 4  # candidates on the page; the others are counted
 _NAME, _TEXT, _REASON = 40, 90, 420  # characters of a name, a description and a reason
+_OPTION = re.compile(r": --(?:identity|retrain one)$")  # of `verify`, which is not asked here
 _HASH = 16  # hexadecimal digits of a hash in a table
 TITLE = "Statement on deleted training data"
 NOT_ADVICE = (
@@ -105,7 +108,7 @@ def statement_of(
     """
     folder = Path(folder)
     told = _told(folder, candidate)
-    digest = file_hash(folder / MANIFEST)
+    digest, stands = file_hash(folder / MANIFEST), standing(folder, found, signers)
     lead = (
         f"For the data-protection officer, from an audit of {told.report.provenance.created[:10]}. Before it was "
         f"written every file was hashed ({found.files}) and every figure that can be was computed again "
@@ -115,14 +118,16 @@ def statement_of(
     second = (
         Part("What you are asked, and where it is answered", columns=("asked", "by", "answered"), rows=ASKED),
         _open(told),
-        _trust(folder, found, signers),
-        _signed(folder, told, signers),
+        _trust(stands),
+        _signed(folder, told.report.provenance.seal, dict(stands)[SETTLED], signers),
     )
     foot = f"{MANIFEST} SHA-256 {digest}   ·   unlearn-audit {__version__}"
     return Statement(TITLE, lead, (first, second), foot, told.report.provenance.created)
 
 
 def _told(folder: Path, candidate: str | None) -> _Told:
+    if (folder / ANSWERS).exists():
+        raise AuditError("Of this audit the answers alone are published: ask whoever made it for the statement.")
     report, manifest = AuditReport.load(folder), read_manifest(folder)
     policy = report.policy
     if not isinstance(policy, Policy):
@@ -266,10 +271,8 @@ def _open(told: _Told) -> Part:
     return Part("What was not tested", "EDPB Opinion 28/2024, on its first question; GDPR Art. 17(2), 19", NOT_TESTED)
 
 
-def _trust(folder: Path, found: Verification, signers: Sequence[str]) -> Part:
-    rows = tuple(  # without the options of `verify`
-        (what, _cut(how.partition(": --")[0], _REASON // 2)) for what, how in standing(folder, found, signers)
-    )
+def _trust(stands: Sequence[tuple[str, str]]) -> Part:
+    rows = tuple((what, _cut(_OPTION.sub("", how), _REASON // 2)) for what, how in stands)
     said = (
         "Whoever made the audit may have had a reason to let it pass. What rests on trust they could have made up, and "
         "nobody would notice.",
@@ -277,19 +280,24 @@ def _trust(folder: Path, found: Verification, signers: Sequence[str]) -> Part:
     return Part("What rests on trust", "GDPR Art. 5(2)", said, ("part", "how it stands"), rows, (30, 90))
 
 
-def _signed(folder: Path, told: _Told, signers: Sequence[str]) -> Part:
+def _signed(folder: Path, seal: str, settled: str, signers: Sequence[str]) -> Part:
     named = signed_by(folder) if (folder / SIGNATURES).exists() else ()
     checked = [f"Signed with the key {key}; the signature was checked." for key in signers]
     others = [f"Says to be signed with the key {key}; that was not checked." for key in named if key not in signers]
     said = [_cut(text, 130) for text in (checked + others)[:MOST]] or ["No one has signed the report."]
-    seal = told.report.provenance.seal
-    said.append(
-        f"Sealed: what the verdict rests on is settled in the seal {_cut(seal, _HASH, '')}. Ask who was given it, when."
-        if seal
-        else "Not sealed: nothing shows that what the verdict rests on was settled before the outcome was seen."
-    )
-    said.append("For the controller: name, date, signature " + "_" * 52)
+    said += [_sealed(seal, settled), "For the controller: name, date, signature " + "_" * 52]
     return Part("Who signed, and what was settled before", "GDPR Art. 5(2)", tuple(said))
+
+
+def _sealed(seal: str, settled: str) -> str:
+    """Say whether what the verdict rests on was settled before, as `standing` has it."""
+    if not seal:
+        return "Not sealed: nothing shows that what the verdict rests on was settled before the outcome was seen."
+    if settled.startswith("NO"):
+        return _cut(f"Sealed too late. Settled before looking: {settled}.", _REASON // 2)
+    return (
+        f"Sealed: what the verdict rests on is settled in the seal {_cut(seal, _HASH, '')}. Ask who was given it, when."
+    )
 
 
 def _name(model: ModelRecord) -> str:

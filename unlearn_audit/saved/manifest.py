@@ -132,6 +132,8 @@ def file_hash(path: str | Path) -> str:
         return sha256(path)
     except FileNotFoundError as error:
         raise AuditError(f"Expected the file {str(path)!r}, found none.") from error
+    except OSError as error:
+        raise AuditError(f"Expected the file {str(path)!r}, which can be read: {error}.") from error
 
 
 @cache

@@ -80,12 +80,14 @@ class _TestSet:
         models: list[PredictionSource] = []
         for name, _, files in request.compared():
             rows_of[name] = list(range(len(models), len(models) + len(files.predictions)))
-            models += [open_predictions(folder / path) for path in files.predictions]
+            models += [open_predictions(folder / path, request.names) for path in files.predictions]
         kept = {model.name for model in report.by_role("reference")}  # without copies, which were left out
         names = [name for name in request.references if name in kept]
         if not names:
             raise AuditError("The report names none of the retrained models whose predictions are here.")
-        references = [open_predictions(folder / request.references[name].predictions[0]) for name in names]
+        references = [
+            open_predictions(folder / request.references[name].predictions[0], request.names) for name in names
+        ]
         examples, groups = _test_examples(folder, references[0], report)
         members = members_of(examples.stratum, examples.num_strata)
         members = np.column_stack([members, *(group.members for group in groups)])

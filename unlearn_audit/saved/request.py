@@ -12,6 +12,7 @@ from typing import Any
 from unlearn_audit.auditing.models import Models
 from unlearn_audit.auditing.policy import Policy
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
+from unlearn_audit.predictions.names import Names
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class AuditRequest(Models[ModelFiles]):
         embeddings: a Parquet file with `example_id` and `embedding`, if not the original's own.
         columns: a Parquet file with `example_id` and the column that strata are made of, if they are.
         proximities: a Parquet file with `example_id` and the column `proximity`, instead of embeddings.
+        names: of columns, splits and classes in these files, where they are not ours.
         neighbourhood: how to cut strata.
         policy: what the verdict rests on.
         measures: names; empty means all.
@@ -60,6 +62,7 @@ class AuditRequest(Models[ModelFiles]):
     embeddings: str | None = None
     proximities: str | None = None
     columns: str | None = None
+    names: Names = field(default_factory=Names)
     neighbourhood: NeighbourhoodConfig = field(default_factory=NeighbourhoodConfig)
     policy: Policy = field(default_factory=Policy)
     measures: tuple[str, ...] = ()

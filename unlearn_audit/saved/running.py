@@ -80,7 +80,7 @@ def read_subject(request: AuditRequest, base: Path) -> AuditSubject:
     """
 
     def opened(_: str, files: ModelFiles) -> AuditedModel:
-        sources = tuple(open_predictions(base / path) for path in files.predictions)
+        sources = tuple(open_predictions(base / path, request.names) for path in files.predictions)
         return AuditedModel(sources, files.method, files.seed, files.seconds, files.examples)
 
     models, forget = request.map(opened), Forgotten.read(base / request.forget)
@@ -102,8 +102,9 @@ def read_neighbourhood(request: AuditRequest, subject: AuditSubject, base: Path)
     Raises:
         AuditError: where there is nothing to take proximities from.
     """
-    file = request.proximities or request.embeddings
-    source, columns = (None if path is None else NeighbourSource(base / path) for path in (file, request.columns))
+    file, holds = request.proximities or request.embeddings, "proximity" if request.proximities else "embedding"
+    source = None if file is None else NeighbourSource(base / file, holds, request.names)
+    columns = None if request.columns is None else NeighbourSource(base / request.columns, names=request.names)
     return neighbourhood_of(request.neighbourhood, subject, source, columns)
 
 

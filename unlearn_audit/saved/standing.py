@@ -12,6 +12,7 @@ from unlearn_audit.saved.sealing import SEAL, read_seal
 from unlearn_audit.saved.verify import Verification
 
 TRUST = "rests on trust:"
+SETTLED = "settled before looking"
 _SHOWN = 8  # names in a row
 
 
@@ -34,7 +35,7 @@ def standing(folder: str | Path, found: Verification, signers: Sequence[str]) ->
         ("predictions are the models'", f"{TRUST} the models are not run again"),
         ("weights", _weights(found)),
         ("references are retrained", found.retrained or f"{TRUST} none is trained again: --retrain one"),
-        ("settled before looking", _sealed(folder)),
+        (SETTLED, _sealed(folder)),
         (
             "who vouches",
             f"signature checked: {', '.join(key[:16] for key in signers)}" if signers else f"{TRUST} {unsigned}",

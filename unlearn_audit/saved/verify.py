@@ -21,6 +21,7 @@ from unlearn_audit.auditing.policy import FirstPolicy
 from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.bounded import read_parquet
 from unlearn_audit.errors import AuditError, UnlearnAuditError, VerificationError
+from unlearn_audit.names import leads_elsewhere, shown
 from unlearn_audit.populations import POPULATIONS, TEST
 from unlearn_audit.saved.manifest import MANIFEST, SIGNATURES, Manifest, file_hash, read_manifest
 from unlearn_audit.saved.published import FIRST_VERSION, consequences, escaped, recomputed_test_figures
@@ -35,6 +36,7 @@ MODEL_FILES = (  # all by which a model is loaded
     "*.safetensors",
     "*.safetensors.index.json",
 )
+TOPS = ("..", "../..")  # the ways from a published audit to its model
 ANSWERS_ALONE = "Only the answers are published, without the figures that they follow from: these are not checked."
 RELATIVE = 1e-4
 ABSOLUTE = 1e-6
@@ -86,6 +88,9 @@ def verify(folder: str | Path, *, progress: Callable[[str, int, int], None] | No
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
+    astray = tuple(_leading_elsewhere(manifest))
+    if astray:
+        return Verification(0, 0, astray)
     differences = [*_hash_differences(folder, manifest), *_unknown_files(folder, manifest)]
     files = len(manifest.outputs) + (0 if manifest.withheld else len(manifest.inputs))
     files += len(manifest.model.files) if manifest.model else 0
@@ -162,10 +167,22 @@ def _hash_differences(folder: Path, manifest: Manifest) -> Iterator[str]:
         try:
             found = file_hash(path)
         except AuditError:
-            yield f"{what}: the file {path.name} is missing"
+            yield f"{what}: the file {path.name} is {'no plain file' if path.exists() else 'missing'}"
             continue
         if found != digest:
             yield f"{what}: {path.name} has the hash {found[:12]}…, the manifest says {str(digest)[:12]}…"
+
+
+def _leading_elsewhere(manifest: Manifest) -> Iterator[str]:
+    """Name the paths of a published audit by which files of the reader's machine would be read."""
+    if manifest.model is None:
+        return
+    inputs = () if "test" in manifest.withheld else tuple(manifest.request.files().values())
+    for name in (*manifest.outputs, *manifest.model.files, *(path for path in inputs if path != "withheld")):
+        if leads_elsewhere(name):
+            yield f"{shown(name)}: this leads out of the published folder, so nothing was read"
+    if manifest.model.top not in TOPS:
+        yield f"{shown(manifest.model.top)}: the model lies beside its audit, not there, so nothing was read"
 
 
 def _beside(manifest: Manifest) -> dict[str, str]:

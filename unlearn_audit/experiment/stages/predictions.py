@@ -15,6 +15,7 @@ from unlearn_audit.experiment.stages.models import ModelStage
 from unlearn_audit.models import load_model, predict
 from unlearn_audit.models.checkpoints import has_processor
 from unlearn_audit.predictions import Predictions
+from unlearn_audit.predictions.names import Names
 
 FILE = "predictions.parquet"
 
@@ -29,13 +30,18 @@ class ModelPredictions(Stage):
     precision: str
     batch_size: int = field(metadata=INCIDENTAL)
     fallback: ModelStage | None = field(default=None, metadata=ADDED)  # has the image processor, if the model has none
+    names: Names | None = field(default=None, metadata=ADDED)  # in predictions that were made elsewhere
 
     def run(self, workspace: Workspace) -> Mapping[str, Any]:
         """Predict, or read predictions that were made elsewhere, and write them as Parquet."""
         made, data = self.model.made(workspace), self.data.load()
-        found = on_the_data(Predictions.load(made), data) if made.is_file() else self._predicted(made, data, workspace)
+        found = self._read(made, data) if made.is_file() else self._predicted(made, data, workspace)
         found.save(workspace.folder / FILE)
         return {"model": {name: item for name, item in workspace.results_of(self.model).items() if name != "log"}}
+
+    def _read(self, file: Path, data: ImageData) -> Predictions:
+        classes = self.names.classes if self.names else ()
+        return on_the_data(Predictions.load(file, self.names), data, classes=classes)
 
     def _predicted(self, folder: Path, data: ImageData, workspace: Workspace) -> Predictions:
         elsewhere = None if has_processor(folder) or self.fallback is None else self.fallback.made(workspace)
