@@ -32,6 +32,9 @@ def run(
         typer.Option(metavar="one|NAME", help="Train one reference of a study again, or this one: is it among them?"),
     ] = None,
     data: Annotated[str | None, typer.Option("--data", help="Where a study's data are here, for --retrain.")] = None,
+    stamped_by: Annotated[
+        Path | None, typer.Option(help="Root certificate (PEM) of the authority that must have stamped the seal.")
+    ] = None,
     salt: Annotated[str | None, typer.Option(help="From the publisher's own manifest.json; proves --forget.")] = None,
 ) -> None:
     """Check a report against its inputs.
@@ -46,6 +49,7 @@ def run(
     from unlearn_audit.experiment.weights import with_weights
     from unlearn_audit.publishing.checking import auditor_of, check_claim, verify_published
     from unlearn_audit.saved.signing import check_identity
+    from unlearn_audit.saved.stamping import check_stamp
     from unlearn_audit.saved.standing import standing
 
     from .progress import TaskProgress
@@ -58,6 +62,9 @@ def run(
             found = with_weights(verify_published(local, progress=progress), local, progress)
         if retrain is not None:
             found = trained_again(found, local, retrain, data)
+        if stamped_by is not None:
+            stamped = f"stamped {check_stamp(local, stamped_by):%Y-%m-%d %H:%M:%S} UTC, by {stamped_by.name}"
+            found = dataclasses.replace(found, stamped=stamped)
         told.append({"folder": local, "auditor": auditor_of(local) if named else None, **dataclasses.asdict(found)})
         tell(audits=told)
         for sentence in found.not_checked:

@@ -22,6 +22,7 @@ from unlearn_audit.saved.forgotten import Forgotten
 from unlearn_audit.saved.manifest import MANIFEST, former_manifest, seal
 from unlearn_audit.saved.request import AuditRequest, ModelFiles
 from unlearn_audit.saved.sealing import SEAL
+from unlearn_audit.saved.stamping import STAMP
 
 REPORT = "report"  # the kind of folder that an audit is saved in
 
@@ -108,6 +109,15 @@ def read_neighbourhood(request: AuditRequest, subject: AuditSubject, base: Path)
     return neighbourhood_of(request.neighbourhood, subject, source, columns)
 
 
+def _keep(path: Path, source: str | Path | None) -> None:
+    """Let a report's folder hold a copy of a file, or none where there is no such file."""
+    if source is None or not Path(source).is_file():
+        path.unlink(missing_ok=True)
+        return
+    with replacing(path) as draft:
+        shutil.copyfile(source, draft)
+
+
 def save_audit(
     found: Findings,
     request: AuditRequest,
@@ -123,7 +133,8 @@ def save_audit(
         request: that it was made from.
         folder: to write to.
         base: of the request's relative paths.
-        sealed: the file of the seal that the audit was made under; the report carries it.
+        sealed: the file of the seal that the audit was made under; the report carries it, and the time stamp that
+            lies beside it under the same name with the ending .tsr.
 
     Raises:
         ConfigurationError: where the folder holds anything but an earlier report.
@@ -139,9 +150,6 @@ def save_audit(
         figures.write_text(report.to_json(), encoding="utf-8")
         pq.write_table(found.ledger, ledger, compression="zstd")
         (folder / MANIFEST).unlink(missing_ok=True)  # both are written: from here on the former report goes
-    if sealed is None:
-        (folder / SEAL).unlink(missing_ok=True)
-    else:
-        with replacing(folder / SEAL) as draft:
-            shutil.copyfile(sealed, draft)
+    _keep(folder / SEAL, sealed)
+    _keep(folder / STAMP, None if sealed is None else Path(sealed).with_suffix(Path(STAMP).suffix))
     seal(folder, request.seen_from(folder, Path(base)), former)

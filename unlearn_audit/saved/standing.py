@@ -9,6 +9,7 @@ from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.errors import AuditError
 from unlearn_audit.saved.manifest import SIGNATURES, read_manifest
 from unlearn_audit.saved.sealing import SEAL, read_seal
+from unlearn_audit.saved.stamping import STAMP
 from unlearn_audit.saved.verify import Verification
 
 TRUST = "rests on trust:"
@@ -40,7 +41,7 @@ def standing(folder: str | Path, found: Verification, signers: Sequence[str]) ->
             "who vouches",
             f"signature checked: {', '.join(key[:16] for key in signers)}" if signers else f"{TRUST} {unsigned}",
         ),
-        ("when", f"{TRUST} no time stamp by somebody else"),
+        ("when", found.stamped or f"{TRUST} {_unstamped(folder)}"),
     )
 
 
@@ -66,6 +67,11 @@ def _sealed(folder: Path) -> str:
     if seen:
         return f"NO for {_named(seen)}: there already when seal {seal[:16]} was made"
     return f"hashed: seal {seal[:16]}; that it is older than the candidates, ask who was given it"
+
+
+def _unstamped(folder: Path) -> str:
+    there = (folder / STAMP).exists()
+    return "stamped, but by whom was not asked: --stamped-by" if there else "no time stamp by somebody else"
 
 
 def _seen(folder: Path) -> tuple[str, ...]:

@@ -55,6 +55,7 @@ class Verification:
         weights: names of the models whose weights are here, and were hashed again.
         absent: names of the models whose weights are not here.
         retrained: what training a reference again showed, in a sentence; empty where none was.
+        stamped: what a time stamp of the seal showed, in a sentence; empty where it was not asked for.
     """
 
     files: int
@@ -64,6 +65,7 @@ class Verification:
     weights: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     retrained: str = ""
+    stamped: str = ""
 
     def raise_if_different(self) -> None:
         """Raise `VerificationError` with all differences, if there are any."""
