@@ -39,7 +39,7 @@ def run(
         Path | None, typer.Option("--output", "-o", help="Folder for the report, or for a benchmark that is made.")
     ] = None,
 ) -> None:
-    """Audit an unlearned model by the predictions of retrained models that exist already.
+    """Audit by retrained models that exist already, in seconds.
 
     Without --candidate it lists what comes with the package, or shows one benchmark; with --output it writes it there,
     in the layout of a data set on the Hub. With --candidate it audits: the report is that of `audit`, and a row for a
