@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments, ViTImageProcessor
 
 from tests.models.checkpoints import ARGUMENTS
@@ -29,8 +30,9 @@ def transform(batch):
 class Factory:
     """Builds a Trainer as somebody would, and counts."""
 
-    def __init__(self, folder, *, leave_out=True, seed=None, callbacks=()):
+    def __init__(self, folder, *, leave_out=True, seed=None, callbacks=(), **options):
         self.folder, self.leave_out, self.seed, self.callbacks, self.seeds = folder, leave_out, seed, callbacks, []
+        self.options = options
 
     def __call__(self, forget, seed):
         self.seeds.append(seed)
@@ -48,10 +50,10 @@ class Factory:
             load_best_model_at_end=True,
             metric_for_best_model="eval_loss",
             remove_unused_columns=False,
-            report_to="none",
             disable_tqdm=True,
             use_cpu=True,
             seed=self.seed or seed,
+            **{"report_to": "none", **self.options},
         )
         return Trainer(
             create_model("vit", IMAGES, seed=seed, **ARGUMENTS["vit"]),
@@ -73,6 +75,22 @@ def test_models_are_made_once_and_differ_by_their_seed(tmp_path) -> None:
     assert factory.seeds == [1, 2, 3]
     with pytest.raises(ConfigurationError, match="without another forget set"):
         retrain(factory, list(FORGET.ids[1:]), 1, output_dir=tmp_path / "out")
+
+
+def test_half_precision_and_a_tracker_are_hers(tmp_path, monkeypatch) -> None:
+    kinds = set()
+
+    class Seen(TrainerCallback):
+        def on_train_begin(self, args, state, control, model=None, **kwargs):
+            model.classifier.register_forward_hook(lambda module, given, made: kinds.add(made.dtype))
+
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "logs"))
+    factory = Factory(tmp_path, callbacks=[Seen()], bf16=True, report_to="tensorboard", logging_steps=1)
+    (first,) = retrain(factory, FORGET, 1, output_dir=tmp_path / "out")
+    assert torch.bfloat16 in kinds
+    assert load_model(first.folder).dtype == torch.float32
+    events = EventAccumulator(str(tmp_path / "logs")).Reload()
+    assert {"train/loss", "train/grad_norm"} <= set(events.Tags()["scalars"])
 
 
 def test_an_interrupted_model_goes_on_from_its_checkpoint(tmp_path) -> None:
