@@ -42,7 +42,12 @@ def run(
     reference: Annotated[
         Files, typer.Option(metavar="[NAME=]FILE", help="A retrained model, named as candidates are; give at least 3.")
     ],
-    forget: Annotated[str, typer.Option(help="Ids of the forget set: txt, csv, json or parquet, here or hf://….")],
+    forget: Annotated[
+        str,
+        typer.Option(
+            help="Ids of the forget set, or with --data file names: txt, csv, json or parquet, here or hf://…."
+        ),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the report.")] = Path("report"),
     original: Annotated[
         Files | None,
@@ -98,7 +103,7 @@ def run(
     request = AuditRequest(
         candidates=model_files(source.named(candidate)),
         references=model_files(source.named(reference)),
-        forget=str(source.file(forget)),
+        forget=source.forgotten(forget),
         original=ModelFiles(tuple(source.of("original", path) for path in original)) if original else None,
         untrained=ModelFiles((source.of("untrained", untrained),)) if untrained else None,
         embeddings=source.file(embeddings) if embeddings else None,

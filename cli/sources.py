@@ -8,6 +8,7 @@ from pathlib import Path
 
 from unlearn_audit.names import checked_name, file_name
 from unlearn_audit.publishing.sources import MODEL, fetched_file, is_remote, model_folder
+from unlearn_audit.saved.bundle import INPUTS
 
 from .options import load_data, quiet
 
@@ -38,7 +39,19 @@ class Source:
 
     def file(self, source: str) -> str:
         """Return a file of this machine, fetched where it lies on the Hub."""
-        return str(fetched_file(source, self.output / "inputs"))
+        return str(fetched_file(source, self.output / INPUTS))
+
+    def forgotten(self, source: str) -> str:
+        """Return the file of a forget set; where there are data, it may list file names of their images."""
+        found = self.file(source)
+        if self.data is None:
+            return found
+        from unlearn_audit.data import ForgetSet
+
+        path = self.output / INPUTS / "forget.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        ForgetSet.from_file(load_data(self.data, self.data_settings).train, found).save(path)
+        return str(path)
 
     def _predicted(self, name: str, source: str) -> Path:
         quiet()

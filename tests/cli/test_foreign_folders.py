@@ -1,14 +1,20 @@
 """Commands that write refuse what is not theirs before they compute anything, and leave it as it was."""
 
+import itertools
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 from unlearn_audit.cli.main import app
 
 from tests.tiny import tiny_images, tiny_resnet
+from unlearn_audit.data import load_images
 from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.models import save_model
+from unlearn_audit.predictions import Predictions
 
 STUDY = "data: {source: digits}\nforget: {label: 8}\nmodel: {name: resnet8}\nmethods: {finetune: }\n"
 FILES = {"README.md": "mine", "checkpoints/notes.txt": "mine", "comparison.html": "<p>mine", "p.parquet": "mine"}
@@ -101,10 +107,36 @@ def test_an_original_model_is_not_replaced_by_its_unlearned_one(tmp_path) -> Non
     assert (tmp_path / "m" / "model.safetensors").read_bytes() == weights
 
 
+def test_an_audit_takes_file_names_where_it_knows_the_data(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("UNLEARN_AUDIT_CACHE", str(tmp_path / "decoded"))
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for split, name in itertools.product(("train", "test"), "ab"):
+        Path("pets", split, name).mkdir(parents=True)
+        for row in range(12):
+            pixels = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(Path("pets", split, name, f"{name}{row}.png"))
+    data = load_images("pets")
+    ids, labels = (np.concatenate([getattr(part, it) for part in (data.train, data.test)]) for it in ("ids", "labels"))
+    splits = np.repeat(["train", "test"], 24)
+    for seed in range(4):
+        logits = np.random.default_rng(seed).normal(size=(48, 2)).astype(np.float32)
+        Predictions(ids, splits, labels, logits, embeddings=logits).save(f"{seed}.parquet")
+    Path("request.csv").write_text("customer_id,filename\n7,a3.png\n7,a4.png\n")
+    line = ["audit", "--candidate", "c=0.parquet", "--original", "0.parquet", "--forget", "request.csv"]
+    line += [part for seed in (1, 2, 3) for part in ("--reference", f"{seed}.parquet")]
+    line += ["--set", "measures=[js]", "--set", "neighbourhood.number=2"]
+    assert "File names are known with --data alone" in str(invoke(*line).exception)
+    shown = invoke(*line, "--data", "pets")
+    assert shown.exit_code == 0, shown.output
+    names = data.train.columns["file_name"].tolist()
+    wanted = {data.train.ids[names.index(f"train/a/{name}.png")] for name in ("a3", "a4")}
+    assert set(json.loads(Path("report/inputs/forget.json").read_text())["ids"]) == wanted
+
+
 def test_predictions_may_be_made_again_but_a_pool_is_no_such_file(tmp_path) -> None:
     from importlib.resources import files
 
-    from unlearn_audit.data import load_images
     from unlearn_audit.models import create_model
 
     save_model(create_model("resnet8", load_images("digits").train, seed=0), tmp_path / "model")

@@ -136,7 +136,8 @@ def populations_in(first: PredictionSource, forget_ids: Sequence[str]) -> np.nda
         missing = np.setdiff1d(wanted, first.example_ids)
         raise AuditError(
             f"Expected predictions for all {len(wanted)} examples of the forget set; {first.name} has none for "
-            f"{len(missing)} of them, the first being {str(missing[0])!r}."
+            f"{len(missing)} of them, the first being {str(missing[0])!r}. "
+            "File names are known with --data alone, or to `unlearn-audit forget`, which writes ids."
         )
     if not len(wanted):
         raise AuditError("Expected a forget set with at least one example, got none.")
