@@ -13,7 +13,7 @@ import typer
 from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.processes import limit_threads
 
-from .options import DataSettings, MaybeData, Settings
+from .options import AuditSettings, DataSettings, MaybeData
 
 if TYPE_CHECKING:
     from unlearn_audit.auditing.report import AuditReport
@@ -59,11 +59,15 @@ def run(
     ] = None,
     data: MaybeData = None,
     data_settings: DataSettings = None,
-    settings: Settings = None,
+    settings: AuditSettings = None,
     seal: Annotated[Path | None, typer.Option(help="From `unlearn-audit seal`: the audit must be as it says.")] = None,
     ledger: Annotated[
         Path | None, typer.Option(help="Of deletion requests: takes policy.alpha from it, and enters the report.")
     ] = None,
+    with_inputs: Annotated[
+        bool,
+        typer.Option("--bundle", help="Copy all that the audit is made from into the report's folder, to move it."),
+    ] = False,
     fail_on: Annotated[FailOn | None, typer.Option(help="Exit with 3 on this verdict or a worse one.")] = None,
 ) -> None:
     """Audit from files of predictions alone.
@@ -77,6 +81,7 @@ def run(
     from unlearn_audit.folders import claim_folder
     from unlearn_audit.names import checked_name
     from unlearn_audit.reporting.folder import render_folder
+    from unlearn_audit.saved.bundle import bundle
     from unlearn_audit.saved.entering import enter
     from unlearn_audit.saved.request import AuditRequest, ModelFiles
     from unlearn_audit.saved.running import REPORT, run_audit, save_audit
@@ -112,7 +117,8 @@ def run(
         check_seal(seal, request)
     with TaskProgress() as progress:
         found = run_audit(request, progress=progress)
-    save_audit(found, request, output, sealed=seal)
+    request, base = (bundle(request, output), output) if with_inputs else (request, Path())
+    save_audit(found, request, output, base=base, sealed=seal)
     render_folder(output)
     show_report(found.report, output)
     if ledger is not None:

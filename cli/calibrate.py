@@ -12,8 +12,9 @@ from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.processes import limit_threads
 
 from .audit import model_files
+from .completing import one_of
 from .machine import tell
-from .options import Settings, quiet
+from .options import AuditSettings, quiet
 
 if TYPE_CHECKING:
     from unlearn_audit.calibration import Pool
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
 
 def run(
     pools: Annotated[
-        list[str] | None, typer.Argument(help="Of digits, memorising, generalising. [default: all]")
+        list[str] | None,
+        typer.Argument(
+            help="Of digits, memorising, generalising. [default: all]",
+            autocompletion=one_of("digits", "memorising", "generalising"),
+        ),
     ] = None,
     reference: Annotated[
         list[str] | None,
@@ -42,7 +47,7 @@ def run(
     ] = None,
     data: Annotated[str | None, typer.Option(help="Folder or Hub id of CIFAR-100, with --build.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML with policy and neighbourhood, as in a study's.")] = None,
-    settings: Settings = None,
+    settings: AuditSettings = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Markdown file for the tables.")] = None,
 ) -> None:
     """Measure how often the answers are right.

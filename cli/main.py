@@ -22,7 +22,7 @@ ORDER = (
     *("demo", "init", "schema", "run"),
     *("forget", "train", "unlearn", "predict", "plan", "seal", "audit"),
     *("verify", "sign", "statement", "report", "push", "ledger"),
-    *("recipes", "leaderboard", "selftest", "calibrate"),
+    *("recipes", "leaderboard", "benchmark", "selftest", "calibrate"),
     *("slurm", "job"),
     *("methods", "measures", "neighbourhoods"),
 )

@@ -6,8 +6,15 @@ from typing import Annotated
 
 import typer
 
+from .completing import names_of
 
-def run(name: Annotated[str | None, typer.Argument(help="Show one of them in full.")] = None) -> None:
+
+def run(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Show one of them in full.", autocompletion=names_of("proximities", "strata")),
+    ] = None,
+) -> None:
     """List the proximities and kinds of strata."""
     from unlearn_audit.proximities import registry as proximities
     from unlearn_audit.strata import registry as strata

@@ -7,12 +7,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .completing import audit_settings
+
 if TYPE_CHECKING:
     from unlearn_audit.data import ForgetSet, ImageData
 
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change one setting, for example training.epochs=5. Repeatable."),
+]
+AuditSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change one setting, for example policy.level=0.02. Repeatable.",
+        autocompletion=audit_settings,
+    ),
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the study. [default: runs/NAME]")]
 Data = Annotated[str, typer.Option("--data", help="A Hub id, a folder, or 'digits'.")]

@@ -10,7 +10,7 @@ import typer
 from unlearn_audit.processes import limit_threads
 
 from .machine import tell
-from .options import Settings
+from .options import AuditSettings
 
 
 def run(
@@ -25,7 +25,7 @@ def run(
     embeddings: Annotated[Path | None, typer.Option(help="File with example_id and embedding instead.")] = None,
     proximities: Annotated[Path | None, typer.Option(help="File with example_id and proximity instead.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML with policy and neighbourhood, as in a study's.")] = None,
-    settings: Settings = None,
+    settings: AuditSettings = None,
 ) -> None:
     """Say before any retraining what an audit could show.
 

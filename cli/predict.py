@@ -9,6 +9,7 @@ import typer
 
 from unlearn_audit.processes import limit_threads
 
+from .completing import one_of
 from .machine import tell
 from .options import Data, DataSettings, load_data, quiet
 
@@ -19,7 +20,9 @@ def run(
     data: Data,
     data_settings: DataSettings = None,
     batch_size: Annotated[int, typer.Option(help="Examples in a forward pass.")] = 512,
-    precision: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
+    precision: Annotated[
+        str, typer.Option(help="float32 or bfloat16.", autocompletion=one_of("float32", "bfloat16"))
+    ] = "float32",
     processor: Annotated[
         str | None, typer.Option(help="Where the image processor is, if not beside the model: a folder or a Hub id.")
     ] = None,

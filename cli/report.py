@@ -26,23 +26,29 @@ def run(
     include_forget_images: Annotated[
         bool, typer.Option("--include-forget-images", help="Embed forgotten images too; they may be personal data.")
     ] = False,
+    with_inputs: Annotated[
+        bool, typer.Option("--bundle", help="Copy all that the audit was made from into its folder, to move it.")
+    ] = False,
     no_images: Annotated[bool, typer.Option("--no-images", help="Embed no images.")] = False,
 ) -> None:
     """Make a report's HTML, cards and plots again.
 
-    Images are embedded where --data says where they are.
+    Images are embedded where --data says where they are. A folder with --bundle can be moved alone, and verified there.
     """
     quiet()
     from unlearn_audit.experiment.stages.base import reseal
     from unlearn_audit.folders import claim_file, says
     from unlearn_audit.reporting.choices import PublishChoices
     from unlearn_audit.reporting.folder import compare_folders, render_folder
+    from unlearn_audit.saved.bundle import bundle_report
 
     images = None if data is None or no_images else load_data(data, data_settings)
     choices = PublishChoices(include_forget_ids=True, include_forget_images=include_forget_images)
     if len(folders) == 1:
         if output is not None:
             raise ConfigurationError("Expected --output only where several folders are compared.")
+        if with_inputs:
+            bundle_report(folders[0])
         written = render_folder(folders[0], images=images, choices=choices, formats=formats.split(","))
         reseal(folders[0])
     else:

@@ -10,7 +10,7 @@ import typer
 from unlearn_audit.errors import ConfigurationError
 
 from .machine import tell
-from .options import Settings
+from .options import AuditSettings
 
 
 def run(
@@ -24,7 +24,7 @@ def run(
     proximities: Annotated[Path | None, typer.Option(help="File with example_id and proximity.")] = None,
     columns: Annotated[Path | None, typer.Option(help="File with example_id and neighbourhood.column.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML with policy, neighbourhood and measures.")] = None,
-    settings: Settings = None,
+    settings: AuditSettings = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")] = Path("seal.json"),
 ) -> None:
     """Settle an audit before any candidate is seen.

@@ -11,6 +11,7 @@ import typer
 
 from unlearn_audit.processes import limit_threads
 
+from .completing import model_names
 from .options import (
     Data,
     DataSettings,
@@ -34,6 +35,7 @@ def run(
         str,
         typer.Option(
             "--model",
+            autocompletion=model_names,
             help="An architecture of timm or transformers (resnet20, vit), or a checkpoint: folder or Hub id.",
         ),
     ] = "resnet20",

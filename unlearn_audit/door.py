@@ -28,6 +28,7 @@ from unlearn_audit.names import file_name
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
 from unlearn_audit.predictions import Predictions
 from unlearn_audit.predictions.names import Names
+from unlearn_audit.saved.bundle import bundle
 from unlearn_audit.saved.forgotten import Forgotten
 from unlearn_audit.saved.request import AuditRequest, ModelFiles
 from unlearn_audit.saved.running import REPORT, save_audit, with_provenance
@@ -202,7 +203,7 @@ class Audit(Findings):
 
     inputs: Inputs
 
-    def save(self, folder: str | Path, *, images: ImageData | None = None) -> Path:
+    def save(self, folder: str | Path, *, images: ImageData | None = None, with_inputs: bool = False) -> Path:
         """Write a report's folder, and return it: HTML, plots, model cards, `report.json` and the ledger.
 
         Predictions that were in memory are written to `predictions/` in it; files stay where they are, and the manifest
@@ -211,6 +212,7 @@ class Audit(Findings):
         Args:
             folder: is made, or holds an earlier report, which is replaced.
             images: gives pictures of the examples that are hit worst, forgotten ones too; without it there are none.
+            with_inputs: copy the files to `inputs/` in the folder, so that it can be moved alone, and verified there.
 
         Raises:
             ConfigurationError: where the folder holds anything else.
@@ -218,6 +220,7 @@ class Audit(Findings):
         from unlearn_audit.reporting.folder import render_folder
 
         folder = claim_folder(folder, REPORT)
-        save_audit(self, self.inputs.written_to(folder), folder, base=folder)
+        request = self.inputs.written_to(folder)
+        save_audit(self, bundle(request, folder, base=folder) if with_inputs else request, folder, base=folder)
         render_folder(folder, images=images)
         return folder

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 import runpy
 import shutil
+import subprocess
 import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
-from unlearn_audit.cli.completing import names_of
+from unlearn_audit.cli.completing import model_names
 from unlearn_audit.cli.main import app
 
 import unlearn_audit
@@ -19,6 +21,7 @@ from unlearn_audit import AuditReport, Predictions, audit
 from unlearn_audit.errors import PredictionsError, did_you_mean
 from unlearn_audit.experiment.stages.base import MANIFEST, Stage, Store, reseal, run_stage
 from unlearn_audit.methods import registry
+from unlearn_audit.models.naming import timm_names, transformers_names
 
 
 @pytest.mark.parametrize("option", ["-V", "--version"])
@@ -42,8 +45,56 @@ def test_methods_are_imported_by_their_class_names() -> None:
         exec("from unlearn_audit.methods import NoSuchMethod")
 
 
-def test_names_are_completed() -> None:
-    assert names_of("methods")("local") == ["local_teacher_distillation", "local_teacher_knn"]
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("methods local", {"local_teacher_distillation", "local_teacher_knn"}),
+        ("unlearn m --method sals", set()),
+        ("unlearn m --method salu", {"salun"}),
+        ("measures marg", {"margin_gap"}),
+        ("neighbourhoods same", {"same_class"}),
+        ("neighbourhoods kn", {"knn"}),
+        ("train --model convnextv2_p", {"convnextv2_pico"}),
+        ("audit --set policy.le", {"policy.level="}),
+        ("plan --set neighbourhood.proximity=", {"neighbourhood.proximity=centroid", "neighbourhood.proximity=knn"}),
+        ("seal --set neighbourhood.strata=q", {"neighbourhood.strata=quantiles"}),
+        ("predict m --precision b", {"bfloat16"}),
+        ("calibrate mem", {"memorising"}),
+    ],
+)
+def test_a_shell_completes_values(line: str, expected: set[str]) -> None:
+    shell = {"_UNLEARN_AUDIT_COMPLETE": "complete_fish", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    shown = CliRunner().invoke(app, env={**shell, "_TYPER_COMPLETE_ARGS": f"unlearn-audit {line}"})
+    assert {text.split("\t")[0] for text in shown.output.split()} == expected
+
+
+def test_all_architectures_are_completed_without_importing_them() -> None:
+    assert set(model_names("")) == timm_names() | transformers_names()
+    script = "import sys; from unlearn_audit.cli.completing import model_names; assert model_names('vit'); "
+    heavy = "sys.exit(bool({'torch', 'timm', 'transformers'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", script + heavy], check=False).returncode == 0
+
+
+def test_what_is_redirected_holds_no_bars(tmp_path, monkeypatch) -> None:
+    """Under `nohup`, in a log, a bar is thousands of lines."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("UNLEARN_AUDIT_CACHE", str(tmp_path / "decoded"))
+    for place in ("train/cat", "train/dog", "test/cat", "test/dog"):
+        (tmp_path / "pets" / place).mkdir(parents=True)
+        for seed in range(3):
+            pixels = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "pets" / place / f"{seed}.png")
+    fast = "--set epochs=1 --set precision=float32 --model resnet8 --model-set arguments.width=4"
+    lines = {
+        "train": f"train --data pets {fast} -o m",
+        "predict": "predict m --data pets -o m.parquet",
+        "unlearn": "unlearn m --data pets --method finetune --forget-class cat --set training.epochs=1 -o u",
+    }
+    for name, line in lines.items():
+        shown = CliRunner().invoke(app, line.split())
+        assert shown.exit_code == 0, shown.output
+        assert len(shown.output.splitlines()) < 8, name
+        assert not [mark for mark in ("%|", "it/s", "━", "\r") if mark in shown.output], name
 
 
 def test_a_long_list_of_names_is_cut() -> None:

@@ -10,7 +10,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.special import softmax
 
 from tests.tiny import CLASSES, tiny_forget, tiny_images, tiny_resnet
-from unlearn_audit.errors import AuditError, ConfigurationError
+from unlearn_audit.errors import AuditError, ConfigurationError, ModelError
 from unlearn_audit.experiment.config import MethodConfig, _search_of
 from unlearn_audit.experiment.tuning import GROUPS, Distance, Goal, SearchConfig, tune
 from unlearn_audit.methods import registry
@@ -202,6 +202,20 @@ def test_a_search_that_was_cut_off_goes_on_to_the_same_trials(tmp_path, monkeypa
     resumed = search(tmp_path / "cut", trials=4, goal=goal)
     for one, other in zip(whole.trials, resumed.trials, strict=True):
         assert dataclasses.replace(one, seconds=0) == dataclasses.replace(other, seconds=0)
+
+
+def test_a_trial_that_diverges_is_the_worst_and_not_the_end(tmp_path, monkeypatch) -> None:
+    def finite_below_a_hundredth(model, args, state) -> None:
+        if args.learning_rate > 0.01:
+            raise ModelError("Expected finite weights, got NaN.")
+
+    monkeypatch.setattr("unlearn_audit.methods.base.check_finite", finite_below_a_hundredth)
+    found = search(tmp_path, trials=4)
+    assert 0 < found.diverged < 4 and len(found.trials) + found.diverged == 4
+    assert all(np.isfinite(trial.objective) and trial.learning_rate <= 0.01 for trial in found.trials)
+    assert search(tmp_path, trials=4).trials == found.trials  # done, the diverged ones too
+    with pytest.raises(ModelError, match="all 2 diverged"):
+        search(tmp_path / "all", trials=2, search_config=SearchConfig(learning_rate=(0.02, 0.1)))
 
 
 def test_a_search_does_not_go_on_from_another_one(tmp_path) -> None:

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from tests.made_up_audit import N_TRAIN, made_up, request_in
 from unlearn_audit.auditing.policy import Policy
 from unlearn_audit.auditing.questions import GroupFigures, answer_questions
 from unlearn_audit.errors import AuditError, ConfigurationError, UnlearnAuditError, VerificationError
 from unlearn_audit.predictions import Predictions
+from unlearn_audit.saved import deletions
 from unlearn_audit.saved.deletions import LEDGER, PRIVATE, add_request, check_private, open_ledger, read_ledger
 from unlearn_audit.saved.entering import enter
 from unlearn_audit.saved.forgotten import Forgotten, commitment
@@ -113,6 +115,15 @@ def test_other_ids_than_those_committed_to_are_found(ledger, name) -> None:
         check_private(read_ledger(ledger))
     shutil.rmtree(ledger / PRIVATE)
     assert check_private(read_ledger(ledger)) == 0
+
+
+def test_one_who_waits_too_long_is_told_so(ledger, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(deletions, "WAIT", 0.05)
+    with FileLock(ledger / ".lock"), pytest.raises(AuditError, match="Another process holds"):
+        add_request(ledger, ["new"])
+    with pytest.raises(AuditError, match="found none"):
+        add_request(tmp_path / "nowhere", ["new"])
+    assert len(add_request(ledger, ["new"]).requests) == 4
 
 
 def test_what_is_no_ledger_is_named(ledger, tmp_path) -> None:

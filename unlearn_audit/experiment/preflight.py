@@ -167,4 +167,4 @@ def _too_large(config: StudyConfig, data: ImageData, weights: int, folder: Path)
 
 
 def _size(number: float) -> str:
-    return f"{number / 2**30:,.1f} GiB"
+    return f"{number / 2**30:,.1f} GiB" if number >= 2**30 else f"{number / 2**20:,.1f} MiB"

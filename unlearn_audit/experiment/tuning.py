@@ -20,7 +20,7 @@ from transformers import EvalPrediction, PrinterCallback, Trainer
 from unlearn_audit.auditing.policy import Policy
 from unlearn_audit.data.batches import ExampleDataset, collate
 from unlearn_audit.data.images import Images
-from unlearn_audit.errors import AuditError, ConfigurationError
+from unlearn_audit.errors import AuditError, ConfigurationError, ModelError
 from unlearn_audit.experiment.journal import mended
 from unlearn_audit.measures import registry as measures
 from unlearn_audit.neighbourhood import NeighbourhoodConfig, find_neighbourhood
@@ -130,12 +130,14 @@ class Tuned:
     Attributes:
         training: with the best values.
         options: the best of those of the method's options that were searched.
-        trials: all, in the order in which they were made.
+        trials: all that ended with finite weights, in the order in which they were made.
+        diverged: how many did not.
     """
 
     training: TrainingConfig
     options: Mapping[str, Option]
     trials: tuple[Trial, ...]
+    diverged: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -302,6 +304,7 @@ def tune(
 
     Raises:
         ConfigurationError: where Optuna is not installed.
+        ModelError: where no trial ends with finite weights.
     """
     optuna = _optuna()
     examples = training_examples(original, images, forget, augment=training.augment, seed=method.seed)
@@ -320,10 +323,27 @@ def tune(
             _try(trainer, _Tries(search, goal, method, original, examples), sampler, kept)
     made = _finished(optuna, optuna.load_study(study_name=_STUDY, storage=kept["storage"]))
     advanced(trials, trials)
-    found = tuple(_trial(entry, training) for entry in made[:trials])
+    found = tuple(_trial(entry, training) for entry in made[:trials] if math.isfinite(entry.value))
+    if not found:
+        raise ModelError(
+            f"Expected finite weights after one trial at least, and all {trials} diverged. Search lower learning rates "
+            "or fewer epochs."
+        )
     best = min(found, key=lambda trial: trial.objective)
     rate = float(f"{best.learning_rate:.3g}") if search.learning_rate else training.learning_rate  # as recipes write it
-    return Tuned(dataclasses.replace(training, learning_rate=rate, epochs=best.epochs), best.options, found)
+    training = dataclasses.replace(training, learning_rate=rate, epochs=best.epochs)
+    return Tuned(training, best.options, found, diverged=trials - len(found))
+
+
+class _Trying(Trainer):
+    """A Trainer for which a trial that diverges is the worst there is, and not the end of the search."""
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().train(*args, **kwargs)
+        except ModelError:
+            self.objective: float | None = math.inf  # in place of an evaluation
+            return None
 
 
 def _trainer(
@@ -338,7 +358,7 @@ def _trainer(
     """Return a Trainer that begins each trial from the original's weights, and evaluates on the goal's examples."""
     arguments = dataclasses.replace(training, checkpoints=0).arguments(folder, method.seed, progress=False)
     arguments.per_device_eval_batch_size = _BATCH
-    trainer = Trainer(
+    trainer = _Trying(
         model_init=lambda: cast("PreTrainedModel", copy.deepcopy(original).to(memory_format=torch.channels_last)),
         args=arguments,
         train_dataset=examples,

@@ -58,6 +58,31 @@ def fetched_file(source: str, folder: str | Path, *, endpoint: str | None = None
     return target
 
 
+def fetched_dataset(source: str, *, endpoint: str | None = None, token: str | None = None) -> Path:
+    """Fetch the Parquet and JSON files of `hf://datasets/USER/NAME[@REVISION]` into the cache, and return their folder.
+
+    Raises:
+        HubError: where there is no such data set or revision, or the Hub cannot be reached.
+    """
+    from huggingface_hub import snapshot_download
+
+    name, _, revision = source.removeprefix(FILE).partition("@")
+    kind, _, repository = name.partition("/")
+    if kind != "datasets" or repository.count("/") != 1:
+        raise HubError(f"Expected hf://datasets/USER/NAME[@REVISION], a whole data set, got {source!r}.")
+    with explained(repository):
+        return Path(
+            snapshot_download(
+                repository,
+                repo_type="dataset",
+                revision=revision or None,
+                allow_patterns=["*.parquet", "*.json"],
+                endpoint=endpoint,
+                token=token,
+            )
+        )
+
+
 def _check_size(source: str, size: int, folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if size > free:

@@ -11,6 +11,7 @@ the other, whole.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -304,11 +305,26 @@ def check_private(ledger: DeletionLedger) -> int:
     return len(here)
 
 
-def locked(folder: str | Path) -> Any:
-    """Return a lock, to be held while a ledger is read and added to."""
-    from filelock import FileLock
+@contextlib.contextmanager
+def locked(folder: str | Path) -> Iterator[None]:
+    """Hold a ledger while it is read and added to.
 
-    return FileLock(Path(folder) / ".lock", timeout=WAIT)
+    Raises:
+        AuditError: where there is no such folder, or another process holds the ledger for a minute.
+    """
+    from filelock import FileLock, Timeout
+
+    if not Path(folder).is_dir():
+        raise AuditError(f"Expected the folder of a ledger, found none: {str(folder)!r}.")
+    lock = FileLock(Path(folder) / ".lock")
+    try:
+        lock.acquire(timeout=WAIT)
+    except Timeout as error:
+        raise AuditError(f"Another process holds the ledger {str(folder)!r}. Run the same again.") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _wrong(ledger: DeletionLedger) -> Iterator[str]:

@@ -72,6 +72,7 @@ class TunedMethod(Stage):
             "options": dict(found.options),
             "unchanged": goal.objective(goal.unchanged),
             "trials": [dataclasses.asdict(trial) for trial in found.trials],
+            "diverged": found.diverged,
         }
 
 
