@@ -51,6 +51,10 @@ class Sum(Stage):
         return {"total": total}
 
 
+class Opening(Sum):
+    opens = True
+
+
 class Meeting(Sum):
     """Waits until two such stages run, each in a process of its own."""
 
@@ -88,7 +92,6 @@ class Dying(Sum):
 class Refusing(Sum):
     def run(self, workspace):
         until(lambda: (shared(workspace) / "at work").exists())
-        (shared(workspace) / "died").touch()
         print("before the end", file=sys.stderr)
         raise DataError("expected sense, got none")
 
@@ -193,14 +196,28 @@ def test_where_all_processes_die_an_error_says_so_and_what_is_done_stays(store):
 
 
 def test_beside_a_stage_that_fails_those_that_run_are_finished_and_no_other_is_begun(store, capsys):
+    class Signalling(Events):
+        def stopped(self, stage, reason):
+            super().stopped(stage, reason)
+            (store.root / "signs" / "died").touch()
+
     stages = [Patient(name="patient"), Refusing(name="odd", number=2), Sum(name="later", number=3)]
-    events = Events()
+    events = Signalling()
     with pytest.raises(DataError, match=r"^expected sense, got none$"):
         run_in_processes(stages, store, events, jobs=2)
     assert events.finished_ones == ["patient"]
     assert [name for name, _ in calls(store)] == ["patient"]
     assert events.reasons == ["odd failed. No other stage is begun; still at work: patient."]
     assert capsys.readouterr().err == "before the end\n"
+
+
+def test_nothing_is_begun_before_the_stages_that_open_a_study_are_complete(store):
+    need = Sum(name="need")
+    chain = Sum(name="c", number=3, terms=(Sum(name="b", number=2, terms=(Sum(name="a", number=5),)),))
+    opening = [Opening(name="first", terms=(need,)), Opening(name="second", number=9)]
+    run_in_processes(with_needs([chain, *opening]), store, Progress(), jobs=2)
+    names = [name for name, _ in calls(store)]
+    assert sorted(names[:3]) == ["first", "need", "second"] and names[3:] == ["a", "b", "c"]
 
 
 def test_an_error_that_no_pipe_takes_still_says_what_it_was(store):

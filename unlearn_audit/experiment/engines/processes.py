@@ -23,7 +23,7 @@ from typing import Any
 from unlearn_audit.errors import ConfigurationError, UnlearnAuditError
 from unlearn_audit.experiment.engines._worker import work
 from unlearn_audit.experiment.engines.serial import run_serial
-from unlearn_audit.experiment.stages import Outcome, Progress, Stage, Store
+from unlearn_audit.experiment.stages import Outcome, Progress, Stage, Store, with_needs
 from unlearn_audit.processes import THREADS, asked_threads, free_cores, free_memory, has_accelerator
 
 __all__ = ["run_in_processes"]
@@ -204,6 +204,7 @@ class _Run:
         chains = _chains(stages)
         self._pending = sorted(stages, key=lambda stage: -chains[stage.hash])
         self._unfinished = {stage.hash for stage in stages}
+        self._opening = {stage.hash for stage in with_needs(stage for stage in stages if stage.opens)}
         self._elsewhere: set[str] = set()  # stages that another run is at
         self._store, self._progress, self._crew = store, progress, crew
         self._failure: BaseException | None = None
@@ -236,8 +237,13 @@ class _Run:
             self._progress.waiting(stage)
 
     def _next(self) -> Stage | None:
-        """Return the next stage whose needs are complete: first of those that no other run is at."""
-        ready = [s for s in self._pending if not any(need.hash in self._unfinished for need in s.needs.values())]
+        """Return the next stage whose needs are complete: first of those that no other run is at.
+
+        While stages that open a study are left, they and what they need are all.
+        """
+        opening = self._opening & self._unfinished
+        of = [stage for stage in self._pending if stage.hash in opening or not opening]
+        ready = [stage for stage in of if not any(need.hash in self._unfinished for need in stage.needs.values())]
         return min(ready, key=lambda stage: stage.hash in self._elsewhere, default=None)
 
     def _hear(self, worker: _Worker, message: tuple[Any, ...] | None) -> None:

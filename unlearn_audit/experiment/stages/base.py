@@ -45,12 +45,14 @@ class Stage(ABC):
 
     Attributes:
         kind: what sort of stage it is; the beginning of its folder's name.
+        opens: whether it says what was there before it: no stage that it does not need is begun until it is complete.
         name: unique within its study, for example "retrained-1".
         threads: of the CPU that PyTorch uses; None leaves their number as it is.
         memory: that it takes, in bytes, by estimate and at least: how many stages fit side by side.
     """
 
     kind: ClassVar[str]
+    opens: ClassVar[bool] = False
     name: str = field(metadata=INCIDENTAL)
     threads: int | None = field(default=None, metadata=INCIDENTAL)
     memory: int = field(default=0, metadata=INCIDENTAL)
