@@ -44,14 +44,17 @@ def open_parquet(path: str | Path, **options: Any) -> pq.ParquetFile:
     """Open a Parquet file, whose texts are read as dictionaries: a run of one text then takes no memory.
 
     Raises:
-        OSError: where it is no plain file.
+        OSError: where it is no plain file, or names its columns by no Unicode.
         pyarrow.ArrowException: where it is no Parquet file.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(regular(path)) as file:
-        texts = [field.name for field in file.schema_arrow if _is_text(pa, field.type)]
+        try:
+            texts = [field.name for field in file.schema_arrow if _is_text(pa, field.type)]
+        except UnicodeDecodeError as error:
+            raise OSError(f"the names of its columns are no Unicode: {error}") from error
     return pq.ParquetFile(path, read_dictionary=texts, **options)
 
 

@@ -198,6 +198,12 @@ def test_a_csv_of_other_columns_is_refused(tmp_path, text) -> None:
     refused(tmp_path / "x.csv")
 
 
+@pytest.mark.parametrize("content", [b"example_id,label,logit_0,logit_\xe5\na,0,1,2\n", b"\xff\xfe,label\na,0\n"])
+def test_a_csv_whose_columns_are_named_by_no_unicode_is_refused(tmp_path, content) -> None:
+    (tmp_path / "x.csv").write_bytes(content)
+    assert "utf-8" in refused(tmp_path / "x.csv")
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> dict[str, bytes]:
     """One right file in each format, as bytes."""

@@ -55,7 +55,8 @@ def read_json_lines(path: Path, names: Names) -> dict[str, Any]:
     try:
         check_memory(path.name, _GROWTH * regular(path).stat().st_size)
         table = json.read_json(path)
-    except (OSError, pa.ArrowException) as error:
+        table.column_names  # noqa: B018  # which are decoded here
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise PredictionsError(f"Expected a file of JSON lines, got {str(path)!r}: {error}") from error
     return fields_of_table(path.name, table, names)
 

@@ -76,15 +76,16 @@ def _csv_columns(path: Path) -> dict[str, np.ndarray]:
     try:
         check_memory(path.name, _CSV_GROWTH * regular(path).stat().st_size)
         table = csv.read_csv(path, convert_options=csv.ConvertOptions(column_types=types))
-    except (OSError, pa.ArrowException) as error:
+        names = table.column_names
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise PredictionsError(f"Expected a CSV file of predictions, got {str(path)!r}: {str(error)[:500]}") from error
-    twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
+    twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise PredictionsError(f"{path.name}: expected each column once, got {twice[0]!r} more often.")
-    empty = [name for name in table.column_names if table.column(name).null_count]
+    empty = [name for name in names if table.column(name).null_count]
     if empty:
         raise PredictionsError(f"{path.name}: expected no empty values in {empty[0]!r}, found some.")
-    return {name: table.column(name).to_numpy() for name in table.column_names}
+    return {name: table.column(name).to_numpy() for name in names}
 
 
 def _stacked(name: str, columns: Mapping[str, np.ndarray], names: Names) -> dict[str, np.ndarray]:
