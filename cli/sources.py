@@ -48,6 +48,7 @@ class Source:
             return found
         from unlearn_audit.data import ForgetSet
 
+        quiet()
         path = self.output / INPUTS / "forget.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         ForgetSet.from_file(load_data(self.data, self.data_settings).train, found).save(path)
