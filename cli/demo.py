@@ -7,9 +7,10 @@ from importlib.resources import as_file, files
 from unlearn_audit.processes import limit_threads
 
 from .options import Output, Settings, quiet
+from .run import Jobs, run_study
 
 
-def run(settings: Settings = None, output: Output = None) -> None:
+def run(settings: Settings = None, output: Output = None, jobs: Jobs = None) -> None:
     """Run a whole study on real images of digits.
 
     ResNet-8, the least typical quarter of class 8 forgotten, five retrained models: about a minute on two cores. Its
@@ -19,8 +20,6 @@ def run(settings: Settings = None, output: Output = None) -> None:
     quiet()
     from unlearn_audit.experiment import Study, read_study
 
-    from .run import run_study
-
     with as_file(files("unlearn_audit.examples") / "digits.yaml") as config:
         study = Study.plan(read_study(config, settings=settings or ()), output)
-    run_study(study)
+    run_study(study, jobs=jobs)

@@ -7,18 +7,19 @@ from typing import Annotated
 
 import typer
 
-from unlearn_audit.processes import limit_threads
+from unlearn_audit.processes import imports_frozen, limit_threads
 
 from .machine import tell
 from .options import Output, Settings, quiet
-from .run import Engine
+from .run import Engine, Jobs
 
 
 def run(
     config: Annotated[Path, typer.Argument(help="YAML of a study with `forget_sets` and `originals`.")],
     settings: Settings = None,
     output: Output = None,
-    engine: Engine = "serial",
+    engine: Engine = "processes",
+    jobs: Jobs = None,
     models_only: Annotated[
         bool, typer.Option("--models-only", help="Make the models and stop: no predictions or audits of them.")
     ] = False,
@@ -38,8 +39,8 @@ def run(
     from .progress import StageProgress
 
     board = Leaderboard.plan(read_leaderboard(config, settings=settings or ()), output)
-    with StageProgress(len(board.stages(models_only=models_only))) as progress:
-        board.run(engine=engine, models_only=models_only, progress=progress)
+    with StageProgress(len(board.stages(models_only=models_only))) as progress, imports_frozen():
+        board.run(engine=engine, jobs=jobs, models_only=models_only, progress=progress)
     if models_only:
         return
     standings = board.standings()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
@@ -64,15 +65,23 @@ class StageProgress(Progress):
         if stage.name in self._bars:
             self._shown.update(self._bars[stage.name], completed=done, total=total, text=f"{done}/{total} steps")
 
+    def stopped(self, stage: Stage, reason: str) -> None:
+        """Take the bar away, and say why."""
+        self._remove(stage)
+        self._console.print(f"  {escape(reason)}", style="yellow")
+
     def finished(self, stage: Stage, outcome: Outcome) -> None:
         """Take the bar away and leave a line, unless it was done in no time."""
-        if stage.name in self._bars:
-            self._shown.remove_task(self._bars.pop(stage.name))
+        self._remove(stage)
         self._done += 1
         self._reused += outcome.reused
         self._shown.update(self._all, completed=self._done, text=f"{self._done}/{self._stages}")
         if outcome.seconds >= WORTH_A_LINE:
             self._console.print(f"[green]✓[/] {stage.name:<28} {outcome.seconds:7.1f} s")
+
+    def _remove(self, stage: Stage) -> None:
+        if stage.name in self._bars:
+            self._shown.remove_task(self._bars.pop(stage.name))
 
 
 class TaskProgress:

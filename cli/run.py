@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import os
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from unlearn_audit.errors import ConfigurationError
-from unlearn_audit.processes import limit_threads
+from unlearn_audit.processes import imports_frozen, limit_threads
 
 from .completing import names_of
 from .machine import tell
@@ -30,7 +27,16 @@ Engine = Annotated[
     typer.Option(
         "--engine",
         autocompletion=names_of("experiment.engines"),
-        help="What runs the stages: serial, or ray (pip install 'unlearn-audit[ray]').",
+        help="What runs the stages: processes, serial, or ray (pip install 'unlearn-audit[ray]').",
+    ),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        "-j",
+        min=1,
+        help="Most stages side by side on this machine. [default: what free cores and memory allow]",
     ),
 ]
 
@@ -39,7 +45,8 @@ def run(
     config: Annotated[Path, typer.Argument(help="The study's YAML file; `unlearn-audit init` writes one.")],
     settings: Settings = None,
     output: Output = None,
-    engine: Engine = "serial",
+    engine: Engine = "processes",
+    jobs: Jobs = None,
     stage: Annotated[str | None, typer.Option("--stage", help="Do only this stage and what it needs.")] = None,
     print_stages: Annotated[
         bool,
@@ -68,7 +75,7 @@ def run(
         tell(stages=[_told_stage(study, stage) for stage in study.stages])
         typer.echo("\n".join(stage_lines(study, config, settings or [], output)))
         return
-    run_study(study, engine=engine, only=stage)
+    run_study(study, engine=engine, jobs=jobs, only=stage)
 
 
 def _told_stage(study: Study, stage: Stage) -> dict[str, Any]:
@@ -80,12 +87,12 @@ def _told_stage(study: Study, stage: Stage) -> dict[str, Any]:
     }
 
 
-def run_study(study: Study, *, engine: str = "serial", only: str | None = None) -> None:
+def run_study(study: Study, *, engine: str = "processes", jobs: int | None = None, only: str | None = None) -> None:
     """Run a study with its progress in the terminal, and show its result."""
     from .progress import StageProgress
 
-    with StageProgress(len(study.stages)) as progress, _imports_frozen():
-        study.run(engine=engine, only=only, progress=progress)
+    with StageProgress(len(study.stages)) as progress, imports_frozen():
+        study.run(engine=engine, jobs=jobs, only=only, progress=progress)
     if only is None:
         from .tables import show_study
 
@@ -94,19 +101,6 @@ def run_study(study: Study, *, engine: str = "serial", only: str | None = None) 
             show_agreement(study, study.config.measured)
         if study.config.push is not None:
             push_study(study, study.config.push)
-
-
-@contextlib.contextmanager
-def _imports_frozen() -> Iterator[None]:
-    """Spare each training a quarter of a second: Trainer collects garbage at its start, over all that was imported."""
-    was_frozen = gc.get_freeze_count() > 0  # by whoever runs this command in a process of theirs
-    gc.collect()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        if not was_frozen:
-            gc.unfreeze()
 
 
 def push_study(study: Study, config: PushConfig) -> None:

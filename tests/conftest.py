@@ -21,6 +21,7 @@ hypothesis.settings.load_profile("short")
 
 # One thread: the same figures on every machine, and tiny models are faster so. Torch reads it when it is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("UNLEARN_AUDIT_JOBS", "1")  # a process that is started imports torch: seconds a test
 
 
 def pytest_collection_finish() -> None:

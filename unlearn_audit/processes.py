@@ -1,10 +1,13 @@
-"""Processes and threads: which of several processes this is, its device, and how many threads suit a busy machine."""
+"""Processes and threads: which of several processes this is, its device, and how much of a busy machine it may use."""
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +15,7 @@ if TYPE_CHECKING:
 
 THREADS = "OMP_NUM_THREADS"  # which torch, numpy and scikit-learn read when they are imported
 _SAMPLE = 0.2  # seconds over which the load of the machine is measured
+_LIMITED: dict[str, str] = {}  # what this process set OMP_NUM_THREADS to, which nobody asked for
 
 
 def process_state() -> PartialState:
@@ -54,11 +58,61 @@ def limit_threads() -> None:
     threads = sensible_threads(cores, _load(cores), os.environ)
     if threads is None:
         return
-    os.environ[THREADS] = str(threads)
+    os.environ[THREADS] = _LIMITED["threads"] = str(threads)
     if "torch" in sys.modules:
         import torch
 
         torch.set_num_threads(threads)
+
+
+def asked_threads() -> int | None:
+    """Return how many threads a process shall compute with, where `OMP_NUM_THREADS` was set and not by this process."""
+    asked = os.environ.get(THREADS, "")
+    return int(asked) if asked.isdigit() and int(asked) and asked != _LIMITED.get("threads") else None
+
+
+def free_cores() -> int:
+    """Return how many cores other work leaves free, at least one; all of them for whoever sets `OMP_NUM_THREADS`.
+
+    The load is what `limit_threads` found, or else measured over 0.2 seconds.
+    """
+    if "threads" in _LIMITED:
+        return int(_LIMITED["threads"])
+    cores = _cores()
+    return cores if asked_threads() else max(1, cores - round(_load(cores)))
+
+
+def has_accelerator() -> bool:
+    """Whether PyTorch computes on something else than the CPU here."""
+    import torch
+
+    return bool(torch.accelerator.is_available())
+
+
+def free_memory() -> int:
+    """Return the bytes of memory that this machine, and the limit of its container, leave to this process."""
+    import psutil
+
+    free = int(psutil.virtual_memory().available)
+    with contextlib.suppress(OSError, ValueError):  # no such limit, or "max"
+        group = Path("/sys/fs/cgroup")
+        limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
+        kept = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        free = min(free, max(0, limit - used + int(kept["inactive_file"])))  # what is given back when asked for
+    return free
+
+
+@contextlib.contextmanager
+def imports_frozen() -> Iterator[None]:
+    """Spare each training a quarter of a second: Trainer collects garbage at its start, over all that was imported."""
+    was_frozen = gc.get_freeze_count() > 0  # by whoever runs this in a process of theirs
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        if not was_frozen:
+            gc.unfreeze()
 
 
 def _cores() -> int:

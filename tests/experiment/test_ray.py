@@ -120,3 +120,20 @@ def test_a_damaged_stage_is_done_again_with_a_warning_here(tmp_path):
 def test_an_error_in_a_worker_comes_out_as_it_was(tmp_path):
     with pytest.raises(DataError, match=r"^expected sense, got none$"):
         run_on_ray([Refusing(name="odd")], Store(tmp_path), Progress())
+
+
+class Opening(Sum):
+    """Counts the stages that are done while it takes its time."""
+
+    opens = True
+
+    def run(self, workspace):
+        time.sleep(1)
+        return {"total": len(list(workspace.folder.parent.glob("*/total.txt")))}
+
+
+def test_nothing_is_begun_before_the_stages_that_open_a_study_are_complete(tmp_path):
+    first = Opening(name="first")
+    store = Store(tmp_path)
+    run_on_ray([*(Sum(name=f"s{n}", number=n) for n in range(3)), first], store, Progress())
+    assert store.manifest(first)["results"] == {"total": 0}

@@ -1,5 +1,6 @@
 """A tiny study on real digits, run for real: its report, a second run, a killed run, and Ray."""
 
+import json
 import os
 import re
 import shutil
@@ -84,6 +85,28 @@ def test_every_stage_is_done_once_and_in_order(first):
     assert sorted(events.done) == sorted(stage.name for stage in study.stages)
     position = {name: place for place, name in enumerate(events.done)}
     assert all(position[need.name] < position[stage.name] for stage in study.stages for need in stage.needs.values())
+
+
+def figures_of(value):
+    """A report's content without what differs from run to run: seconds, the time, and hashes over them."""
+    if isinstance(value, dict):
+        changing = ("seconds", "seconds_share", "created", "seal")
+        return {key: figures_of(part) for key, part in value.items() if key not in changing}
+    return [figures_of(part) for part in value] if isinstance(value, list) else value
+
+
+def weights_of(study):
+    results = {stage.name: study.store.manifest(stage)["results"] for stage in study.stages}
+    return {name: found["weights_hash"] for name, found in results.items() if "weights_hash" in found}
+
+
+def test_stages_side_by_side_come_to_the_same_figures_and_weights(first, config, tmp_path):
+    study, (serial, _) = Study.plan(read_study(config), tmp_path / "tiny"), first
+    study.run(engine="processes", jobs=2)
+    reports = [json.loads((each.store.root / "report" / "report.json").read_text()) for each in (study, serial)]
+    assert figures_of(reports[0]) == figures_of(reports[1])
+    weights = [weights_of(each) for each in (study, serial)]
+    assert weights[0] == weights[1] and {"retrained-1", "retrained-3", "knn"} <= weights[0].keys()
 
 
 def test_training_reports_its_steps(first):

@@ -15,7 +15,7 @@ from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.experiment.checking import build
 from unlearn_audit.experiment.config import Count, ForgetConfig, StudyConfig, study_source
-from unlearn_audit.experiment.engines import registry as engines
+from unlearn_audit.experiment.engines import engine_named
 from unlearn_audit.experiment.stages import Progress, Stage, Store, with_needs
 from unlearn_audit.experiment.stages.audit import StudyAudit
 from unlearn_audit.experiment.stages.models import ModelStage
@@ -159,14 +159,21 @@ class Leaderboard:
         stages = with_needs(self.audits.values())
         return with_needs(stage for stage in stages if isinstance(stage, ModelStage)) if models_only else stages
 
-    def run(self, *, engine: str = "serial", models_only: bool = False, progress: Progress | None = None) -> None:
-        """Complete the stages.
+    def run(
+        self,
+        *,
+        engine: str = "serial",
+        jobs: int | None = None,
+        models_only: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
+        """Complete the stages; `engine` and `jobs` as `Study.run` takes them.
 
         Raises:
             ConfigurationError: where there is no such engine, or the folder holds anything but a study.
         """
         claim_folder(self.store.root, "study")
-        engines.load(engine)(self.stages(models_only=models_only), self.store, progress or Progress())
+        engine_named(engine, jobs)(self.stages(models_only=models_only), self.store, progress or Progress())
 
     def standings(self) -> Standings:
         """Return what all audits found, by method and forget set.

@@ -6,6 +6,7 @@ model is made without memory for its weights, on PyTorch's `meta` device, so tha
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,7 @@ from typing import Any
 
 import psutil
 import torch
+from torch import nn
 
 from unlearn_audit.data import ForgetSet, ImageData
 from unlearn_audit.errors import ConfigurationError, ModelError, UnlearnAuditError, did_you_mean
@@ -22,8 +24,10 @@ from unlearn_audit.experiment.planned_models import PlannedModel
 from unlearn_audit.experiment.yaml_source import Key, Source, dotted
 from unlearn_audit.models.checkpoints import load_config
 from unlearn_audit.models.naming import checkpoint_named
+from unlearn_audit.models.preprocessing import Preprocessing
 
 _NUMBER = 4  # bytes of a float32
+_PROCESS = 1 << 30  # bytes of a process with PyTorch and all else imported
 _COPIES = 4  # of the weights while a model is trained: themselves, gradients, momentum, the original
 Problem = tuple[Key, str]
 
@@ -65,22 +69,59 @@ def _line(source: Source, key: Key, message: str) -> str:
 
 def _number_of_weights(config: ModelConfig | None, data: ImageData) -> int:
     """Return how many weights a model of the study has; of a checkpoint only the configuration is read."""
+    model = _without_memory(config, data)
+    sizes = [] if model is None else [weight.numel() for weight in model.parameters()]
+    if config is not None and not all(sizes):
+        raise ModelError(f"expected arguments that give every layer weights, got {dict(config.arguments)}.")
+    return sum(sizes)
+
+
+def _without_memory(config: ModelConfig | None, data: ImageData) -> nn.Module | None:
+    """Return a model of the study on the `meta` device; None of a checkpoint."""
     if config is None:
-        return 0
+        return None
     checkpoint = checkpoint_named(config.name, pretrained=config.pretrained)
     if checkpoint is not None:
         load_config(checkpoint)
-        return 0
-    model = PlannedModel.of(config)
+        return None
+    planned = PlannedModel.of(config)
     try:
         with torch.device("meta"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of layers without weights, which are refused below
-            sizes = [weight.numel() for weight in model.create(data.train, 0).parameters()]
+            warnings.simplefilter("ignore")  # of layers without weights, which are refused
+            return planned.create(data.train, 0)
     except (RuntimeError, ValueError, TypeError) as error:
-        raise ModelError(f"the model {model.name!r} cannot be built: {error}") from error
-    if not all(sizes):
-        raise ModelError(f"expected arguments that give every layer weights, got {dict(model.arguments)}.")
-    return sum(sizes)
+        raise ModelError(f"the model {planned.name!r} cannot be built: {error}") from error
+
+
+def least_memory(config: StudyConfig, data: ImageData) -> int:
+    """Return an estimate of the bytes that a process takes at least while it trains a model of the study.
+
+    The imports, the weights with what is kept beside them, the predictions, and what the layers hand on in a batch; of
+    a checkpoint, whose weights are not looked at, only the imports and the predictions.
+    """
+    model = _without_memory(config.model, data)
+    predictions = (len(data.train) + len(data.test)) * data.train.num_classes
+    if model is None:
+        return _PROCESS + _NUMBER * predictions
+    weights = sum(weight.numel() for weight in model.parameters())
+    handed_on = _handed_on(model) * config.training.batch_size
+    return _PROCESS + _NUMBER * (predictions + _COPIES * weights + handed_on)
+
+
+def _handed_on(model: nn.Module) -> int:
+    """Return how many numbers the layers of a model on the `meta` device hand on for one image; 0 where it refuses."""
+    found = [0]
+
+    def count(layer: nn.Module, inputs: Any, output: Any) -> None:
+        found[0] += output.numel() if isinstance(output, torch.Tensor) else 0
+
+    for layer in model.modules():
+        if not any(layer.children()):
+            layer.register_forward_hook(count)
+    prepared = Preprocessing.of(model)
+    with contextlib.suppress(RuntimeError, ValueError, TypeError, NotImplementedError), torch.no_grad():
+        model.eval()(pixel_values=torch.empty(1, prepared.channels, *prepared.size, device="meta"))
+    return found[0]
 
 
 def _too_many(config: StudyConfig, examples: int, forget: int | None) -> Iterator[Problem]:

@@ -14,10 +14,10 @@ from unlearn_audit.data import ForgetSet, ImageData
 from unlearn_audit.errors import ConfigurationError, did_you_mean
 from unlearn_audit.experiment.command import PlannedCommand
 from unlearn_audit.experiment.config import MethodConfig, StudyConfig, written
-from unlearn_audit.experiment.engines import registry as engines
+from unlearn_audit.experiment.engines import engine_named
 from unlearn_audit.experiment.given import GivenConfig, PlannedGiven
 from unlearn_audit.experiment.planned_models import PlannedModel
-from unlearn_audit.experiment.preflight import checked
+from unlearn_audit.experiment.preflight import checked, least_memory
 from unlearn_audit.experiment.stages import Progress, Stage, Store, stage_named, with_needs
 from unlearn_audit.experiment.stages.audit import REFERENCE, StudyAudit
 from unlearn_audit.experiment.stages.examples import PlannedData, PlannedForgetSet
@@ -79,17 +79,31 @@ class Study:
         planner = Planner(config, data, checked(config, data, store.root, places or {}))
         return cls(config, store, with_needs([planner.report()]))
 
-    def run(self, *, engine: str = "serial", only: str | None = None, progress: Progress | None = None) -> Path:
+    def run(
+        self,
+        *,
+        engine: str = "serial",
+        jobs: int | None = None,
+        only: str | None = None,
+        progress: Progress | None = None,
+    ) -> Path:
         """Complete all stages, or the one named by `only` and what it needs; return the folder of the last.
 
         After all stages, `report` in the study's folder leads to the report.
+
+        Args:
+            engine: what runs the stages, by name. A script that asks for "processes" begins below
+                `if __name__ == "__main__":`, as each process imports it.
+            jobs: most stages side by side in processes of this machine; by default what cores and memory allow.
+            only: a stage's name.
+            progress: is told how it goes.
 
         Raises:
             ConfigurationError: where there is no such engine or stage, or the folder holds anything but a study.
         """
         stages = with_needs([stage_named(self.stages, only)]) if only else self.stages
         claim_folder(self.store.root, "study")
-        engines.load(engine)(stages, self.store, progress or Progress())
+        engine_named(engine, jobs)(stages, self.store, progress or Progress())
         folder = self.store.folder(stages[-1])
         if only is None:
             _link(self.store.root / "report", folder / "report")
@@ -177,6 +191,7 @@ class Planner:
         return ModelPredictions(
             name=f"predict-{model.name}",
             threads=self.config.threads,
+            memory=self.memory,
             data=self.data,
             model=model,
             precision=config.precision,
@@ -235,7 +250,13 @@ class Planner:
         return PlannedModel.of(self.config.model)
 
     def _training(self) -> dict[str, Any]:
-        return {"model": self.model, "training": self.config.training, "threads": self.config.threads}
+        config = self.config
+        return {"model": self.model, "training": config.training, "threads": config.threads, "memory": self.memory}
+
+    @cached_property
+    def memory(self) -> int:
+        """What a stage that computes with a model takes, in bytes, by estimate."""
+        return least_memory(self.config, self.images)
 
     def untrained(self) -> Untrained:
         """The original model as it was before training."""
@@ -252,6 +273,7 @@ class Planner:
         return Unlearned(
             name=label if self.config.candidates == 1 else f"{label}-{j}",
             threads=self.config.threads,
+            memory=self.memory,
             data=self.data,
             forget=self.forget,
             method=_without_search(method),
@@ -269,6 +291,7 @@ class Planner:
         return TunedMethod(
             name=f"tune-{label}",
             threads=config.threads,
+            memory=self.memory,
             data=self.data,
             forget=self.forget,
             method=_without_search(method),

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from unlearn_audit.errors import ConfigurationError, UnlearnAuditError
-from unlearn_audit.experiment.stages import Progress, Stage, Store, run_stage
+from unlearn_audit.experiment.stages import Progress, Stage, Store, run_stage, with_needs
 
 __all__ = ["run_on_ray"]
 
@@ -34,8 +34,10 @@ def run_on_ray(stages: Sequence[Stage], store: Store, progress: Progress) -> Non
         store = Store(store.root.resolve())
         task, share = ray.remote(_run_after), _share(ray.cluster_resources(), stages)
         references: dict[str, Any] = {}
-        for stage in stages:
-            needs = [references[need.hash] for need in stage.needs.values()]
+        opening = {stage.hash for stage in with_needs(stage for stage in stages if stage.opens)}
+        for stage in with_needs(sorted(stages, key=lambda stage: not stage.opens)):
+            first = set() if stage.hash in opening else opening
+            needs = [references[key] for key in first | {need.hash for need in stage.needs.values()}]
             references[stage.hash] = task.options(name=stage.name, max_retries=RETRIES, **share).remote(
                 stage, store, *needs
             )

@@ -45,13 +45,17 @@ class Stage(ABC):
 
     Attributes:
         kind: what sort of stage it is; the beginning of its folder's name.
+        opens: whether it says what was there before it: no stage that it does not need is begun until it is complete.
         name: unique within its study, for example "retrained-1".
         threads: of the CPU that PyTorch uses; None leaves their number as it is.
+        memory: that it takes, in bytes, by estimate and at least: how many stages fit side by side.
     """
 
     kind: ClassVar[str]
+    opens: ClassVar[bool] = False
     name: str = field(metadata=INCIDENTAL)
     threads: int | None = field(default=None, metadata=INCIDENTAL)
+    memory: int = field(default=0, metadata=INCIDENTAL)
 
     @abstractmethod
     def run(self, workspace: Workspace) -> Mapping[str, Any]:
@@ -138,6 +142,9 @@ class Progress:
     def finished(self, stage: Stage, outcome: Outcome) -> None:
         """`stage` is complete."""
 
+    def stopped(self, stage: Stage, reason: str) -> None:
+        """`stage` broke off beside others that go on, for the reason that the sentence `reason` gives."""
+
     def damaged(self, stage: Stage, damage: str) -> None:
         """`stage` was complete and is done again, for the reason that the sentence `damage` gives; this warns of it."""
         warnings.warn(damage, stacklevel=2)
@@ -214,6 +221,10 @@ class Store:
     def manifest(self, stage: Stage) -> Mapping[str, Any] | None:
         """Return the manifest of a complete stage; None where it is not complete or a file is not as it was written."""
         return self.state(stage).manifest
+
+    def has_manifest(self, stage: Stage) -> bool:
+        """Whether the stage was done; what became of its files is not looked at."""
+        return (self.folder(stage) / MANIFEST).is_file()
 
     def is_complete(self, stage: Stage) -> bool:
         """Whether the stage is done and its files are as it wrote them."""

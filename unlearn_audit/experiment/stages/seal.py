@@ -34,6 +34,7 @@ class StudySeal(Stage):
     """
 
     kind: ClassVar[str] = "seal"
+    opens: ClassVar[bool] = True  # a candidate that is made beside it would count as seen
     data: PlannedData
     forget: PlannedForgetSet
     neighbourhood: NeighbourhoodConfig
