@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.benchmarks.inputs import images
 from tests.benchmarks.measuring import Ratio, machine
 
-CASES = ("start", "training", "prediction", "statistics", "local_teacher")
+CASES = ("start", "training", "prediction", "statistics", "local_teacher", "side_by_side")
 DOCS = Path(__file__).parents[2] / "docs"
 
 

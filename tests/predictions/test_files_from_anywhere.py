@@ -191,6 +191,7 @@ def test_an_archive_of_other_arrays_is_refused(tmp_path, arrays) -> None:
         "example_id,label,logit_0\na,0,1\n",
         "example_id,label,logit_99999999999\na,0,1\n",
         "example_id,label,logit_0,logit_1\na,2020-01-01,1,2\n",
+        "example_id,label,logit_0,logit_1\n",
     ],
 )
 def test_a_csv_of_other_columns_is_refused(tmp_path, text) -> None:

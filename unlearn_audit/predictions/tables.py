@@ -134,6 +134,8 @@ def fields_of_arrays(
         if values.ndim != 1 or values.dtype.kind not in kinds[column]:
             what = "whole numbers" if column == "label" else "text"
             raise PredictionsError(f"{name}: expected {what} in {column!r} (n,), got {values.dtype} {values.shape}.")
+    if not arrays["label"].size:
+        raise PredictionsError(f"{name}: expected at least one example, found none.")
     labels = names.label_of(name, arrays["label"])
     if labels.max(initial=0) > MOST_CLASSES:
         raise PredictionsError(f"{name}: expected labels up to {MOST_CLASSES:,}, got {labels.max()}.")
