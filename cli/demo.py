@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from importlib.resources import as_file, files
+from typing import Annotated
+
+import typer
 
 from unlearn_audit.processes import limit_threads
 
 from .options import Output, Settings, quiet
-from .run import Jobs, run_study
+from .run import run_study
+
+Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Most stages side by side; these are short.")]
 
 
-def run(settings: Settings = None, output: Output = None, jobs: Jobs = None) -> None:
+def run(settings: Settings = None, output: Output = None, jobs: Jobs = 1) -> None:
     """Run a whole study on real images of digits.
 
     ResNet-8, the least typical quarter of class 8 forgotten, five retrained models: about a minute on two cores. Its
