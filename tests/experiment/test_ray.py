@@ -80,7 +80,7 @@ class Finished(Progress):
 
 
 def test_the_engine_is_found_by_name():
-    assert registry.names() == ("ray", "serial")
+    assert registry.names() == ("processes", "ray", "serial")
     assert registry.load("ray") is run_on_ray
 
 

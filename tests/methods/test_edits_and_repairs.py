@@ -14,6 +14,7 @@ from tests.tiny import tiny_forget, tiny_images, tiny_resnet, tiny_vit
 from unlearn_audit.data import ForgetSet
 from unlearn_audit.errors import ConfigurationError, MethodError
 from unlearn_audit.methods import registry
+from unlearn_audit.methods._copies import fresh
 from unlearn_audit.methods.base import UnlearningCallback
 from unlearn_audit.models import weights_hash
 from unlearn_audit.training import TrainingConfig, training_examples, unlearn
@@ -226,11 +227,12 @@ def test_layers_that_are_reset_know_nothing_of_the_forget_set(original) -> None:
             module = other.get_submodule(name.rpartition(".")[0])
             if isinstance(module, nn.BatchNorm2d):
                 module.running_mean.add_(1.0)
-        assert weights_hash(other) != weights_hash(original)
-        one, two = copy.deepcopy(original), other
-        method.edit(one)
-        method.edit(two)
+    assert weights_hash(other) != weights_hash(original)
+    one, two = edited(original, method), edited(other, method)
     assert weights_hash(one) == weights_hash(two)
+    untrained = fresh(original, EXAMPLES, seed=3)
+    for name in method.trainable(original):  # as an untrained model begins
+        assert torch.equal(one.get_parameter(name), untrained.get_parameter(name))
 
 
 def test_negation_is_on_the_line_through_the_original_and_what_learned(original) -> None:
