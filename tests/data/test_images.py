@@ -182,6 +182,20 @@ def test_splits_and_classes_take_the_names_that_are_given(tmp_path):
             load_images(folder, class_names=names, **given)
 
 
+def test_classes_that_are_kept_take_labels_in_their_order_and_keep_their_ids():
+    whole, kept = load_images("digits").train, load_images("digits", classes=("8", "3")).train
+    rows = np.isin(whole.labels, [3, 8])
+    assert kept.class_names == ("8", "3") and np.array_equal(kept.ids, whole.ids[rows])
+    assert np.array_equal(kept.labels, (whole.labels[rows] == 3).astype(int))
+    assert np.array_equal(kept.pixels, whole.pixels[rows]) and kept.fingerprint != whole.fingerprint
+
+
+@pytest.mark.parametrize(("classes", "message"), [(("8", "x"), "'x'"), (("8", "8"), "each class once")])
+def test_classes_that_are_not_there_or_named_twice_are_refused(classes, message):
+    with pytest.raises(DataError, match=message):
+        load_images("digits", classes=classes)
+
+
 def test_parquet_from_elsewhere_needs_no_image_type(tmp_path):
     (tmp_path / "raw").mkdir()
     for split in ("train", "test"):

@@ -14,7 +14,7 @@ import numpy as np
 
 from unlearn_audit.calibration.draws import FOLLOWING
 from unlearn_audit.calibration.pool import HONEST, ORIGINAL, Pool
-from unlearn_audit.data import ForgetSet, ImageData, Images, load_images
+from unlearn_audit.data import ForgetSet, ImageData, load_images
 from unlearn_audit.errors import ConfigurationError, did_you_mean
 from unlearn_audit.neighbourhood import find_neighbourhood
 from unlearn_audit.populations import FORGET, RETAIN, TEST
@@ -74,10 +74,7 @@ class PoolRecipe:
     def load(self, source: str | None = None) -> ImageData:
         """Load the images, those of the classes that are kept."""
         options = {} if self.image_size is None else {"image_size": self.image_size}
-        data = load_images(source or self.source, **options)
-        if not self.classes:
-            return data
-        return ImageData(data.name, *(_keep(images, self.classes) for images in (data.train, data.test)))
+        return load_images(source or self.source, classes=self.classes, **options)
 
     def models(self) -> list[tuple[str, int]]:
         """Return kind and index of every model: originals first, because methods start from them."""
@@ -275,20 +272,3 @@ def _noisy(original: nn.Module, seed: int) -> nn.Module:
             if weights.dim() > 1:
                 weights.add_(torch.randn(weights.shape, generator=generator), alpha=NOISE * float(weights.std()))
     return original.eval()
-
-
-def _keep(images: Images, classes: tuple[str, ...]) -> Images:
-    """Return the examples of these classes alone, with labels in their order; ids stay."""
-    place = np.full(images.num_classes, -1)
-    for label, name in enumerate(classes):
-        place[images.class_names.index(name)] = label
-    rows = np.flatnonzero(place[images.labels] >= 0)
-    kept = images.select(rows)
-    return dataclasses.replace(
-        kept,
-        pixels=np.ascontiguousarray(kept.pixels),
-        labels=place[kept.labels],
-        class_names=classes,
-        columns={},
-        fingerprint="",
-    )

@@ -17,7 +17,7 @@ from unlearn_audit.data._file_names import read_file_names
 from unlearn_audit.data._own_ids import own_ids
 from unlearn_audit.data._processing import Fit, fit_of
 from unlearn_audit.data._source import open_splits
-from unlearn_audit.errors import DataError
+from unlearn_audit.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -87,6 +87,24 @@ class Images:
             columns={name: values[positions] for name, values in self.columns.items()},
         )
 
+    def of_classes(self, names: Sequence[str]) -> Images:
+        """Return the examples of these classes alone, labels in the order of `names`; ids stay.
+
+        Raises:
+            DataError: for a class that there is not, or that is named twice.
+        """
+        unknown = [name for name in names if name not in self.class_names]
+        if unknown:
+            known = did_you_mean(unknown[0], self.class_names)
+            raise DataError(f"Expected names of classes of {self.name}, got {unknown[0]!r}.{known}")
+        if len(set(names)) < len(names):
+            raise DataError(f"Expected each class once, got {list(names)}.")
+        place = np.full(self.num_classes, -1)
+        place[[self.class_names.index(name) for name in names]] = np.arange(len(names))
+        kept = self.select(np.flatnonzero(place[self.labels] >= 0))
+        pixels, labels = np.ascontiguousarray(kept.pixels), place[kept.labels]
+        return replace(kept, pixels=pixels, labels=labels, class_names=tuple(names), fingerprint="")
+
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
@@ -100,6 +118,10 @@ class ImageData:
     def fingerprint(self) -> str:
         """Hexadecimal SHA-256 of the fingerprints of both splits."""
         return hashlib.sha256(f"{self.train.fingerprint}\n{self.test.fingerprint}".encode()).hexdigest()
+
+    def of_classes(self, names: Sequence[str]) -> ImageData:
+        """Return the examples of these classes alone, labels in the order of `names`; all where there are no names."""
+        return ImageData(self.name, self.train.of_classes(names), self.test.of_classes(names)) if names else self
 
 
 def load_images(
@@ -117,6 +139,7 @@ def load_images(
     ids: str | None = None,
     skip_unreadable: bool = False,
     class_names: Sequence[str] = (),
+    classes: Sequence[str] = (),
 ) -> ImageData:
     """Load the training and test images of a data set.
 
@@ -146,9 +169,10 @@ def load_images(
         skip_unreadable: leave images out that cannot be read; the data's name, which reports state, says how many.
         class_names: what to call the classes, in the order of the labels, in the place of their own names: models know
             classes by name, and plain integers have none.
+        classes: keep only the examples of these, with labels in this order: `("baby", "boy", "road")` of CIFAR-100.
 
     Raises:
-        DataError: the source, a split or column is missing or ambiguous, an image unreadable, sizes differ.
+        DataError: the source, a split, column or class is missing or ambiguous, an image unreadable, sizes differ.
     """
     if source == _EMBEDDED:
         _refuse_options(
@@ -162,7 +186,7 @@ def load_images(
             ids,
             tuple(class_names),
         )
-        return _load_digits()
+        return _load_digits().of_classes(classes)
     if image_size is not None and image_size < 1:
         raise DataError(f"image_size must be a positive number of pixels, not {image_size}.")
     name, splits = open_splits(source, revision=revision, train_split=train_split, test_split=test_split)
@@ -198,7 +222,7 @@ def load_images(
             fingerprint=_fingerprint(pixels.shape, digest, labels[split], class_names),
             flips=flip,
         )
-    return ImageData(name, **loaded)
+    return ImageData(name, **loaded).of_classes(classes)
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,7 @@ class DataConfig:
     ids: str | None = None
     skip_unreadable: bool = False
     class_names: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
     def load(self) -> ImageData:
         """Load the training and test images."""
