@@ -2,16 +2,19 @@
 
     python docs/making/cifar100.py --data uoft-cs/cifar100 --output runs/cifar100 --workers 15
 
-Made for one GPU that many processes share (under NVIDIA's MPS; 8 minutes on an H100). What is done stays: a second call
-goes on. `results.py` makes the page from what is written to OUTPUT/reports and OUTPUT/facts.json.
+Made for one GPU that many processes share, under NVIDIA's MPS. What is done stays: a second call goes on. With
+`--seconds`, models that are not begun by then are left out, and what there is gets audited. `--only ltd` runs the row
+of one method. `results.py` makes the page from what is written to OUTPUT/reports and OUTPUT/facts; OUTPUT/subset holds
+the predictions of a part of the examples, which become a benchmark.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import cache
@@ -41,16 +44,19 @@ from unlearn_audit.measures._outputs import Outputs
 from unlearn_audit.methods import registry as methods
 
 MODEL = "resnet20"
-TRAINING = {"epochs": 24, "batch_size": 256, "learning_rate": 0.3, "weight_decay": 1e-4, "warmup": 0.05}
+TRAINING = {"epochs": 20, "batch_size": 256, "learning_rate": 0.3, "weight_decay": 1e-4, "warmup": 0.05}
 UNAUGMENTED = {"augment": False, "checkpoints": 0, "precision": "bfloat16"}  # so that the model memorises
 REFERENCES, SEEDS, TUNING_SEED = 6, (1000, 2000), 10_000
 ORIGINALS = ("original-0", "original-1")
 # Where a method is tuned; "road", of the same size and kind as "boy", takes what was found there.
 TUNED_ON = {"boy": "boy", "road": "boy", "random": "random"}
+MAKING = ("train", "untrained", "untouched", "trial", "final")  # jobs that end with --seconds
 TOLERANCES = {"level": 0.05, "pattern": 0.045}  # the policy's own
 FT = {"epochs": 2, "batch_size": 256}
 ALONE = {"epochs": 5, "batch_size": 64}
 ADAM = {"optimizer": "adamw", "weight_decay": 1e-6, "scheduler": "constant", **FT}
+
+Values = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -58,10 +64,15 @@ class Tried:
     """A method: its name in the registry, options and training, and what is tried: four values of one setting."""
 
     method: str
-    values: tuple[float, float, float, float]
+    values: Values
     training: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     setting: str = "learning_rate"
+    at_random: Values | None = None  # in place of `values` where the forget set is random
+
+    def tried(self, forget: str) -> Values:
+        """Return the values that are tried on a forget set."""
+        return self.at_random if self.at_random and forget == "random" else self.values
 
     def make(self, value: float, seed: int) -> tuple[Any, TrainingConfig]:
         """Return the method and how it trains."""
@@ -71,6 +82,7 @@ class Tried:
         return method, TrainingConfig(**{**training, **UNAUGMENTED})
 
 
+RESET = {"teacher": "reset", "teachers": 1, "n_support": 5000, "teacher_epochs": 5}
 METHODS = {
     "gradient_ascent": Tried("gradient_ascent", (1e-4, 3e-4, 1e-3, 3e-3), ALONE),
     "random_labels": Tried("random_labels", (3e-4, 1e-3, 3e-3, 1e-2), ALONE),
@@ -78,18 +90,23 @@ METHODS = {
     "random_labels_ft": Tried("random_labels", (1e-2, 3e-2, 1e-1, 3e-1), FT, {"retain_share": 1.0}),
     "gradient_ascent_ft": Tried("gradient_ascent", (3e-3, 1e-2, 3e-2, 1e-1), FT, {"retain_share": 1.0}),
     "salun": Tried("salun", (1e-2, 3e-2, 1e-1, 3e-1), FT),
-    "scrub": Tried("scrub", (1e-3, 5e-3, 1e-2, 5e-2), {"epochs": 3, "batch_size": 256}),
-    "neggrad_plus": Tried("neggrad_plus", (1e-3, 1e-2, 3e-2, 1e-1), {"epochs": 1, "batch_size": 512, "momentum": 0.9}),
-    "ssd": Tried("ssd", (2.0, 5.0, 10.0, 25.0), options={"group": 64}, setting="selection"),
+    "scrub": Tried("scrub", (3e-5, 1e-4, 3e-4, 1e-3), {"epochs": 3, "batch_size": 256}),
+    "neggrad_plus": Tried("neggrad_plus", (1e-4, 3e-4, 1e-3, 3e-3), {"epochs": 1, "batch_size": 512, "momentum": 0.9}),
+    "ssd": Tried(
+        "ssd", (50, 150, 500, 1500), options={"group": 64}, setting="selection", at_random=(0.5, 1.0, 2.0, 5.0)
+    ),
     "amun": Tried("amun", (1e-3, 1e-2, 3e-2, 1e-1), FT),
+    "eu_k": Tried("last_layers", (1e-2, 3e-2, 1e-1, 3e-1), FT, {"reset": True, "layers": 6}),
     "ltd": Tried("local_teacher_distillation", (1e-4, 3e-4, 1e-3, 3e-3), ADAM),
     "ltd_knn": Tried("local_teacher_knn", (1e-4, 3e-4, 1e-3, 3e-3), ADAM),
-    "anchored_reset": Tried(
+    "anchored_reset": Tried("anchored_local_distillation", (1e-4, 3e-4, 1e-3, 3e-3), options=RESET),
+    "anchored_wide": Tried(
         "anchored_local_distillation",
         (1e-4, 3e-4, 1e-3, 3e-3),
-        options={"teacher": "reset", "teachers": 1, "n_support": 5000, "teacher_epochs": 5},
+        {"epochs": 1, "batch_size": 256},
+        {**RESET, "retain_share": 1.0, "freeze_batchnorm": False},
     ),
-    "anchored": Tried("anchored_local_distillation", (1e-4, 3e-4, 1e-3, 3e-3)),
+    "ltd_10": Tried("local_teacher_distillation", (1e-4, 3e-4, 1e-3, 3e-3), {**ADAM, "epochs": 10}),
 }
 
 
@@ -151,7 +168,8 @@ class Study:
 
     def best(self, forget: str, label: str) -> float | None:
         """Return the setting with the least objective; None where no trial came to an end."""
-        names = {value: Job("trial", (TUNED_ON[forget], label, value)).name for value in METHODS[label].values}
+        on = TUNED_ON[forget]
+        names = {value: Job("trial", (on, label, value)).name for value in METHODS[label].tried(on)}
         facts = {value: self.fact(name) for value, name in names.items()}
         found = {value: fact["objective"] for value, fact in facts.items() if "objective" in fact}
         return min(found, key=lambda value: found[value]) if found else None
@@ -190,18 +208,46 @@ class Study:
         others = np.random.default_rng(0).choice(order[len(order) // 40 :], 2000, replace=False)
         return {"forget": np.flatnonzero(mask), "near": order[:1000], "rest": others}
 
+    def subset(self, forget: str) -> dict[str, Any]:
+        """Keep the predictions of the originals and the retrained models on a part of the examples."""
+        folder = self.output / "subset" / forget
+        for path in (*self._files(*ORIGINALS, "untrained"), *self._files(f"retrained-{forget}-*")):
+            whole = Predictions.load(path)
+            rows = self.kept(forget, whole.labels, whole.splits)
+            one = Predictions(
+                example_ids=whole.example_ids[rows],
+                splits=whole.splits[rows],
+                labels=whole.labels[rows],
+                logits=np.asarray(whole.logits[rows]).astype(np.float16),
+                embeddings=whole.embeddings[rows].astype(np.float16) if path.stem == ORIGINALS[0] else None,
+                metadata=whole.metadata,
+            )
+            folder.mkdir(parents=True, exist_ok=True)
+            one.save(folder / path.name)
+        return {}
+
+    def kept(self, forget: str, labels: np.ndarray, splits: np.ndarray) -> np.ndarray:
+        """Return rows of training and test predictions: forget set, its class, the nearest, others, and test ones."""
+        groups, rng = self.groups(forget), np.random.default_rng(0)
+        affected = np.unique(labels[groups["forget"]]) if forget != "random" else np.empty(0)
+        same = np.isin(labels, affected)
+        others = rng.choice(groups["rest"], 1000, replace=False)
+        test = rng.choice(np.flatnonzero((splits == "test") & ~same), 1000, replace=False)
+        return np.unique(np.concatenate([groups["forget"], groups["near"], others, test, np.flatnonzero(same)]))
+
+    def _files(self, *patterns: str) -> list[Path]:
+        folder = self.output / "predictions"
+        return sorted(path for pattern in patterns for path in folder.glob(f"{pattern}.parquet"))
+
     def audited(self, forget: str, original: str) -> dict[str, Any]:
         """Audit what was unlearned from one original."""
-        folder = self.output / "predictions"
-        candidates = {
-            label: sorted(map(str, folder.glob(f"{forget}-{label}-{original}-*.parquet"))) for label in METHODS
-        }
+        candidates = {label: self._files(f"{forget}-{label}-{original}-[0-9]*") for label in METHODS}
         result = audit(
-            {label: paths for label, paths in candidates.items() if paths},
-            sorted(map(str, folder.glob(f"retrained-{forget}-*.parquet"))),
+            {label: list(map(str, paths)) for label, paths in candidates.items() if paths},
+            list(map(str, self._files(f"retrained-{forget}-*"))),
             list(self.forget[forget]().ids),
-            original=folder / f"{original}.parquet",
-            untrained=folder / "untrained.parquet",
+            original=self._files(original)[0],
+            untrained=self._files("untrained")[0],
             measures=("js",),
         )
         result.save(self.output / "reports" / f"{forget}-{original}")
@@ -235,29 +281,32 @@ class Study:
         return {split: float(correct[joined["splits"] == split].mean()) for split in ("train", "test")}
 
 
-def jobs() -> list[Job]:
+def jobs(labels: Collection[str] = tuple(METHODS)) -> list[Job]:
     """List all of the study, each after what it needs."""
     originals = [Job("train", (name, seed, "")) for seed, name in enumerate(ORIGINALS)]
-    found = [*originals, Job("untrained", ())]
+    models = [*originals, Job("untrained", ())]
+    trials: dict[str, list[Job]] = {label: [] for label in labels}
+    checks = []
     for number, forget in enumerate(TUNED_ON):
         held_out = Job("train", (f"held-out-{forget}", TUNING_SEED + number, forget))
         retrained = [
             Job("train", (f"retrained-{forget}-{k}", 100 * (number + 1) + k, forget)) for k in range(1, REFERENCES + 1)
         ]
-        found += [held_out, *retrained, Job("untouched", (forget,), (originals[0], held_out))]
+        models += [held_out, *retrained]
+        checks += [Job("untouched", (forget,), (originals[0], held_out)), Job("subset", (forget,), (*models,))]
         if TUNED_ON[forget] == forget:
-            needs = (originals[0], held_out)
-            found += [Job("trial", (forget, label, v), needs) for label, m in METHODS.items() for v in m.values]
-    trials = {label: tuple(j for j in found if j.function == "trial" and j.arguments[1] == label) for label in METHODS}
+            for label in labels:
+                needs = (originals[0], held_out)
+                trials[label] += [Job("trial", (forget, label, v), needs) for v in METHODS[label].tried(forget)]
     finals = [
         Job("final", (forget, label, original.arguments[0], seed), (original, *trials[label]))
         for seed in SEEDS
+        for label in labels
         for forget in TUNED_ON
-        for label in METHODS
         for original in originals
     ]
-    audits = [Job("audited", (forget, name), (*found, *finals)) for forget in TUNED_ON for name in ORIGINALS]
-    return [*found, *finals, *audits]
+    audits = [Job("audited", (forget, name), (*models, *finals)) for forget in TUNED_ON for name in ORIGINALS]
+    return [*models, *checks, *(trial for of in trials.values() for trial in of), *finals, *audits]
 
 
 _studies: list[Study] = []  # of this worker
@@ -285,20 +334,25 @@ def main() -> None:
     parser.add_argument("--data", default="uoft-cs/cifar100", help="the Hub's id, or a folder with its Parquet files")
     parser.add_argument("--output", type=Path, default=Path("runs/cifar100"))
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--only", nargs="+", choices=METHODS, default=tuple(METHODS), help="these methods alone")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="then begin no other model, and audit")
     given = parser.parse_args()
     for name in ("models", "predictions", "reports", "facts"):
         (given.output / name).mkdir(parents=True, exist_ok=True)
-    planned = jobs()
+    planned = jobs(given.only)
     done = {job for job in planned if (given.output / "facts" / f"{job.name}.json").is_file()}
     running: dict[Future[None], Job] = {}
     start = time.perf_counter()
     context = get_context("spawn")
     with ProcessPoolExecutor(given.workers, context, _start, (given.data, given.output.resolve())) as pool:
         while len(done) < len(planned):
+            late = time.perf_counter() - start > given.seconds
+            if late:  # what is not begun is left out of the audits
+                done |= {job for job in planned if job.function in MAKING and job not in running.values()}
             waiting = (job for job in planned if job not in done and job not in running.values())
             for job in [job for job in waiting if done.issuperset(job.needs)][: given.workers - len(running)]:
                 running[pool.submit(work, job)] = job
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
+            for future in wait(running, return_when=FIRST_COMPLETED, timeout=5).done:
                 future.result()
                 done.add(job := running.pop(future))
                 print(f"{time.perf_counter() - start:6.0f} s  {len(done)} of {len(planned)}  {job.name}", flush=True)
