@@ -14,6 +14,7 @@ import argparse
 import json
 import math
 import time
+import traceback
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -274,10 +275,10 @@ class Study:
             for key in ("example_ids", "splits", "labels", "logits", "embeddings")
         }
         correct = joined["logits"].argmax(axis=1) == joined["labels"]
-        embeddings = joined.pop("embeddings").astype(np.float32) if name in ORIGINALS else None
-        logits = joined.pop("logits").astype(np.float16)
+        embeddings, logits = joined.pop("embeddings").astype(np.float32), joined.pop("logits").astype(np.float16)
         path = self.output / "predictions" / f"{name}.parquet"
-        Predictions(**joined, logits=logits, embeddings=embeddings, metadata={"model_id": name}).save(path)
+        kept = embeddings if name in ORIGINALS else None
+        Predictions(**joined, logits=logits, embeddings=kept, metadata={"model_id": name}).save(path)
         return {split: float(correct[joined["splits"] == split].mean()) for split in ("train", "test")}
 
 
@@ -324,6 +325,8 @@ def work(job: Job) -> None:
         found = getattr(study, job.function)(*job.arguments)
     except UnlearnAuditError as error:
         found = {"error": str(error)}
+    except Exception as error:  # noqa: BLE001 - the other hundreds of jobs go on
+        found = {"error": "".join(traceback.format_exception(error))}
     path = study.output / "facts" / f"{job.name}.json"
     path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
