@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from unlearn_audit.experiment.measured import Measured
     from unlearn_audit.experiment.stages import Stage
     from unlearn_audit.experiment.study import Study
+    from unlearn_audit.experiment.yaml_source import Source
 
 Engine = Annotated[
     str,
@@ -39,6 +40,14 @@ Jobs = Annotated[
         help="Most stages side by side on this machine. [default: what free cores and memory allow]",
     ),
 ]
+ReportTo = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--report-to",
+        metavar="TRACKER",
+        help="Log trainings and the audit to trackio, tensorboard or wandb. Repeatable; none switches it off.",
+    ),
+]
 
 
 def run(
@@ -48,6 +57,7 @@ def run(
     engine: Engine = "processes",
     jobs: Jobs = None,
     stage: Annotated[str | None, typer.Option("--stage", help="Do only this stage and what it needs.")] = None,
+    report_to: ReportTo = None,
     print_stages: Annotated[
         bool,
         typer.Option("--print-stages", help="Print a command for each stage, with its state; do nothing."),
@@ -69,13 +79,20 @@ def run(
     from unlearn_audit.experiment.checking import build
     from unlearn_audit.experiment.config import StudyConfig, study_source
 
-    source = study_source(config, settings=settings or ())
+    source = tracked(study_source(config, settings=settings or ()), report_to)
     study = Study.plan(build(source, StudyConfig), output, places=source.places)
     if print_stages:
         tell(stages=[_told_stage(study, stage) for stage in study.stages])
         typer.echo("\n".join(stage_lines(study, config, settings or [], output)))
         return
     run_study(study, engine=engine, jobs=jobs, only=stage)
+
+
+def tracked(source: Source, report_to: list[str] | None) -> Source:
+    """Put `--report-to` over what a configuration says."""
+    from unlearn_audit.experiment.yaml_source import override
+
+    return override(source, [f"report_to=[{', '.join(report_to)}]"], flag="--report-to") if report_to else source
 
 
 def _told_stage(study: Study, stage: Stage) -> dict[str, Any]:

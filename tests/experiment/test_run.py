@@ -1,10 +1,12 @@
 """A tiny study on real digits, run for real: its report, a second run, a killed run, and Ray."""
 
+import contextlib
 import json
 import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -100,9 +102,19 @@ def weights_of(study):
     return {name: found["weights_hash"] for name, found in results.items() if "weights_hash" in found}
 
 
-def test_stages_side_by_side_come_to_the_same_figures_and_weights(first, config, tmp_path):
-    study, (serial, _) = Study.plan(read_study(config), tmp_path / "tiny"), first
+def test_stages_side_by_side_and_tracked_come_to_the_same_figures_and_weights(first, config, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
+    settings = ["report_to=[trackio, tensorboard]"]
+    study, (serial, _) = Study.plan(read_study(config, settings=settings), tmp_path / "tiny"), first
     study.run(engine="processes", jobs=2)
+    runs = {"original", "retrained-1", "retrained-2", "retrained-3", "gradient_ascent", "knn"}
+    assert {path.name for path in (tmp_path / "tiny" / "tensorboard").iterdir()} == runs
+    with contextlib.closing(sqlite3.connect(tmp_path / "trackio" / "tiny.db")) as tracked:
+        found = [
+            (name, json.loads(figures)) for name, figures in tracked.execute("SELECT run_name, metrics FROM metrics")
+        ]
+    assert {name for name, figures in found if "train/loss" in figures} == runs
+    assert {name for name, figures in found if "audit/forgotten" in figures} == {"gradient_ascent", "knn"}
     reports = [json.loads((each.store.root / "report" / "report.json").read_text()) for each in (study, serial)]
     assert figures_of(reports[0]) == figures_of(reports[1])
     weights = [weights_of(each) for each in (study, serial)]

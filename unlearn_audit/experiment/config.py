@@ -19,6 +19,7 @@ from unlearn_audit.experiment.checking import build, option_fields, validated
 from unlearn_audit.experiment.command import RetrainConfig
 from unlearn_audit.experiment.given import GivenConfig
 from unlearn_audit.experiment.measured import Measured
+from unlearn_audit.experiment.trackers import Tracker
 from unlearn_audit.experiment.tuning import SearchConfig
 from unlearn_audit.experiment.yaml_source import Key, Source, override, read_yaml
 from unlearn_audit.id_files import read_column
@@ -360,6 +361,8 @@ class StudyConfig(AuditConfig):
         push: where to publish an unlearned model with its audit at the end; by default nowhere.
         threads: of the CPU, for each stage; by default those that are free when the run begins. Small models are far
             faster with 1.
+        report_to: trackers that get the curves of each training and what the audit found, in a run named as the stage:
+            trackio, tensorboard, wandb. It changes no figure.
         measured: what came out for the one method, where the configuration is a recipe; it changes nothing.
     """
 
@@ -379,6 +382,7 @@ class StudyConfig(AuditConfig):
     predictions: PredictionConfig = field(default_factory=PredictionConfig)
     push: PushConfig | None = None
     threads: Count | None = None
+    report_to: Tracker | tuple[Tracker, ...] | None = None
     measured: Measured | None = None
 
     def __post_init__(self) -> None:
@@ -462,7 +466,8 @@ def written(config: StudyConfig) -> str:
     import yaml
     from pydantic_core import to_jsonable_python
 
-    content = to_jsonable_python(dataclasses.replace(config, push=None))  # who trains again does not publish
+    again = dataclasses.replace(config, push=None, report_to=None)  # who trains again publishes nothing
+    content = to_jsonable_python(again)
     content["methods"] = {name: _entry(method) for name, method in config.methods.items()}
     return yaml.safe_dump(_without_nothing(content), sort_keys=False, allow_unicode=True)
 

@@ -23,7 +23,7 @@ from unlearn_audit.experiment.stages.predictions import ModelPredictions
 from unlearn_audit.experiment.stages.tuned import TunedMethod
 from unlearn_audit.experiment.stages.unlearned import Unlearned
 from unlearn_audit.experiment.standings import JudgedModel, Standings, judged
-from unlearn_audit.experiment.study import Planner
+from unlearn_audit.experiment.study import Planner, store_of
 from unlearn_audit.experiment.yaml_source import Source
 from unlearn_audit.folders import claim_folder
 from unlearn_audit.names import checked_name
@@ -152,7 +152,7 @@ class Leaderboard:
             for number in range(1, config.originals + 1):
                 planner = BoardPlanner(dataclasses.replace(config, forget=forget), data, chosen, name, number)
                 audits[name, number] = planner.audit()
-        return cls(config, Store(Path(output) if output else Path("runs") / config.name), audits)
+        return cls(config, store_of(config, output), audits)
 
     def stages(self, *, models_only: bool = False) -> tuple[Stage, ...]:
         """Return all stages, or only those that models need, each after what it needs."""

@@ -32,6 +32,7 @@ from unlearn_audit.experiment.stages.train import Original, Retrained
 from unlearn_audit.experiment.stages.tuned import TunedMethod
 from unlearn_audit.experiment.stages.unlearned import Unlearned
 from unlearn_audit.experiment.stages.untrained import Untrained
+from unlearn_audit.experiment.trackers import Tracking
 from unlearn_audit.experiment.weights import model_of
 from unlearn_audit.experiment.yaml_source import Key
 from unlearn_audit.files import replacing, set_aside
@@ -74,7 +75,7 @@ class Study:
             ConfigurationError: for all that does not fit the data, the architecture or this machine.
             DataError: for data that cannot be loaded.
         """
-        store = Store(Path(output) if output else Path("runs") / config.name)
+        store = store_of(config, output)
         data = config.data.load()
         planner = Planner(config, data, checked(config, data, store.root, places or {}))
         return cls(config, store, with_needs([planner.report()]))
@@ -304,6 +305,12 @@ class Planner:
             original_predictions=self.predictions(original),
             held_out_predictions=self.predictions(self.retrained("held-out", seed)),
         )
+
+
+def store_of(config: StudyConfig, output: str | Path | None) -> Store:
+    """Return the folder of a study's stages, by default runs/<name>, and where they are logged."""
+    root = Path(output) if output else Path("runs") / config.name
+    return Store(root, Tracking.of(config.report_to, config.name, root))
 
 
 def _without_search(method: MethodConfig) -> MethodConfig:

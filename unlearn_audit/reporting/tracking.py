@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from unlearn_audit.auditing.judgement import Judgement
 from unlearn_audit.auditing.questions import Outcome
@@ -37,12 +38,25 @@ def _answers(judgement: Judgement) -> dict[str, float]:
     return found
 
 
-def alert_on_failure(report: AuditReport, trackers: Sequence[str]) -> tuple[str, ...]:
-    """Send trackio, where it is among the trackers, an alert for each candidate that fails; return their names."""
-    failed = tuple(name for name, verdict in report.verdicts.items() if verdict.outcome == "fail")
-    if "trackio" in trackers and failed:
+def alert_on_failure(report: AuditReport, trackers: Sequence[str], *, only: str | None = None) -> tuple[str, ...]:
+    """Send the trackers that have alerts one for each candidate that fails, or for `only` one; return their names.
+
+    Trackio and W&B have alerts; each sends them in the run that is open.
+    """
+    failing = (name for name, verdict in report.verdicts.items() if verdict.outcome == "fail")
+    failed = tuple(name for name in failing if only in (None, name))
+    for name in failed:
+        _alert(f"{name} fails its audit", report.verdicts[name].reason, trackers)
+    return failed
+
+
+def _alert(title: str, text: str, trackers: Sequence[str]) -> None:
+    if "trackio" in trackers:
         import trackio
 
-        for name in failed:
-            trackio.alert(f"{name} fails its audit", report.verdicts[name].reason, level=trackio.AlertLevel.ERROR)
-    return failed
+        trackio.alert(title, text, level=trackio.AlertLevel.ERROR)
+    if "wandb" in trackers:
+        import wandb
+
+        run: Any = wandb.run
+        run.alert(title=title, text=text, level="ERROR")

@@ -9,6 +9,7 @@ They are spawned, not forked, since a process that has trained hands its state o
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import signal
 import sys
@@ -59,7 +60,7 @@ def run_in_processes(stages: Sequence[Stage], store: Store, progress: Progress, 
         run_serial(stages, store, progress)
         return
     with _Crew(most, None if jobs else free_memory()) as crew:
-        _Run(stages, Store(store.root.resolve()), progress, crew).complete()
+        _Run(stages, dataclasses.replace(store, root=store.root.resolve()), progress, crew).complete()
 
 
 def _asked(jobs: int | None) -> int | None:

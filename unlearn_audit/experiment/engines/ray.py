@@ -8,6 +8,7 @@ checkpoint.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 from collections import Counter
@@ -31,7 +32,7 @@ def run_on_ray(stages: Sequence[Stage], store: Store, progress: Progress) -> Non
         UnlearnAuditError: what a stage raised, or that its workers died again and again.
     """
     with _cluster() as ray:
-        store = Store(store.root.resolve())
+        store = dataclasses.replace(store, root=store.root.resolve())
         task, share = ray.remote(_run_after), _share(ray.cluster_resources(), stages)
         references: dict[str, Any] = {}
         opening = {stage.hash for stage in with_needs(stage for stage in stages if stage.opens)}

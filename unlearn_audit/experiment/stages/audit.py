@@ -71,7 +71,12 @@ class StudyAudit(Stage):
             write_text(claim_folder(folder, REPORT) / STUDY, self.study)
         sealed = None if self.seal is None else workspace.folder_of(self.seal) / SEAL
         save_audit(found, request, folder, base=base, sealed=sealed)
+        workspace.store.tracking.log_audit(found.report, self._runs())
         return {"verdicts": {name: verdict.outcome for name, verdict in found.report.verdicts.items()}}
+
+    def _runs(self) -> dict[str, str]:
+        """Return the name of each candidate's model, or its own where it is several models."""
+        return {label: models[0].model.name if len(models) == 1 else label for label, models in self.candidates.items()}
 
     def _columns(self, workspace: Workspace) -> str | None:
         """Write the column of the data that strata are made of, if they are, and return its place as of all files."""

@@ -27,6 +27,7 @@ from filelock import FileLock, Timeout
 
 from unlearn_audit import __version__
 from unlearn_audit.errors import ConfigurationError, did_you_mean
+from unlearn_audit.experiment.trackers import Tracking
 from unlearn_audit.files import read_json, set_aside, sha256, storage_explained, write_text
 
 MANIFEST = "manifest.json"
@@ -196,9 +197,15 @@ class State:
 
 @dataclass(frozen=True)
 class Store:
-    """The folder of a study's stages; several runs, also of different studies, may share one."""
+    """The folder of a study's stages; several runs, also of different studies, may share one.
+
+    Attributes:
+        root: the folder.
+        tracking: where its trainings and audits are logged.
+    """
 
     root: Path
+    tracking: Tracking = field(default_factory=Tracking)
 
     def folder(self, stage: Stage) -> Path:
         """Return the folder of a stage, whether it exists or not."""

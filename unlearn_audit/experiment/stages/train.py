@@ -43,7 +43,7 @@ class Original(ModelStage):
             output_dir=workspace.folder / "checkpoints",
             forget=forget,
             progress=False,
-            callbacks=[ReportSteps(workspace)],
+            callbacks=[ReportSteps(workspace), *workspace.store.tracking.callbacks(self.name)],
         )
         return save_run(run, workspace)
 

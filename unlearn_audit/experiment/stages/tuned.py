@@ -66,6 +66,9 @@ class TunedMethod(Stage):
             advanced=workspace.advanced,
         )
         shutil.rmtree(workspace.folder / "checkpoints", ignore_errors=True)
+        with workspace.store.tracking.run(self.name) as log:
+            for trial in found.trials:
+                log({"search/objective": trial.objective, "search/learning_rate": trial.learning_rate})
         best = {name: getattr(found.training, name) for name in ("learning_rate", "epochs")}
         return {
             "found": best,

@@ -43,6 +43,6 @@ class Unlearned(ModelStage):
             method.training,
             output_dir=workspace.folder / "checkpoints",
             progress=False,
-            callbacks=[ReportSteps(workspace)],
+            callbacks=[ReportSteps(workspace), *workspace.store.tracking.callbacks(self.name)],
         )
         return {**save_run(run, workspace), "training": dataclasses.asdict(method.training)}
