@@ -39,7 +39,7 @@ def run(
     from .progress import StageProgress
 
     board = Leaderboard.plan(read_leaderboard(config, settings=settings or ()), output)
-    with StageProgress(len(board.stages(models_only=models_only))) as progress, imports_frozen():
+    with StageProgress(board.stages(models_only=models_only)) as progress, imports_frozen():
         board.run(engine=engine, jobs=jobs, models_only=models_only, progress=progress)
     if models_only:
         return

@@ -108,7 +108,7 @@ def run_study(study: Study, *, engine: str = "processes", jobs: int | None = Non
     """Run a study with its progress in the terminal, and show its result."""
     from .progress import StageProgress
 
-    with StageProgress(len(study.stages)) as progress, imports_frozen():
+    with StageProgress(study.stages) as progress, imports_frozen():
         study.run(engine=engine, jobs=jobs, only=only, progress=progress)
     if only is None:
         from .tables import show_study

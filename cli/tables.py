@@ -55,11 +55,11 @@ def show_report(report: AuditReport, folder: Path, console: Console | None = Non
     console.print(
         f"{title_of(report)} over noise floor, {population} set, by nearness to the forget set", style="italic"
     )
-    console.print(model_table(report, population))
+    console.print(fitting_table(report, population, console))
     console.print(CAPTION + (ANSWERS if report.judgements else ""), style="dim")
     console.print()
     for line in summary(report):
-        console.print(line, soft_wrap=True)
+        console.print(line, soft_wrap=console.width >= WIDTH)
     for note in report.controls.notes if report.controls else ():
         console.print(note, markup=False)
     if isinstance(report.policy, FirstPolicy):
@@ -112,12 +112,22 @@ def summary(report: AuditReport) -> Iterator[str]:
                 yield f"  {answer.question:<10} {brief(answer, policy, unit)}"
 
 
-def model_table(report: AuditReport, population: str) -> Table:
+def fitting_table(report: AuditReport, population: str, console: Console) -> Table:
+    """Return the table with as many strata as the terminal has room for, the nearest and the farthest at least."""
+    roomy = console.options.update(width=1000)
+    for most in range(SHOWN_STRATA, 2, -1):
+        table = model_table(report, population, most)
+        if console.measure(table, options=roomy).maximum <= console.width:
+            return table
+    return model_table(report, population, 2)
+
+
+def model_table(report: AuditReport, population: str, most: int = SHOWN_STRATA) -> Table:
     """Return the table: discrepancy over noise floor by stratum of a population, forget accuracy, three answers.
 
     Reports of the first version, which answer no questions, have one column for their verdict instead.
     """
-    strata = shown_strata(len(report.strata))
+    strata = shown_strata(len(report.strata), most)
     table = Table(box=None, pad_edge=False)
     table.add_column("model", overflow="fold")
     for index in strata:
@@ -135,12 +145,12 @@ def title_of(report: AuditReport) -> str:
     return next(measure.title for measure in report.measures if measure.name == report.policy.measure)
 
 
-def shown_strata(count: int) -> list[int]:
-    """Return which strata fit a terminal: all of a few, else the nearest and the farthest, spread between."""
-    if count <= SHOWN_STRATA:
+def shown_strata(count: int, most: int = SHOWN_STRATA) -> list[int]:
+    """Return which strata are shown: all of a few, else the nearest and the farthest, spread between."""
+    if count <= most:
         return list(range(count))
-    step = (count - 1) / (SHOWN_STRATA - 1)
-    return [round(place * step) for place in range(SHOWN_STRATA)]
+    step = (count - 1) / (most - 1)
+    return [round(place * step) for place in range(most)]
 
 
 def heading(index: int, count: int) -> str:

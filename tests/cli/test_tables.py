@@ -15,9 +15,9 @@ from unlearn_audit.auditing.policy import Policy
 from unlearn_audit.auditing.questions import Answer, Finding
 
 
-def shown(report):
+def shown(report, width=WIDTH):
     text = io.StringIO()
-    show_report(report, Path("report"), Console(file=text, width=WIDTH, highlight=False))
+    show_report(report, Path("report"), Console(file=text, width=width, highlight=False))
     return text.getvalue().splitlines()
 
 
@@ -31,6 +31,15 @@ def test_every_line_fits_and_no_sentence_is_broken():
     findings = [line for line in lines if line.startswith("  ")]
     answers = [a for name in CANDIDATES for a in make_report().judgements[name].answers if a.outcome != "pass"]
     assert len(findings) == len(answers)
+
+
+def test_a_narrow_terminal_shows_fewer_strata_and_whole_names_and_words():
+    lines = shown(make_report(), width=90)
+    assert max(len(line) for line in lines) <= 90
+    assert row(lines, "local_teacher_distillation")[-3:] == ["?", "yes", "yes"]
+    heads = [next(line for line in of if line.startswith("model ")).split() for of in (lines, shown(make_report()))]
+    assert {"near", "far"} < set(heads[0]) < set(heads[1])
+    assert " ".join(" ".join(lines[-12:]).split()) in " ".join(" ".join(shown(make_report())).split())
 
 
 def test_each_model_has_its_three_answers_and_the_worst_candidate_stands_first():

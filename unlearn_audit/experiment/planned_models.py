@@ -46,6 +46,11 @@ class PlannedModel:
             name, place = pinned(checkpoint)
         return cls(name, config.arguments, place, config.pretrained, config.trained, config.lora)
 
+    @property
+    def shown(self) -> str:
+        """The architecture, or the last part of a checkpoint's name."""
+        return self.place.partition("@")[0].rstrip("/").rpartition("/")[2]
+
     def create(self, images: Images, seed: int) -> nn.Module:
         """Make the model, all random weights from `seed`."""
         pretrained = None if self.pretrained and self.place.startswith("hf://") else self.pretrained

@@ -50,10 +50,12 @@ class Stage(ABC):
         name: unique within its study, for example "retrained-1".
         threads: of the CPU that PyTorch uses; None leaves their number as it is.
         memory: that it takes, in bytes, by estimate and at least: how many stages fit side by side.
+        unit: of what it tells as done on the way, in the plural.
     """
 
     kind: ClassVar[str]
     opens: ClassVar[bool] = False
+    unit: ClassVar[str] = "steps"
     name: str = field(metadata=INCIDENTAL)
     threads: int | None = field(default=None, metadata=INCIDENTAL)
     memory: int = field(default=0, metadata=INCIDENTAL)
@@ -64,6 +66,16 @@ class Stage(ABC):
 
         The folder may hold what a run that was killed left there; go on from it where that saves time.
         """
+
+    @property
+    def about(self) -> str:
+        """What model it is about, for people: an architecture or a method; nothing where it is about several."""
+        return ""
+
+    @property
+    def epochs(self) -> float | None:
+        """Over how many epochs its steps go; None where it trains nothing, or that is found on the way."""
+        return None
 
     @cached_property
     def needs(self) -> dict[str, Stage]:

@@ -23,6 +23,11 @@ class Given(ModelStage):
     data: PlannedData
     given: PlannedGiven
 
+    @property
+    def about(self) -> str:
+        """That it is from elsewhere."""
+        return "made elsewhere"
+
     def run(self, workspace: Workspace) -> Mapping[str, Any]:
         """Copy the file, or load the model and save it with its image processor, its classes in the data's order."""
         cost: dict[str, Any] = {

@@ -32,6 +32,11 @@ class ModelPredictions(Stage):
     fallback: ModelStage | None = field(default=None, metadata=ADDED)  # has the image processor, if the model has none
     names: Names | None = field(default=None, metadata=ADDED)  # in predictions that were made elsewhere
 
+    @property
+    def about(self) -> str:
+        """What its model is about."""
+        return self.model.about
+
     def run(self, workspace: Workspace) -> Mapping[str, Any]:
         """Predict, or read predictions that were made elsewhere, and write them as Parquet."""
         made, data = self.model.made(workspace), self.data.load()

@@ -33,6 +33,11 @@ class RetrainedByCommand(ModelStage):
     command: PlannedCommand
     seed: int
 
+    @property
+    def about(self) -> str:
+        """That a command makes it."""
+        return "by your command"
+
     def run(self, workspace: Workspace) -> Mapping[str, Any]:
         """Call the command, and look for what it left."""
         images = self.data.load().train

@@ -29,6 +29,16 @@ class Original(ModelStage):
     training: TrainingConfig
     seed: int
 
+    @property
+    def about(self) -> str:
+        """The architecture, or the checkpoint that it starts from."""
+        return self.model.shown
+
+    @property
+    def epochs(self) -> float:
+        """Of the training."""
+        return self.training.epochs
+
     def run(self, workspace: Workspace) -> Mapping[str, Any]:
         """Train the model, from the last checkpoint if there is one."""
         return self.fit(workspace, self.data.load(), None)

@@ -27,6 +27,7 @@ class TunedMethod(Stage):
     """What a search finds for one method; every trial is kept."""
 
     kind: ClassVar[str] = "tuned"
+    unit: ClassVar[str] = "trials"
     data: PlannedData
     forget: PlannedForgetSet
     method: MethodConfig
@@ -38,6 +39,11 @@ class TunedMethod(Stage):
     original: ModelStage
     original_predictions: ModelPredictions
     held_out_predictions: ModelPredictions
+
+    @property
+    def about(self) -> str:
+        """The method."""
+        return self.method.method
 
     def run(self, workspace: Workspace) -> Mapping[str, Any]:
         """Search, from the last whole trial if there is one."""

@@ -29,6 +29,16 @@ class Unlearned(ModelStage):
     original: ModelStage
     tuned: TunedMethod | None
 
+    @property
+    def about(self) -> str:
+        """The method."""
+        return self.method.method
+
+    @property
+    def epochs(self) -> float | None:
+        """Of the method's training, unless a search finds them."""
+        return None if self.tuned is not None else self.method.training.epochs
+
     def run(self, workspace: Workspace) -> Mapping[str, Any]:
         """Make the original forget, from the last checkpoint if there is one."""
         data = self.data.load()

@@ -23,6 +23,11 @@ class Untrained(ModelStage):
     model: PlannedModel
     seed: int
 
+    @property
+    def about(self) -> str:
+        """The architecture, or the checkpoint that it starts from."""
+        return self.model.shown
+
     def run(self, workspace: Workspace) -> Mapping[str, Any]:
         """Make the model."""
         model = self.model.create(self.data.load().train, self.seed)
