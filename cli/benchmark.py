@@ -143,7 +143,10 @@ def _audit(source: str, candidate: list[str], references: int | None, settings: 
         checked_name(name, "a model")
     claim_folder(output, REPORT)
     found = Benchmark.find(source, output / "benchmark")
-    request = found.request(model_files(candidate), references=references, policy=policy)
+    candidates = {
+        name: found.own_examples(files, output / "candidates" / name) for name, files in model_files(candidate).items()
+    }
+    request = found.request(candidates, references=references, policy=policy)
     with TaskProgress() as progress:
         audit = run_audit(request, progress=progress)
     save_audit(audit, request, output)

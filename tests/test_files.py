@@ -25,3 +25,7 @@ def test_the_hash_is_that_of_the_bytes(tmp_path) -> None:
 
 def test_versions_name_this_package_and_python() -> None:
     assert {"python", "unlearn-audit", "torch"} <= versions().keys()
+
+
+def test_a_package_that_is_not_installed_has_an_unknown_version() -> None:
+    assert versions(("no-such-package",))["no-such-package"] == "unknown"

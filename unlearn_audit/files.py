@@ -138,6 +138,12 @@ def sha256(path: str | Path) -> str:
 
 
 def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
-    """Return the versions of Python and of installed packages, by name."""
-    python = ".".join(map(str, sys.version_info[:3]))
-    return {"python": python, **{name: importlib.metadata.version(name) for name in packages}}
+    """Return the versions of Python and of packages, by name; "unknown" of one that runs without being installed."""
+    return {"python": ".".join(map(str, sys.version_info[:3])), **{name: _version(name) for name in packages}}
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:  # a folder of sources on the path, say
+        return "unknown"

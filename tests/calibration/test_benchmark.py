@@ -16,7 +16,13 @@ from unlearn_audit.cli.main import app
 import unlearn_audit
 from tests.publishing.loopback import LoopbackHub
 from unlearn_audit.auditing.report import AuditReport
-from unlearn_audit.calibration.benchmark import Benchmark, fingerprint, written_from_pool, written_from_report
+from unlearn_audit.calibration.benchmark import (
+    Benchmark,
+    fingerprint,
+    write_benchmark,
+    written_from_pool,
+    written_from_report,
+)
 from unlearn_audit.calibration.pool import HONEST, ORIGINAL, Pool, shipped_pool
 from unlearn_audit.errors import AuditError, ConfigurationError, HubError
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
@@ -25,6 +31,8 @@ from unlearn_audit.predictions import Predictions
 from unlearn_audit.publishing.sources import fetched_dataset
 from unlearn_audit.saved.request import ModelFiles
 from unlearn_audit.saved.running import run_audit
+
+_KINDS = ("originals", "retrained")
 
 
 @pytest.fixture(scope="module")
@@ -160,3 +168,34 @@ def test_the_command_audits_and_prints_a_row(benchmark, candidate, tmp_path) -> 
     assert row["method"] == "mine" and row["references"] == 4 and row["rest"] == "pass"
     assert (tmp_path / "report" / "report.html").is_file()
     said(*audit, "--references=9", "--output", tmp_path / "other", code=2)
+
+
+def test_a_candidate_that_predicts_more_examples_is_cut_to_those_of_the_benchmark(benchmark, candidate, tmp_path):
+    own = Predictions.load(candidate)
+    more = tmp_path / "more.parquet"
+    joined = {name: np.concatenate([getattr(own, name)[::-1]] * 2) for name in ("splits", "labels", "logits")}
+    ids = np.concatenate([own.example_ids[::-1], [f"other-{row}" for row in range(len(own))]])
+    dataclasses.replace(own, example_ids=ids, embeddings=None, **joined).save(more)
+    found = benchmark.own_examples(ModelFiles((str(more), str(candidate))), tmp_path / "cut")
+    cut = Predictions.load(found.predictions[0])
+    assert found.predictions[1] == str(candidate)
+    assert np.array_equal(cut.example_ids, own.example_ids[::-1]) and np.array_equal(cut.logits, own.logits[::-1])
+
+
+def test_the_weights_of_the_originals_lie_beside_their_predictions(benchmark, tmp_path):
+    data = unlearn_audit.load_images("digits")
+    unlearn_audit.save_model(unlearn_audit.create_model("resnet8", data.train, seed=0, width=4), tmp_path / "original")
+    models = {kind: [Predictions.load(f.predictions[0]) for f in benchmark.models(kind).values()] for kind in _KINDS}
+    forget, nearness = models["retrained"][0].example_ids[:5], np.zeros(benchmark.about.examples)
+    made = write_benchmark(
+        tmp_path / "made",
+        models,
+        forget,
+        (models["retrained"][0].example_ids, nearness),
+        weights=[tmp_path / "original"],
+        name="made",
+        title="Made",
+    )
+    assert unlearn_audit.load_model(made.folder / "models" / "model-01").num_labels == 10
+    assert "models/model-01" in (made.folder / "README.md").read_text(encoding="utf-8")
+    assert (made.about.forgotten, made.about.retrained) == (5, 5)

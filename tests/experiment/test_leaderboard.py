@@ -75,8 +75,13 @@ def test_a_leaderboard_that_cannot_be_made_is_refused(setting, message, tmp_path
 
 
 @pytest.mark.slow
-def test_models_that_were_made_elsewhere_are_audited_here(tmp_path) -> None:
-    settings = ["methods.finetune=false", "methods.gradient_ascent=false", "training.epochs=1"]
+def test_models_that_were_made_elsewhere_are_audited_here_and_those_that_diverge_end_nothing(tmp_path) -> None:
+    settings = [
+        "training.epochs=1",
+        "methods.gradient_ascent.search.learning_rate=[1e14, 1e15]",  # every trial diverges
+        "methods.finetune.search=false",
+        "methods.finetune.training.learning_rate=1e15",  # the model itself does
+    ]
     config = read_leaderboard(EXAMPLE, settings=settings)
     there, here = (Leaderboard.plan(config, tmp_path / name) for name in ("there", "here"))
     there.run(models_only=True)
@@ -86,11 +91,14 @@ def test_models_that_were_made_elsewhere_are_audited_here(tmp_path) -> None:
     here.run(progress=made)
     assert made.names and all(name.startswith(("predict-", "audit-", "forget-", "seal-")) for name in made.names)
     standings = here.standings()
-    assert [(row.forget, row.method, sum(row.outcomes.values())) for row in standings.rows] == [
-        ("half-of-8", "ssd", 2),
-        ("random", "ssd", 2),
+    assert [(row.forget, row.method, row.without, sum(row.outcomes.values())) for row in standings.rows] == [
+        (forget, method, 0 if method == "ssd" else 2, 2 if method == "ssd" else 0)
+        for forget in ("half-of-8", "random")
+        for method in ("gradient_ascent", "finetune", "ssd")
     ]
-    assert all(row.cost is not None and row.tuning_cost is not None for row in standings.rows)
+    assert all(row.cost is not None and row.tuning_cost is not None for row in standings.rows if row.method == "ssd")
+    assert "2 came to no model" in markdown(standings)
+    assert [row["no_model"] for row in csv.DictReader(as_csv(standings).splitlines())] == ["2", "2", "0"] * 2
 
 
 def models() -> list[JudgedModel]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -173,6 +174,17 @@ class Benchmark:
             configuration={"benchmark": self.about.name, "fingerprint": self.about.fingerprint},
         )
 
+    def own_examples(self, files: ModelFiles, folder: str | Path) -> ModelFiles:
+        """Return files of predictions on the benchmark's examples alone; those of more examples are cut into `folder`.
+
+        Args:
+            files: of one candidate.
+            folder: for what is cut.
+        """
+        first = next(iter(self.models("retrained").values()))
+        wanted = Predictions.load(first.predictions[0]).example_ids
+        return ModelFiles(tuple(_cut(path, wanted, Path(folder)) for path in files.predictions))
+
     def verify(self) -> None:
         """Compare the examples of every file with the fingerprint.
 
@@ -183,6 +195,18 @@ class Benchmark:
             for name, files in self.models(kind).items():
                 if fingerprint(Predictions.load(files.predictions[0])) != self.about.fingerprint:
                     raise AuditError(f"{kind}/{name}.parquet is of other examples than {_ABOUT} says.")
+
+
+def _cut(path: str, wanted: np.ndarray, folder: Path) -> str:
+    predictions = Predictions.load(path)
+    rows = np.flatnonzero(np.isin(predictions.example_ids, wanted))
+    if len(rows) == len(predictions) or len(rows) < len(wanted):  # nothing to cut, or something is missing
+        return path
+    columns = {name: getattr(predictions, name)[rows] for name in ("example_ids", "splits", "labels", "logits")}
+    folder.mkdir(parents=True, exist_ok=True)
+    cut = folder / f"{Path(path).stem}.parquet"
+    dataclasses.replace(predictions, embeddings=None, **columns).save(cut)
+    return str(cut)
 
 
 def fingerprint(predictions: Predictions) -> str:
@@ -200,7 +224,7 @@ def written_from_pool(pool: Pool, folder: str | Path) -> Benchmark:
         "retrained": [Predictions(**columns, logits=logits) for logits in pool.logits[HONEST]],
     }
     recipe = {k: v for k, v in pool.recipe.items() if k in _TOLD}
-    return _written(
+    return write_benchmark(
         folder,
         models,
         pool.example_ids[pool.population == FORGET].tolist(),
@@ -232,7 +256,7 @@ def written_from_report(report: str | Path, folder: str | Path, *, name: str) ->
         "originals": read(request.original) if request.original else [],
         "retrained": [one for files in request.references.values() for one in read(files)],
     }
-    return _written(
+    return write_benchmark(
         folder,
         models,
         Forgotten.read(report / request.forget).ids,
@@ -244,13 +268,30 @@ def written_from_report(report: str | Path, folder: str | Path, *, name: str) ->
     )
 
 
-def _written(
+def write_benchmark(
     folder: str | Path,
     models: Mapping[str, list[Predictions]],
-    forget: Any,
+    forget: Iterable[str],
     proximities: tuple[np.ndarray, np.ndarray],
+    *,
+    weights: Sequence[str | Path] = (),
     **about: Any,
 ) -> Benchmark:
+    """Write predictions as a benchmark.
+
+    Args:
+        folder: a new one, or one that is ours.
+        models: lists of predictions on the same n examples in the same order: "originals", and "retrained".
+        forget: ids of the forget set.
+        proximities: ids (n,) and how near each example is to the forget set (n,), larger being nearer.
+        weights: folders of the originals themselves, as `save_model` writes them, in the order of their predictions: to
+            unlearn from.
+        about: fields of `About` that are not counted here: name, title, class_names, neighbourhood, made.
+
+    Raises:
+        AuditError: where the examples differ.
+        FolderError: where the folder is somebody else's.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -276,7 +317,12 @@ def _written(
         fingerprint=fingerprint(first),
         **about,
     )
-    write_text(folder / "README.md", card_of(told))
+    for name, source in zip(_names("models", len(weights)), weights, strict=True):
+        (folder / "models" / name).mkdir(parents=True, exist_ok=True)
+        for file in _OF_A_MODEL:
+            with replacing(folder / "models" / name / file) as draft:
+                shutil.copyfile(Path(source) / file, draft)
+    write_text(folder / "README.md", card_of(told, has_weights=bool(weights)))
     write_text(folder / _ABOUT, json.dumps(dataclasses.asdict(told), indent=2) + "\n")  # last: all is there
     return Benchmark(folder, told)
 
@@ -285,7 +331,7 @@ def _names(kind: str, number: int) -> list[str]:
     return [f"{kind.removesuffix('s')}-{place:02d}" for place in range(1, number + 1)]
 
 
-def card_of(about: About) -> str:
+def card_of(about: About, *, has_weights: bool = False) -> str:
     """Return the data set's card: the metadata that the Hub reads, what is in it, and how to audit with it."""
     from huggingface_hub import DatasetCardData
 
@@ -300,11 +346,17 @@ def card_of(about: About) -> str:
     return _CARD.format(
         metadata=data.to_yaml().strip(),
         title=escape_markdown(about.title),
+        start=_FROM_WEIGHTS if has_weights else _FROM_NOTHING,
+        weights=_WEIGHTS if has_weights else "",
         made=f"\n## How the models were made\n\n{made}\n" if made else "",
         **{name: f"{getattr(about, name):,}" for name in ("examples", "forgotten", "retrained", "originals")},
     )
 
 
+_OF_A_MODEL = ("config.json", "model.safetensors")
+_FROM_NOTHING = "Start from an original that was trained as these were."
+_FROM_WEIGHTS = "Start from `models/model-01`, or from an original that was trained as these were."
+_WEIGHTS = "- `models/`: the originals themselves, in the order of `originals/`\n"
 _CARD = """\
 ---
 {metadata}
@@ -322,13 +374,13 @@ pip install unlearn-audit
 unlearn-audit benchmark hf://datasets/USER/NAME --candidate mymethod=predictions.parquet
 ```
 
-Start from an original that was trained as these were. The audit answers three questions: is it forgotten, are its
+{start} The audit answers three questions: is it forgotten, are its
 neighbours unharmed, is everything else unharmed?
 
 - `retrained/`, `originals/`: `example_id`, `split`, `label`, `logits` (float16), a file a model
 - `forget.json`: ids of the forget set
 - `proximities.parquet`: how near each example is to the forget set, in an original's embedding; larger is nearer
-- `benchmark.json`: the counts, the SHA-256 of the examples, and the settings
+{weights}- `benchmark.json`: the counts, the SHA-256 of the examples, and the settings
 
 This data set says who was forgotten. It is made for research on public data, not for a deletion request of a person.
 {made}"""

@@ -22,7 +22,7 @@ from unlearn_audit.experiment.stages.models import ModelStage
 from unlearn_audit.experiment.stages.predictions import ModelPredictions
 from unlearn_audit.experiment.stages.tuned import TunedMethod
 from unlearn_audit.experiment.stages.unlearned import Unlearned
-from unlearn_audit.experiment.standings import JudgedModel, Standings, judged
+from unlearn_audit.experiment.standings import JudgedModel, Standings, judged, without_model
 from unlearn_audit.experiment.study import Planner, store_of
 from unlearn_audit.experiment.yaml_source import Source
 from unlearn_audit.folders import claim_folder
@@ -97,11 +97,12 @@ class BoardPlanner(Planner):
     def unlearned(self, label: str, original: ModelStage, j: int) -> Unlearned:
         """The unlearned model number `j`, from 1, of the method."""
         made = super().unlearned(label, original, j)
-        return dataclasses.replace(made, name=f"{self.forget_name}-{label}-{self.number}-{j}")
+        return dataclasses.replace(made, name=f"{self.forget_name}-{label}-{self.number}-{j}", spared=True)
 
     def tuned(self, label: str, original: ModelStage) -> TunedMethod:
         """The search, which is done on the first original for all of them."""
-        return dataclasses.replace(super().tuned(label, self._original(1)), name=f"tune-{self.forget_name}-{label}")
+        made = super().tuned(label, self._original(1))
+        return dataclasses.replace(made, name=f"tune-{self.forget_name}-{label}", spared=True)
 
     def audit(self) -> StudyAudit:
         """The audit of all unlearned models, each by itself."""
@@ -191,7 +192,11 @@ class Leaderboard:
         for name, (predictions,) in audit.candidates.items():
             model = predictions.model
             tuned = model.tuned if isinstance(model, Unlearned) else None
-            yield judged(report, name, forget=forget, tuning_seconds=0.0 if tuned is None else self._seconds(tuned))
+            seconds = 0.0 if tuned is None else self._seconds(tuned)
+            if name in report.judgements:
+                yield judged(report, name, forget=forget, tuning_seconds=seconds)
+            else:
+                yield without_model(report, name, forget=forget, tuning_seconds=seconds)
 
     def _seconds(self, tuned: TunedMethod) -> float:
         return float(sum(trial["seconds"] for trial in self.store.results(tuned)["trials"]))

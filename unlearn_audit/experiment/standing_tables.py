@@ -19,7 +19,8 @@ HEAD = (
 NOTE = (
     "Each figure is a mean over unlearned models ± its standard error, which takes models from one original for "
     "independent. Answers and verdicts count models: pass/fail/inconclusive. Level: difference of mean confidence from "
-    "the retrained models; pattern: discrepancy over the noise floor between them; both where they are worst."
+    "the retrained models; pattern: discrepancy over the noise floor between them; both where they are worst. A method "
+    "comes to no model where its weights are not finite at the end, or are those of the original."
 )
 
 
@@ -51,7 +52,7 @@ def as_csv(standings: Standings) -> str:
 
 def _numbers(row: Standing) -> Mapping[str, object]:
     found: dict[str, object] = {"forget_set": row.forget, "method": row.method}
-    found |= {f"verdicts_{outcome}": row.outcomes.get(outcome, 0) for outcome in OUTCOMES}
+    found |= {f"verdicts_{outcome}": row.outcomes.get(outcome, 0) for outcome in OUTCOMES} | {"no_model": row.without}
     means = {"share_gone": row.gone, "cost": row.cost, "tuning_cost": row.tuning_cost}
     for name, question in row.questions.items():
         found |= {f"{name}_{outcome}": question.outcomes.get(outcome, 0) for outcome in OUTCOMES}
@@ -62,7 +63,8 @@ def _numbers(row: Standing) -> Mapping[str, object]:
 
 
 def _cells(row: Standing) -> tuple[str, ...]:
-    cells = [row.forget, row.method, _counts(row.outcomes), _shown(row.gone, 2)]
+    none = f", {row.without} came to no model" if row.without else ""
+    cells = [row.forget, row.method, _counts(row.outcomes) + none, _shown(row.gone, 2)]
     for question in row.questions.values():
         level = _shown(question.level, 1, scale=100)
         cells += [_counts(question.outcomes), level, _shown(question.pattern, 3)]

@@ -61,8 +61,8 @@ class JudgedModel:
     Attributes:
         method: label of the method.
         forget: name of the forget set.
-        outcome: of its verdict.
-        questions: what was told of it, by question; empty with fewer than three retrained models.
+        outcome: of its verdict; None where there is no model, since it diverged or stayed as it was.
+        questions: what was told of it, by question; empty with fewer than three retrained models, and of no model.
         gone: share of the way from the original to retraining, by level on the forget set.
         cost: of making it, as a share of one retraining.
         tuning_cost: of the whole search before, as a number of retrainings.
@@ -70,17 +70,27 @@ class JudgedModel:
 
     method: str
     forget: str
-    outcome: Outcome
+    outcome: Outcome | None
     questions: dict[Question, Told]
     gone: float | None
     cost: float | None
     tuning_cost: float | None
 
 
+def without_model(report: AuditReport, name: str, *, forget: str, tuning_seconds: float) -> JudgedModel:
+    """Return what is to be said of a candidate that came to no model: what its search cost."""
+    cost = _in_retrainings(report, tuning_seconds)
+    return JudgedModel(name.rpartition("-")[0], forget, None, {}, gone=None, cost=None, tuning_cost=cost)
+
+
+def _in_retrainings(report: AuditReport, seconds: float) -> float | None:
+    retrained = Mean.of(reference.seconds for reference in report.by_role("reference"))
+    return None if retrained is None else seconds / retrained.value
+
+
 def judged(report: AuditReport, name: str, *, forget: str, tuning_seconds: float) -> JudgedModel:
     """Return what a report says of the candidate `name`, which is a method's label and the number of its model."""
     judgement, model = report.judgements[name], report.model(name)
-    retrained = Mean.of(reference.seconds for reference in report.by_role("reference"))
     return JudgedModel(
         method=name.rpartition("-")[0],
         forget=forget,
@@ -88,7 +98,7 @@ def judged(report: AuditReport, name: str, *, forget: str, tuning_seconds: float
         questions={answer.question: Told.of(answer) for answer in judgement.answers},
         gone=None if judgement.level_gone is None else judgement.level_gone.value,
         cost=model.seconds_share,
-        tuning_cost=None if retrained is None else tuning_seconds / retrained.value,
+        tuning_cost=_in_retrainings(report, tuning_seconds),
     )
 
 
@@ -103,10 +113,11 @@ class QuestionStanding:
 
 @dataclass(frozen=True)
 class Standing:
-    """One method on one forget set: the figures of `JudgedModel` over its models."""
+    """One method on one forget set: the figures of `JudgedModel` over its models, `without` of which came to none."""
 
     method: str
     forget: str
+    without: int
     outcomes: dict[str, int]
     questions: dict[Question, QuestionStanding]
     gone: Mean | None
@@ -127,7 +138,8 @@ class Standing:
         return cls(
             models[0].method,
             models[0].forget,
-            dict(Counter(model.outcome for model in models)),
+            sum(model.outcome is None for model in models),
+            dict(Counter(model.outcome for model in models if model.outcome is not None)),
             questions,
             Mean.of(model.gone for model in models),
             Mean.of(model.cost for model in models),

@@ -92,6 +92,7 @@ class StudyAudit(Stage):
             candidates={
                 label: _files(workspace, models, seed=self._seed_of(label, 1), method=self.methods.get(label))
                 for label, models in self.candidates.items()
+                if not any(model.failed(workspace) for model in models)
             },
             references={
                 f"{REFERENCE}-{k}": _files(workspace, [model], seed=self.seed + k)

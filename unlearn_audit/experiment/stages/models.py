@@ -8,6 +8,7 @@ from pathlib import Path
 from unlearn_audit.experiment.stages.base import Stage, Workspace
 
 MODEL = "model"  # the folder of a model in its stage's
+FAILED = "failed"  # in the results of a stage that came to no model, and may: why
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

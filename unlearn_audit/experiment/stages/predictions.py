@@ -11,7 +11,7 @@ from unlearn_audit.data import ImageData
 from unlearn_audit.experiment.foreign import on_the_data
 from unlearn_audit.experiment.stages.base import ADDED, INCIDENTAL, Stage, Workspace
 from unlearn_audit.experiment.stages.examples import PlannedData
-from unlearn_audit.experiment.stages.models import ModelStage
+from unlearn_audit.experiment.stages.models import FAILED, ModelStage
 from unlearn_audit.models import load_model, predict
 from unlearn_audit.models.checkpoints import has_processor
 from unlearn_audit.predictions import Predictions
@@ -38,11 +38,14 @@ class ModelPredictions(Stage):
         return self.model.about
 
     def run(self, workspace: Workspace) -> Mapping[str, Any]:
-        """Predict, or read predictions that were made elsewhere, and write them as Parquet."""
+        """Predict, or read predictions that were made elsewhere, and write them as Parquet; none of no model."""
+        about = {name: item for name, item in workspace.results_of(self.model).items() if name != "log"}
+        if FAILED in about:
+            return {"model": about}
         made, data = self.model.made(workspace), self.data.load()
         found = self._read(made, data) if made.is_file() else self._predicted(made, data, workspace)
         found.save(workspace.folder / FILE)
-        return {"model": {name: item for name, item in workspace.results_of(self.model).items() if name != "log"}}
+        return {"model": about}
 
     def _read(self, file: Path, data: ImageData) -> Predictions:
         classes = self.names.classes if self.names else ()
@@ -57,6 +60,10 @@ class ModelPredictions(Stage):
             precision=self.precision,
             model_id=self.model.name,
         )
+
+    def failed(self, workspace: Workspace) -> bool:
+        """Return whether there is no model, and so no predictions."""
+        return FAILED in workspace.results_of(self)["model"]
 
     def load(self, workspace: Workspace) -> Predictions:
         """Read the predictions."""

@@ -5,16 +5,18 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from unlearn_audit.auditing.policy import Policy
+from unlearn_audit.data import ForgetSet, Images
+from unlearn_audit.errors import ModelError
 from unlearn_audit.experiment.config import MethodConfig, TuningConfig
-from unlearn_audit.experiment.stages.base import Stage, Workspace
+from unlearn_audit.experiment.stages.base import INCIDENTAL, Stage, Workspace
 from unlearn_audit.experiment.stages.examples import PlannedData, PlannedForgetSet
-from unlearn_audit.experiment.stages.models import ModelStage
+from unlearn_audit.experiment.stages.models import FAILED, ModelStage
 from unlearn_audit.experiment.stages.predictions import ModelPredictions
-from unlearn_audit.experiment.tuning import Goal, SearchConfig, tune
+from unlearn_audit.experiment.tuning import Goal, SearchConfig, Tuned, tune
 from unlearn_audit.models import load_model
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TunedMethod(Stage):
-    """What a search finds for one method; every trial is kept."""
+    """What a search finds for one method; every trial is kept. With `spared`, that none ends is a result, `failed`."""
 
     kind: ClassVar[str] = "tuned"
     unit: ClassVar[str] = "trials"
@@ -39,6 +41,7 @@ class TunedMethod(Stage):
     original: ModelStage
     original_predictions: ModelPredictions
     held_out_predictions: ModelPredictions
+    spared: bool = field(default=False, metadata=INCIDENTAL)
 
     @property
     def about(self) -> str:
@@ -59,18 +62,12 @@ class TunedMethod(Stage):
             strata=self.tuning.strata,
             seed=self.seed,
         )
-        found = tune(
-            load_model(self.original.made(workspace)),
-            images,
-            forget,
-            resumable(self.method, self.seed, workspace),
-            self.method.training,
-            search=self.search,
-            goal=goal,
-            trials=self.tuning.trials,
-            folder=workspace.folder / "checkpoints",
-            advanced=workspace.advanced,
-        )
+        try:
+            found = self._search(goal, images, forget, workspace)
+        except ModelError as error:
+            if not self.spared:
+                raise
+            return {FAILED: str(error), "trials": []}
         shutil.rmtree(workspace.folder / "checkpoints", ignore_errors=True)
         with workspace.store.tracking.run(self.name) as log:
             for trial in found.trials:
@@ -83,6 +80,20 @@ class TunedMethod(Stage):
             "trials": [dataclasses.asdict(trial) for trial in found.trials],
             "diverged": found.diverged,
         }
+
+    def _search(self, goal: Goal, images: Images, forget: ForgetSet, workspace: Workspace) -> Tuned:
+        return tune(
+            load_model(self.original.made(workspace)),
+            images,
+            forget,
+            resumable(self.method, self.seed, workspace),
+            self.method.training,
+            search=self.search,
+            goal=goal,
+            trials=self.tuning.trials,
+            folder=workspace.folder / "checkpoints",
+            advanced=workspace.advanced,
+        )
 
 
 def resumable(method: MethodConfig, seed: int, workspace: Workspace) -> UnlearningCallback:
