@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any, ClassVar
 
 from unlearn_audit.auditing.policy import Policy
-from unlearn_audit.auditing.report import COPIES, MADE_ELSEWHERE
+from unlearn_audit.auditing.report import COPIES, MADE_ELSEWHERE, AuditReport
 from unlearn_audit.experiment.stages import forget as forget_stage
 from unlearn_audit.experiment.stages import predictions
 from unlearn_audit.experiment.stages.base import ADDED, INCIDENTAL, Stage, Workspace
@@ -71,12 +71,13 @@ class StudyAudit(Stage):
             write_text(claim_folder(folder, REPORT) / STUDY, self.study)
         sealed = None if self.seal is None else workspace.folder_of(self.seal) / SEAL
         save_audit(found, request, folder, base=base, sealed=sealed)
-        workspace.store.tracking.log_audit(found.report, self._runs())
+        workspace.store.tracking.log_audit(found.report, self._runs(found.report))
         return {"verdicts": {name: verdict.outcome for name, verdict in found.report.verdicts.items()}}
 
-    def _runs(self) -> dict[str, str]:
-        """Return the name of each candidate's model, or its own where it is several models."""
-        return {label: models[0].model.name if len(models) == 1 else label for label, models in self.candidates.items()}
+    def _runs(self, report: AuditReport) -> dict[str, str]:
+        """Return, for each candidate in the report, its model's name, or its own where it is several models."""
+        made = {label: models for label, models in self.candidates.items() if label in report.verdicts}
+        return {label: models[0].model.name if len(models) == 1 else label for label, models in made.items()}
 
     def _columns(self, workspace: Workspace) -> str | None:
         """Write the column of the data that strata are made of, if they are, and return its place as of all files."""
