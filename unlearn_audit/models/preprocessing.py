@@ -127,6 +127,15 @@ class Preprocessing:
         return f"size={self.size} mean={self.mean} std={self.std}"
 
 
+def image_processor(model: Any) -> Any:
+    """Return the image processor that a model carries, for `Trainer(processing_class=…)`, which saves it with weights.
+
+    None where it carries none, and for timm's models, whose configuration holds what their processor needs.
+    """
+    attached: Preprocessing | None = getattr(model, _ATTRIBUTE, None)
+    return None if attached is None or model.config.model_type == "timm_wrapper" else attached.processor
+
+
 def _luminance(pixels: Tensor) -> Tensor:
     """Map uint8 RGB (n, h, w, 3) to grey (n, h, w, 1), in PIL's integers."""
     weights = torch.tensor([19595, 38470, 7471], dtype=torch.int32, device=pixels.device)

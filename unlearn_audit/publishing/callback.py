@@ -13,6 +13,7 @@ from transformers.trainer_utils import HubStrategy
 
 from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.errors import AuditError, ConfigurationError
+from unlearn_audit.models.preprocessing import image_processor
 from unlearn_audit.publishing.hub import Destination, PushResult, push
 from unlearn_audit.reporting.card import find_candidate
 from unlearn_audit.reporting.choices import PublishChoices
@@ -73,6 +74,8 @@ class AuditCallback(TrainerCallback):
         callbacks.insert(
             0, callbacks.pop()
         )  # trackers end their runs in `on_train_end`: the audit's figures come first
+        if trainer.processing_class is None:  # or what is saved, and pushed, has no image processor
+            trainer.processing_class = image_processor(trainer.model)
         trainer.push_to_hub = self._push  # type: ignore[method-assign, assignment]  # Trainer offers no other way
         self._trainer = trainer
         _hold_checkpoints_back(trainer.args)

@@ -18,7 +18,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback
 from unlearn_audit.data.batches import Augmentation, ExampleDataset, collate
 from unlearn_audit.data.images import Images
 from unlearn_audit.models.labels import check_order
-from unlearn_audit.models.preprocessing import Preprocessing
+from unlearn_audit.models.preprocessing import Preprocessing, image_processor
 from unlearn_audit.processes import process_state
 from unlearn_audit.training.callbacks import CostMeter, StopAtAccuracy, UnlearningMethod
 from unlearn_audit.training.checkpoints import CheckpointHashes, last_checkpoint, run_folder, training_inputs
@@ -129,6 +129,7 @@ def _train(
             args=config.arguments(folder, seed, progress=progress),
             train_dataset=dataset,
             data_collator=collate,
+            processing_class=image_processor(model),
             callbacks=callbacks,
         )
         trainer.remove_callback(PrinterCallback)
