@@ -18,6 +18,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import jinja2
+import second_run
 
 from unlearn_audit.auditing.questions import Answer, Finding
 from unlearn_audit.auditing.report import AuditReport
@@ -198,6 +199,7 @@ def render() -> str:
         titles=FORGET_SETS,
         names=TITLES,
         failed={label: _diverged(facts, label) for label in TITLES if _diverged(facts, label)},
+        second=second_run,
         beside={name: found["groups"] for name, found in beside.items() if name != "original"},
     )
 
