@@ -92,13 +92,13 @@ def test_models_that_were_made_elsewhere_are_audited_here_and_those_that_diverge
     assert made.names and all(name.startswith(("predict-", "audit-", "forget-", "seal-")) for name in made.names)
     standings = here.standings()
     assert [(row.forget, row.method, row.without, sum(row.outcomes.values())) for row in standings.rows] == [
-        (forget, method, 0 if method == "ssd" else 2, 2 if method == "ssd" else 0)
+        (forget, method, *((0, 2) if method in ("ssd", "original") else (2, 0)))
         for forget in ("half-of-8", "random")
-        for method in ("gradient_ascent", "finetune", "ssd")
+        for method in ("gradient_ascent", "finetune", "ssd", "original")
     ]
     assert all(row.cost is not None and row.tuning_cost is not None for row in standings.rows if row.method == "ssd")
     assert "2 came to no model" in markdown(standings)
-    assert [row["no_model"] for row in csv.DictReader(as_csv(standings).splitlines())] == ["2", "2", "0"] * 2
+    assert [row["no_model"] for row in csv.DictReader(as_csv(standings).splitlines())] == ["2", "2", "0", "0"] * 2
 
 
 def models() -> list[JudgedModel]:

@@ -22,7 +22,7 @@ from unlearn_audit.experiment.stages.models import ModelStage
 from unlearn_audit.experiment.stages.predictions import ModelPredictions
 from unlearn_audit.experiment.stages.tuned import TunedMethod
 from unlearn_audit.experiment.stages.unlearned import Unlearned
-from unlearn_audit.experiment.standings import JudgedModel, Standings, judged, without_model
+from unlearn_audit.experiment.standings import UNTOUCHED, JudgedModel, Standings, judged, without_model
 from unlearn_audit.experiment.study import Planner, store_of
 from unlearn_audit.experiment.yaml_source import Source
 from unlearn_audit.folders import claim_folder
@@ -197,6 +197,8 @@ class Leaderboard:
                 yield judged(report, name, forget=forget, tuning_seconds=seconds)
             else:
                 yield without_model(report, name, forget=forget, tuning_seconds=seconds)
+        if UNTOUCHED in report.judgements:
+            yield dataclasses.replace(judged(report, UNTOUCHED, forget=forget), cost=None, tuning_cost=None)
 
     def _seconds(self, tuned: TunedMethod) -> float:
         return float(sum(trial["seconds"] for trial in self.store.results(tuned)["trials"]))

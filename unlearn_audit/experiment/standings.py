@@ -77,10 +77,17 @@ class JudgedModel:
     tuning_cost: float | None
 
 
+UNTOUCHED = "original"  # of which a report says what doing nothing gets
+
+
 def without_model(report: AuditReport, name: str, *, forget: str, tuning_seconds: float) -> JudgedModel:
     """Return what is to be said of a candidate that came to no model: what its search cost."""
     cost = _in_retrainings(report, tuning_seconds)
-    return JudgedModel(name.rpartition("-")[0], forget, None, {}, gone=None, cost=None, tuning_cost=cost)
+    return JudgedModel(_method(name), forget, None, {}, gone=None, cost=None, tuning_cost=cost)
+
+
+def _method(name: str) -> str:
+    return name if name == UNTOUCHED else name.rpartition("-")[0]
 
 
 def _in_retrainings(report: AuditReport, seconds: float) -> float | None:
@@ -88,11 +95,11 @@ def _in_retrainings(report: AuditReport, seconds: float) -> float | None:
     return None if retrained is None else seconds / retrained.value
 
 
-def judged(report: AuditReport, name: str, *, forget: str, tuning_seconds: float) -> JudgedModel:
-    """Return what a report says of the candidate `name`, which is a method's label and the number of its model."""
+def judged(report: AuditReport, name: str, *, forget: str, tuning_seconds: float = 0.0) -> JudgedModel:
+    """Return what a report says of `name`: a method's label and the number of its model, or the original."""
     judgement, model = report.judgements[name], report.model(name)
     return JudgedModel(
-        method=name.rpartition("-")[0],
+        method=_method(name),
         forget=forget,
         outcome=judgement.outcome,
         questions={answer.question: Told.of(answer) for answer in judgement.answers},
