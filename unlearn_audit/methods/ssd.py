@@ -51,7 +51,7 @@ class SelectiveSynapticDampening(UnlearningCallback):
         needs="forget and retain", random="with care", partial="with care", whole="yes", cost="1 + n_f / n"
     )
     training_defaults: ClassVar[Settings] = NO_TRAINING
-    search_space: ClassVar[Settings] = space(selection=(1, 3, 10, 30), dampening=(0.1, 1.0))
+    search_space: ClassVar[Settings] = space(selection=(3, 10, 30, 100, 300), dampening=(0.1, 1.0))
 
     def __post_init__(self) -> None:
         super().__post_init__()
