@@ -1,14 +1,18 @@
 """Makes docs/leaderboard.md from the tables that `unlearn-audit leaderboard` wrote, kept in docs/results/leaderboards/.
 
-unlearn-audit leaderboard examples/leaderboards/digits_all_methods.yaml --output RUN
-cp RUN/leaderboard.csv docs/results/leaderboards/digits.csv
-python docs/making/leaderboard.py
+    unlearn-audit leaderboard examples/leaderboards/digits_all_methods.yaml --output RUN
+    python docs/making/leaderboard.py add digits RUN
+
+Without `add` the page is made of the tables that are kept.
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
+import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
@@ -19,6 +23,16 @@ TEMPLATE = Path(__file__).with_name("leaderboard.md.jinja")
 QUESTIONS = ("forgotten", "neighbours", "rest")
 SAYS = {"pass": "yes", "fail": "no", "inconclusive": "?"}
 HEAD = ("method", "forgotten", "points", "neighbours", "points", "bits", "rest", "cost, %", "search, %")
+
+UNTOUCHED = "original"
+BOARDS = ("cifar100_memorising", "cifar100_generalising", "digits")
+TITLES = {
+    "half-of-boy": 'Half of "boy"',
+    "all-of-road": 'All of "road"',
+    "half-of-8": "Half of class 8",
+    "all-of-3": "All of class 3",
+    "random": "3 % at random",
+}
 
 Row = Mapping[str, str]
 
@@ -33,6 +47,8 @@ def answers(row: Row, question: str) -> str:
     """Return what is answered for each model, as `yes`, `no` or `?`, those alike together: `no, 1 yes`."""
     counts = {SAYS[outcome]: int(row[f"{question}_{outcome}"]) for outcome in SAYS}
     found = [word for word, count in counts.items() if count]
+    if not found:
+        return "no model"
     return found[0] if len(found) == 1 else ", ".join(f"{counts[word]} {word}" for word in found)
 
 
@@ -47,7 +63,7 @@ def number(row: Row, column: str, digits: int, scale: float = 1.0) -> str:
 def cells(row: Row) -> tuple[str, ...]:
     """Return a line of the page's table."""
     return (
-        f"`{row['method']}`",
+        "untouched original" if row["method"] == UNTOUCHED else f"`{row['method']}`",
         answers(row, "forgotten"),
         number(row, "forgotten_level", 1, 100),
         answers(row, "neighbours"),
@@ -77,30 +93,70 @@ def by_forget_set(rows: list[Row]) -> Iterator[tuple[str, list[Row]]]:
         yield name, [row for row in rows if row["forget_set"] == name]
 
 
-def all_three(rows: list[Row]) -> list[str]:
-    """Return the methods whose models all get three times yes."""
-    return [row["method"] for row in rows if all(answers(row, question) == "yes" for question in QUESTIONS)]
+@dataclass(frozen=True)
+class Board:
+    """The tables of one leaderboard."""
 
+    name: str
+    rows: tuple[Row, ...]
 
-def unsettled(rows: list[Row]) -> list[str]:
-    """Return the methods of which at least one model neither passes nor fails."""
-    return [f"`{row['method']}`" for row in rows if int(row["verdicts_inconclusive"])]
+    @classmethod
+    def load(cls, name: str) -> Board:
+        """Read what was kept."""
+        return cls(name, tuple(read(SAVED / f"{name}.csv")))
+
+    @property
+    def sets(self) -> dict[str, list[Row]]:
+        """The rows of each forget set."""
+        return dict(by_forget_set(list(self.rows)))
+
+    @property
+    def methods(self) -> list[str]:
+        """All entries, without the original."""
+        return [method for method in dict.fromkeys(row["method"] for row in self.rows) if method != UNTOUCHED]
+
+    def passing(self, forget: str) -> list[str]:
+        """Return the methods whose models all get three times yes."""
+        return [
+            row["method"]
+            for row in self.sets[forget]
+            if row["method"] != UNTOUCHED and all(answers(row, question) == "yes" for question in QUESTIONS)
+        ]
+
+    def unsettled(self, forget: str) -> list[str]:
+        """Return the methods of which at least one model neither passes nor fails."""
+        return [f"`{row['method']}`" for row in self.sets[forget] if int(row["verdicts_inconclusive"])]
+
+    def points(self, forget: str, method: str, question: str = "forgotten") -> str:
+        """Return a mean difference of confidence in points, without its error."""
+        (row,) = (row for row in self.sets[forget] if row["method"] == method)
+        return f"{100 * float(row[f'{question}_level']):+.0f}"
 
 
 def make() -> None:
     """Write the page."""
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False, trim_blocks=True
+    )
     environment.filters["table"] = table
-    rows = read(SAVED / "digits.csv")
-    sets = dict(by_forget_set(rows))
     text = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        sets=sets,
-        methods=len({row["method"] for row in rows}),
-        passing={name: all_three(of) for name, of in sets.items()},
-        unsettled=unsettled(sets["all-of-3"]),
+        boards={name: Board.load(name) for name in BOARDS if (SAVED / f"{name}.csv").is_file()}, titles=TITLES
     )
     PAGE.write_text(text, encoding="utf-8")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command")
+    add = commands.add_parser("add", help="keep the table of a finished leaderboard first")
+    add.add_argument("board", choices=BOARDS)
+    add.add_argument("run", type=Path)
+    given = parser.parse_args()
+    if given.command == "add":
+        shutil.copyfile(given.run / "leaderboard.csv", SAVED / f"{given.board}.csv")
     make()
+
+
+if __name__ == "__main__":
+    main()

@@ -179,6 +179,24 @@ def test_options_of_the_method_are_searched_and_trained_with(tmp_path) -> None:
     assert best.distance.pattern == pytest.approx(goal.distance(logits).pattern, rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("last_layers", {"layers": 1}), ("boundary_expand", {}), ("scrub", {"max_epochs": 1}), ("sfron", {})],
+)
+def test_the_model_of_each_trial_is_set_up_as_that_of_any_trainer(name: str, options, tmp_path) -> None:
+    """Frozen layers, one class more, planned steps of other epochs: what methods do when a Trainer is built."""
+    from unlearn_audit.training import unlearn
+
+    goal, only = goal_of(), SearchConfig(learning_rate=(1e-3, 1e-2), epochs=(2,))
+    tuned = search(tmp_path, trials=2, name=name, goal=goal, search_config=only, **options)
+    for trial in tuned.trials:
+        training = dataclasses.replace(TRAINING, learning_rate=trial.learning_rate, epochs=trial.epochs)
+        method = registry.load(name)(seed=3, **options)
+        run = unlearn(tiny_resnet(IMAGES), IMAGES, FORGET, method, training, progress=False)
+        logits = predict(run.model, IMAGES).logits[goal.rows]
+        assert trial.distance.pattern == pytest.approx(goal.distance(logits).pattern, rel=1e-3)
+
+
 @pytest.mark.parametrize("name", ["salun", "local_teacher_distillation"])
 def test_methods_that_prepare_something_are_tuned_too(name: str, tmp_path) -> None:
     options = {"n_support": 16, "teacher_epochs": 1} if name != "salun" else {}

@@ -406,7 +406,16 @@ class _Tries:
             trainer.pop_callback(type(method))
             trainer.train_dataset = method.prepare(self.original, self.examples)
             trainer.add_callback(method)
-            method.on_init_end(trainer.args, trainer.state, trainer.control, model=trainer.model)
+
+    def values(self, trainer: Trainer, trial: optuna.Trial) -> dict[str, float]:
+        """Return what a trial trains with, and let the method set up its new model as that of any Trainer."""
+        found = self.search.draw(trial)
+        for name, value in found.items():
+            setattr(trainer.args, name, value)  # as Trainer will, but before a method plans its steps
+        for callback in trainer.callback_handler.callbacks:
+            if isinstance(callback, type(self.method)):
+                callback.on_init_end(trainer.args, trainer.state, trainer.control, model=trainer.model)
+        return found
 
 
 def _try(trainer: Trainer, tries: _Tries, sampler: Any, kept: Mapping[str, Any]) -> None:
@@ -417,7 +426,7 @@ def _try(trainer: Trainer, tries: _Tries, sampler: Any, kept: Mapping[str, Any])
     def draw(trial: optuna.Trial) -> dict[str, float]:
         drawn.append(trial)
         tries.set_options(trainer, trial)
-        return tries.search.draw(trial)
+        return tries.values(trainer, trial)
 
     def objective(metrics: Mapping[str, float]) -> float:
         kinds = ("pattern", "level")
