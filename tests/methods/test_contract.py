@@ -87,6 +87,20 @@ def test_accumulated_broken_off_and_resumed_equals_one_whole_run(name: str, orig
     assert_close(whole, resumed)
 
 
+@pytest.mark.parametrize("name", registry.names())
+def test_in_mixed_precision_weights_move_and_stay_float32_and_finite(name: str, original) -> None:
+    method, model = method_named(name), copy.deepcopy(original)
+    config = dataclasses.replace(config_of(method, WHOLE), precision="bfloat16")
+    computed: set[torch.dtype] = set()
+    model.get_submodule("timm_model.fc").register_forward_hook(lambda _, inputs, logits: computed.add(logits.dtype))
+    run = unlearn(model, IMAGES, FORGET, method, config, progress=False)
+    assert run.change.weights > 0
+    assert torch.bfloat16 in computed or not run.steps
+    for key, tensor in model.state_dict().items():
+        assert not tensor.is_floating_point() or tensor.dtype == torch.float32, key
+        assert tensor.isfinite().all(), key
+
+
 def assert_close(a: nn.Module, b: nn.Module) -> None:
     for (key, one), other in zip(a.state_dict().items(), b.state_dict().values(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5, msg=key)
