@@ -59,6 +59,7 @@ def _made(study: Study, is_first: bool) -> dict[str, Any]:
         "architecture": MODEL,
         "training": {**TRAINING, **UNAUGMENTED},
         "accuracy": {name: [round(fact[split], 3) for split in ("train", "test")] for name, fact in accuracy.items()},
+        "predictions": "in bfloat16",
         "examples": "forget set, its class, 1,000 nearest, 1,000 others, 1,000 of the test set",
         "weights": "models/" if is_first else f"models/ of cifar100_{next(iter(TITLES))}: the originals are the same",
     }

@@ -20,7 +20,7 @@ from transformers import TrainerCallback
 from tests.tiny import tiny_forget, tiny_images, tiny_resnet, tiny_vit
 from unlearn_audit.errors import ConfigurationError, ModelError
 from unlearn_audit.methods import registry
-from unlearn_audit.models import predict, weights_hash
+from unlearn_audit.models import load_model, predict, save_model, weights_hash
 from unlearn_audit.training import TrainingConfig, fit, unlearn
 from unlearn_audit.training.checkpoints import last_checkpoint, run_folder, training_inputs
 from unlearn_audit.training.running import example_dataset
@@ -218,3 +218,12 @@ def test_a_training_whose_weights_are_not_finite_ends_with_an_error() -> None:
     wild = TrainingConfig(epochs=3, learning_rate=1e30, batch_size=16, precision="float32", checkpoints=0)
     with pytest.raises(ModelError, match="finite weights, got NaN or infinity"):
         fit(tiny_resnet(IMAGES), IMAGES, wild, seed=0, progress=False)
+
+
+def test_a_model_that_was_trained_in_bfloat16_predicts_as_the_same_one_that_was_saved(tmp_path) -> None:
+    images = tiny_images()
+    config = TrainingConfig(epochs=1, batch_size=16, precision="bfloat16", checkpoints=0)
+    model = fit(tiny_resnet(images), images, config, seed=0, progress=False).model
+    save_model(model, tmp_path / "model")
+    own, other = (predict(each, images, precision="float32").logits for each in (model, load_model(tmp_path / "model")))
+    np.testing.assert_array_equal(own, other)

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from accelerate.state import AcceleratorState
+from accelerate.utils import extract_model_from_parallel
 from torch import nn
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
@@ -134,6 +135,7 @@ def _train(
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+    extract_model_from_parallel(model, keep_fp32_wrapper=False)  # else it would compute in bfloat16 ever after
     model.eval()
     log = tuple(entry for entry in trainer.state.log_history if "loss" in entry)
     return TrainingRun(model, meter.seconds, meter.cpu_seconds, meter.examples, trainer.state.global_step, log)
