@@ -115,6 +115,10 @@ class Board:
         """All entries, without the original."""
         return [method for method in dict.fromkeys(row["method"] for row in self.rows) if method != UNTOUCHED]
 
+    def methods_on(self, forget: str) -> int:
+        """Return how many entries there are on a forget set."""
+        return sum(row["method"] != UNTOUCHED for row in self.sets[forget])
+
     def passing(self, forget: str) -> list[str]:
         """Return the methods whose models all get three times yes."""
         return [
@@ -122,10 +126,6 @@ class Board:
             for row in self.sets[forget]
             if row["method"] != UNTOUCHED and all(answers(row, question) == "yes" for question in QUESTIONS)
         ]
-
-    def unsettled(self, forget: str) -> list[str]:
-        """Return the methods of which at least one model neither passes nor fails."""
-        return [f"`{row['method']}`" for row in self.sets[forget] if int(row["verdicts_inconclusive"])]
 
     def points(self, forget: str, method: str, question: str = "forgotten") -> str:
         """Return a mean difference of confidence in points, without its error."""
