@@ -318,8 +318,8 @@ def _start(data: str, output: Path) -> None:
     _studies.append(Study(data, output))
 
 
-def work(job: Job) -> None:
-    """Do a job in a worker and write down what it found; a method that diverges is a finding too."""
+def work(job: Job) -> str:
+    """Do a job in a worker, write down what it found, and return how it failed; a method that diverges is a finding."""
     (study,) = _studies
     try:
         found = getattr(study, job.function)(*job.arguments)
@@ -329,6 +329,7 @@ def work(job: Job) -> None:
         found = {"error": "".join(traceback.format_exception(error))}
     path = study.output / "facts" / f"{job.name}.json"
     path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    return found.get("error", "").strip().rpartition("\n")[2]
 
 
 def main() -> None:
@@ -344,7 +345,7 @@ def main() -> None:
         (given.output / name).mkdir(parents=True, exist_ok=True)
     planned = jobs(given.only)
     done = {job for job in planned if (given.output / "facts" / f"{job.name}.json").is_file()}
-    running: dict[Future[None], Job] = {}
+    running: dict[Future[str], Job] = {}
     start = time.perf_counter()
     context = get_context("spawn")
     with ProcessPoolExecutor(given.workers, context, _start, (given.data, given.output.resolve())) as pool:
@@ -356,9 +357,9 @@ def main() -> None:
             for job in [job for job in waiting if done.issuperset(job.needs)][: given.workers - len(running)]:
                 running[pool.submit(work, job)] = job
             for future in wait(running, return_when=FIRST_COMPLETED, timeout=5).done:
-                future.result()
                 done.add(job := running.pop(future))
-                print(f"{time.perf_counter() - start:6.0f} s  {len(done)} of {len(planned)}  {job.name}", flush=True)
+                at = f"{time.perf_counter() - start:6.0f} s  {len(done)} of {len(planned)}  {job.name}"
+                print(at + (f"  FAILED: {error}" if (error := future.result()) else ""), flush=True)
 
 
 if __name__ == "__main__":

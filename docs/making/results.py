@@ -177,15 +177,7 @@ def add(run: Path) -> None:
 
 
 def _write(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(_short(content), separators=(",", ":")) + "\n", encoding="utf-8")
-
-
-def _short(content: Any) -> Any:
-    if isinstance(content, float):
-        return float(f"{content:.6g}")
-    if isinstance(content, dict):
-        return {name: _short(value) for name, value in content.items()}
-    return [_short(value) for value in content] if isinstance(content, list) else content
+    path.write_text(json.dumps(second_run.short(content), separators=(",", ":")) + "\n", encoding="utf-8")
 
 
 def render() -> str:

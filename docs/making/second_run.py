@@ -101,10 +101,10 @@ def save(run: Path, reports: list[Path]) -> None:
         for path in sorted((run / "facts").glob("*.json"))
         if path.name.startswith(kept)
     }
-    text = json.dumps(_short(found), separators=(",", ":"))
+    text = json.dumps(short(found), separators=(",", ":"))
     FACTS.write_text(text.replace('},"', '},\n"') + "\n", encoding="utf-8")
     rows = [row for report in reports for row in _answers(AuditReport.load(report))]
-    AUDITS.write_text(json.dumps(_short(rows), indent=1) + "\n", encoding="utf-8")
+    AUDITS.write_text(json.dumps(short(rows), indent=1) + "\n", encoding="utf-8")
 
 
 def _answers(report: AuditReport) -> list[dict[str, Any]]:
@@ -124,12 +124,13 @@ def _said(answer: Answer) -> str:
     return {"pass": "yes", "fail": f"no: {answer.how}"}.get(answer.outcome, "?")
 
 
-def _short(content: Any) -> Any:
+def short(content: Any) -> Any:
+    """Return the same with figures to six digits."""
     if isinstance(content, float):
         return float(f"{content:.6g}")
     if isinstance(content, dict):
-        return {name: _short(value) for name, value in content.items()}
-    return [_short(value) for value in content] if isinstance(content, list) else content
+        return {name: short(value) for name, value in content.items()}
+    return [short(value) for value in content] if isinstance(content, list) else content
 
 
 def main() -> None:

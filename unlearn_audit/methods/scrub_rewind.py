@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from unlearn_audit.data.batches import ExampleDataset
@@ -67,7 +68,7 @@ class ScrubRewind(Scrub):
         super().on_step_begin(args, state, control, **kwargs)
         if state.global_step and self._planned and self._planned.step(state.global_step - 1).epoch < self.epoch:
             self._folder.mkdir(parents=True, exist_ok=True)
-            torch.save(model.state_dict(), self._after(self.epoch - 1))
+            save_file(self._copy(model), self._after(self.epoch - 1))
 
     def finish(self, model: nn.Module) -> None:
         """Load the weights of the epoch that is nearest."""
@@ -84,15 +85,15 @@ class ScrubRewind(Scrub):
         return abs(1 - forget_accuracy(model, self._examples) - self.rewind_to)
 
     def _after(self, epoch: int) -> Path:
-        return self._folder / f"epoch-{epoch}-{self._process}.pt"
+        return self._folder / f"epoch-{epoch}-{self._process}.safetensors"
 
     def _read(self, epoch: int, model: nn.Module) -> dict[str, Tensor]:
         if not (path := self._after(epoch)).is_file():
             raise MethodError(f"Expected the weights after epoch {epoch} in {path}, found none: keep `output_dir`.")
-        device = next(model.parameters()).device
-        found: dict[str, Tensor] = torch.load(path, map_location=device, weights_only=True)
-        return found
+        return load_file(path, device=str(next(model.parameters()).device))
 
     @staticmethod
     def _copy(model: nn.Module) -> dict[str, Tensor]:
-        return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        return {
+            name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in model.state_dict().items()
+        }
