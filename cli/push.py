@@ -28,8 +28,13 @@ def run(
     create_pr: Annotated[
         bool, typer.Option("--create-pr", help="Put your audit of somebody's model into a pull request there.")
     ] = False,
-    license: Annotated[str | None, typer.Option(help="For the card's metadata, for example apache-2.0.")] = None,
-    base_model: Annotated[str | None, typer.Option(help="Hub id of the model before unlearning.")] = None,
+    license: Annotated[
+        str | None, typer.Option(help="For the card. [default: what the model's card, or its base model's, says]")
+    ] = None,
+    base_model: Annotated[
+        str | None,
+        typer.Option(help="Hub id of the model before unlearning; '' names none. [default: where it was loaded from]"),
+    ] = None,
     new_version: Annotated[str | None, typer.Option(help="Hub id of the model that replaces this one.")] = None,
     dataset: Annotated[list[str] | None, typer.Option(help="Hub id of the data, for the card. Repeatable.")] = None,
     dataset_revision: Annotated[str | None, typer.Option(help="Commit of the data, for the Hub's results.")] = None,
@@ -116,6 +121,7 @@ def publish(
         exposures=pushed.exposures,
         commit=pushed.commit,
         url=pushed.url,
+        inferred=pushed.inferred,
     )
     for path, size in pushed.files.items():
         typer.echo(f"{size:>12,} bytes  {path}")
@@ -123,5 +129,7 @@ def publish(
         typer.echo(f"Kept here: {sentence}")
     for exposure in pushed.exposures:
         typer.echo(f"Attack: {exposure}")
+    for name, value in pushed.inferred.items():
+        typer.echo(f"The card names {name}: {value}")
     typer.echo(f"Pushed to {pushed.url}" if pushed.url else "Nothing was pushed.")
     return pushed

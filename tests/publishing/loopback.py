@@ -23,6 +23,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from aiohttp import web
+from huggingface_hub import ModelCard
 
 WHEN = "2026-01-01T00:00:00.000Z"
 LARGE_FILES = (".safetensors", ".parquet", ".png")  # go through LFS, as on the real Hub
@@ -282,6 +283,7 @@ class LoopbackHub:
         }
         if request.match_info["kind"] == "models":
             answer["modelId"] = answer["id"]
+            answer["cardData"] = ModelCard(commit.files.get("README.md", b"").decode()).data.to_dict()
         return web.json_response(answer)
 
     def _sibling(self, path: str, content: bytes) -> dict:

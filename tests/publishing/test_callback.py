@@ -6,6 +6,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from huggingface_hub import ModelCard
 from transformers import TrainingArguments
 from transformers.trainer_utils import HubStrategy
 
@@ -21,13 +22,21 @@ SCRIPT = """
     import json, sys
     from pathlib import Path
     import torch
+    from huggingface_hub import HfApi
     from transformers import Trainer, TrainerCallback, TrainingArguments
     from tests.reporting.audited import audit_candidate, make_references
     from unlearn_audit.errors import AuditError
+    from unlearn_audit.models import load_model, save_model
     from unlearn_audit.publishing import AuditCallback
 
     base, told = Path(sys.argv[1]), {}
     images, forget, model = make_references(base)
+    save_model(model, base / "original")
+    HfApi().create_repo("ann/original")
+    HfApi().upload_folder(repo_id="ann/original", folder_path=base / "original")
+    card = b"---\\nlicense: mit\\n---\\n"
+    HfApi().upload_file(repo_id="ann/original", path_in_repo="README.md", path_or_fileobj=card)
+    model = load_model("hub:ann/original")
 
     class Tagging(TrainerCallback):
         def on_push_begin(self, args, state, control, model=None, **kwargs):
@@ -114,6 +123,8 @@ def test_after_a_verdict_one_commit_holds_model_card_and_audit(pushed, tmp_path)
     assert set(read_manifest(tmp_path / "audit").model.files) == {"README.md", "config.json", "model.safetensors"}
     card = commit.files["README.md"].decode()
     assert "unlearn-audit verify hub:tester/all_checkpoints" in card
+    data = ModelCard(card).data
+    assert (data.base_model, data.base_model_relation, data.license) == ("ann/original", "finetune", "mit")
     assert "- trackio:https://trackio.example" in card and "generated_from_trainer" not in card
 
 

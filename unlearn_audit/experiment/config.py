@@ -322,8 +322,8 @@ class PushConfig:
         candidate: which one; needed where there are several.
         private: make a private repository, if it is new.
         revision: branch to push to.
-        license: for the card's metadata.
-        base_model: Hub id of the model before unlearning.
+        license: for the card's metadata; by default what the model's card, or its base model's, says.
+        base_model: Hub id of the model before unlearning; by default where it was loaded from, and '' names none.
         allow_failing: publish a model that failed, too; its card says so first.
     """
 

@@ -21,6 +21,7 @@ from unlearn_audit.errors import ModelError, did_you_mean
 from unlearn_audit.models.checkpoints import check_weights, load_config, load_weights, processor_of
 from unlearn_audit.models.loading import classifier, ready, with_processor
 from unlearn_audit.models.naming import ALIASES, Checkpoint, checkpoint_named, transformers_names
+from unlearn_audit.models.origin import without_origin
 
 # Normalisation of models trained from scratch: fixed, so that nothing about the forget set enters a retrained model
 # through the statistics of the images.
@@ -155,7 +156,7 @@ def _from_checkpoint(
     else:
         _with_arguments(config, model_args, checkpoint.source)
     if random_weights:
-        model = _built(checkpoint.source, config, seed, model_args)
+        model = _built(checkpoint.source, without_origin(config), seed, model_args)
     else:
         model = _pretrained(checkpoint, config, seed, new_head=not known)
     if config.model_type == "timm_wrapper":

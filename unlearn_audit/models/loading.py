@@ -17,9 +17,11 @@ from unlearn_audit.errors import ModelError
 from unlearn_audit.models.adapters import is_adapter, load_adapter
 from unlearn_audit.models.checkpoints import load_whole, processor_of
 from unlearn_audit.models.naming import Checkpoint
+from unlearn_audit.models.origin import ORIGIN, Origin
 from unlearn_audit.models.preprocessing import Preprocessing
 
 _DRAFT = ".saving"  # in a model's folder while it is written
+_REPLACED = ("*.safetensors", "*.safetensors.index.json", ORIGIN)  # of an earlier model, if this one has none
 
 
 def load_model(
@@ -32,8 +34,8 @@ def load_model(
     """Load an image classifier as it was saved, safetensors only.
 
     Args:
-        source: a folder, a Hub id or `hf://USER/NAME[@REVISION][/FOLDER]`, as transformers or timm saved it. An adapter
-            of PEFT is loaded with the model that it was made for, and merged into it.
+        source: a folder, a Hub id, `hub:USER/NAME[@REVISION]` or `hf://USER/NAME[@REVISION][/FOLDER]`, as transformers
+            or timm saved it. An adapter of PEFT is loaded with the model that it was made for, and merged into it.
         revision: of a model on the Hub.
         processor: where its image processor is, if not beside it: Trainer saves none by itself.
         trust_remote_code: run code that comes with the model.
@@ -83,10 +85,16 @@ def ready(model: Any) -> PreTrainedModel:
     return prepared
 
 
-def save_model(model: nn.Module, folder: str | Path) -> None:
+def save_model(model: nn.Module, folder: str | Path, *, unchanged: bool = False) -> None:
     """Write weights (safetensors), configuration and image processor, as stock classes load them.
 
-    They take the place of a model that is there only once all are written.
+    They take the place of a model that is there only once all are written. Beside them, `origin.json` keeps what the
+    model was loaded from, for the card of what is made of it.
+
+    Args:
+        model: from `create_model` or `load_model`, trained or not.
+        folder: made where it is missing.
+        unchanged: say that the weights are those that were loaded.
     """
     stock, folder = cast("Any", model), Path(folder)
     draft = folder / _DRAFT
@@ -95,8 +103,9 @@ def save_model(model: nn.Module, folder: str | Path) -> None:
         stock.save_pretrained(draft)
         if stock.config.model_type != "timm_wrapper":  # whose configuration holds what its image processor needs
             Preprocessing.of(model).processor.save_pretrained(draft)
+        dataclasses.replace(Origin.of(model), unchanged=unchanged).write(draft)
         written = {path.name for path in draft.iterdir()}
-        for path in (*folder.glob("*.safetensors"), *folder.glob("*.safetensors.index.json")):
+        for path in [path for pattern in _REPLACED for path in folder.glob(pattern)]:
             if path.name not in written:
                 path.unlink()
         for name in written:

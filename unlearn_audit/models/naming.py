@@ -14,6 +14,8 @@ ALIASES: dict[str, tuple[str, dict[str, Any]]] = {
     "vit_tiny_patch4": ("vit_tiny_patch16_224", {"patch_size": 4}),
 }
 _HUB = "hf://"
+_WHOLE = "hub:"  # as `audit` and `verify` name a repository
+_NO_MODELS = ("datasets", "spaces", "buckets")
 
 
 @dataclass(frozen=True)
@@ -25,16 +27,25 @@ class Checkpoint:
     subfolder: str = ""
 
     @classmethod
-    def of(cls, name: str | Path) -> Checkpoint:
-        """Read a folder, a Hub id, or `hf://USER/NAME[@REVISION][/FOLDER]`; no file is looked at."""
-        text = str(name)
-        if not text.startswith(_HUB):
+    def of(cls, source: str | Path) -> Checkpoint:
+        """Read a folder, a Hub id, `hf://USER/NAME[@REVISION][/FOLDER]` or `hub:USER/NAME[@REVISION]`.
+
+        No file is looked at. After `hub:` all that follows the `@` is the revision: `hub:USER/NAME@refs/pr/1`.
+        """
+        text = str(source)
+        folders: list[str] = []
+        if text.startswith(_WHOLE):
+            repository, _, revision = text.removeprefix(_WHOLE).partition("@")
+            user, _, name = repository.partition("/")
+        elif text.startswith(_HUB):
+            user, _, path = text.removeprefix(_HUB).removeprefix("models/").strip("/").partition("/")
+            named, *folders = path.split("/")
+            name, _, revision = named.partition("@")
+        else:
             return cls(str(Path(text).expanduser()) if text.startswith("~") else text)
-        parts = text.removeprefix(_HUB).removeprefix("models/").strip("/").split("/")
-        if len(parts) < 2:
-            raise ModelError(f"Expected hf://USER/NAME[@REVISION][/FOLDER], got {text!r}.")
-        repository, _, revision = parts[1].partition("@")
-        return cls(f"{parts[0]}/{repository}", revision or None, "/".join(parts[2:]))
+        if not name or user in _NO_MODELS:
+            raise ModelError(f"Expected a model, hf://USER/NAME[@REVISION][/FOLDER], got {text!r}.")
+        return cls(f"{user}/{name}", revision or None, "/".join(folders))
 
     @property
     def is_folder(self) -> bool:
@@ -81,7 +92,7 @@ def checkpoint_named(name: str, *, pretrained: bool | None = None) -> Checkpoint
         return None
     if architecture in timm_names():
         return _timm_checkpoint(name) if pretrained else None
-    if "/" in name or name.startswith((".", "~")) or Path(name).is_dir():
+    if "/" in name or name.startswith((".", "~", _WHOLE)) or Path(name).is_dir():
         return Checkpoint.of(name)
     hint = did_you_mean(name, timm_names() | transformers_names())
     raise ModelError(

@@ -13,6 +13,7 @@ from transformers.trainer_utils import HubStrategy
 
 from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.errors import AuditError, ConfigurationError
+from unlearn_audit.models.origin import Origin
 from unlearn_audit.models.preprocessing import image_processor
 from unlearn_audit.publishing.hub import Destination, PushResult, push
 from unlearn_audit.reporting.card import find_candidate
@@ -159,6 +160,7 @@ class AuditCallback(TrainerCallback):
         trainer.save_model(_internal_call=True)
         if not trainer.is_world_process_zero() or self.folder is None:
             return None
+        Origin.of(trainer.model).write(str(trainer.args.output_dir))
         args, output_dir = trainer.args, Path(str(trainer.args.output_dir))
         tags = (*_listed(tags), *_listed(getattr(trainer.model, "model_tags", None) or ()), *self.choices.tags)
         choices = dataclasses.replace(

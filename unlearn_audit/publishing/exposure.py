@@ -34,7 +34,7 @@ def target_of(plan: Staging, report: AuditReport, record: ModelRecord, commitmen
         report=AuditReport.load(plan.audit) if figures else None,
         rows=read_ledger(plan.audit) if figures else None,
         commitment=commitment,
-        linked=plan.choices.base_model is not None,
+        linked=plan.linked,
         candidate=record.name,
         fingerprint=report.data.fingerprint,
         ids=ledger["example_id"][train],

@@ -7,9 +7,10 @@ so that nobody can tell whom the forget set held, is decided in `publication.py`
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -28,7 +29,7 @@ from unlearn_audit.saved.manifest import MANIFEST
 from unlearn_audit.saved.verify import MODEL_FILES
 
 if TYPE_CHECKING:
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, ModelInfo
 
     from unlearn_audit.reporting.pictures import ImageSource
 
@@ -74,6 +75,7 @@ class PushResult:
         commit: id of the commit; None where nothing was pushed.
         url: of the commit, or of the pull request.
         exposures: what attacks found in what was pushed.
+        inferred: what the card's metadata say that was not given: `license`, `base_model`.
     """
 
     repo_id: str
@@ -82,6 +84,7 @@ class PushResult:
     commit: str | None
     url: str | None
     exposures: tuple[Exposure, ...] = ()
+    inferred: Mapping[str, str] = field(default_factory=dict)
 
 
 def push(
@@ -106,7 +109,7 @@ def push(
             request it is fetched from there by default.
         choices: what may be published; by default nothing that tells who was forgotten, and no model that failed.
         images: gives the published report its pictures; without it there are none.
-        dry_run: say what would be pushed, and touch nothing.
+        dry_run: say what would be pushed, and change nothing; the Hub is asked for the base model's card alone.
         progress: of computing the figures: called with what is done, how many examples are, and how many there are.
 
     Raises:
@@ -127,11 +130,12 @@ def push(
             choices=choices or PublishChoices(),
             images=images,
             layout=layout,
+            look_up=partial(_looked_up, to),
             progress=progress,
         )
         sizes = {path: source.stat().st_size for path, source in sorted(publication.files.items())}
         commit, url = (None, None) if dry_run else _publish(_api(to), to, publication, layout)
-    return PushResult(to.repo_id, sizes, publication.withheld, commit, url, publication.exposures)
+    return PushResult(to.repo_id, sizes, publication.withheld, commit, url, publication.exposures, publication.inferred)
 
 
 def pull(
@@ -209,6 +213,20 @@ def _model_there(to: Destination) -> Path:
     if not to.create_pr:
         raise ConfigurationError("Expected the folder of the audited model, to publish it with its audit; got none.")
     return pull(to.repo_id, only=MODEL_FILES, endpoint=to.endpoint, token=to.token)
+
+
+def _looked_up(to: Destination, repo_id: str) -> ModelInfo | None:
+    """Return what the Hub says of a model; None where it says nothing, for whatever reason."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    api = HfApi(endpoint=to.endpoint, token=to.token, library_name=LIBRARY, library_version=__version__)
+    try:
+        return retried(lambda: api.model_info(repo_id))
+    except OfflineModeIsEnabled:
+        return None
+    except transient():
+        return None
 
 
 def _api(to: Destination) -> HfApi:

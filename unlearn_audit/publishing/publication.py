@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,15 @@ from unlearn_audit.publishing.model import (
     check_weights,
     model_files,
     registered_here,
+)
+from unlearn_audit.publishing.origins import (
+    Inferred,
+    LookUp,
+    config_to_publish,
+    infer,
+    names_its_base,
+    nothing,
+    relation_of,
 )
 from unlearn_audit.publishing.public import LEAST_FORGOTTEN, too_few
 from unlearn_audit.publishing.staging import Disclosure, Layout, Staging, stage
@@ -47,12 +56,21 @@ OWNER = Layout()
 
 @dataclass(frozen=True)
 class Publication:
-    """Local files by their path on the Hub, what was left out, what attacks found, and the title of the commit."""
+    """What will lie on the Hub.
+
+    Attributes:
+        files: of this machine, by their path on the Hub.
+        withheld: what was left out, and why.
+        title: of the commit.
+        exposures: what attacks found.
+        inferred: what the card's metadata say that was not given.
+    """
 
     files: dict[str, Path]
     withheld: tuple[str, ...]
     title: str
     exposures: tuple[Exposure, ...] = ()
+    inferred: Mapping[str, str] = field(default_factory=dict)
 
 
 def prepare_publication(
@@ -64,9 +82,10 @@ def prepare_publication(
     choices: PublishChoices,
     images: ImageSource | None = None,
     layout: Layout = OWNER,
+    look_up: LookUp = nothing,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Publication:
-    """Lay out in `staging` what is to be published.
+    """Lay out in `staging` what is to be published; `look_up` asks the Hub for the card of the base model.
 
     Raises:
         AuditError: where the report is not what its inputs say, without a verdict or with one that fails, for weights
@@ -80,19 +99,46 @@ def prepare_publication(
     loaded = _checked_model(report, record, model_folder, files, choices)
     check_unedited(folder, progress)
     check_verdict(report, record, choices)
-    most = Disclosure.everything if choices.include_forget_ids else Disclosure.figures
-    plan = Staging(folder, staging, repo_id, choices, layout, images, registered_here(loaded), most)
+    known = _inferred(choices, report, model_folder, repo_id, look_up) if layout.own else Inferred(choices)
+    plan = Staging(
+        folder,
+        staging,
+        repo_id,
+        known.choices,
+        layout,
+        images,
+        custom_architecture=registered_here(loaded),
+        relation=relation_of(files),
+        names_base=layout.own and names_its_base(files),
+        disclosure=Disclosure.everything if choices.include_forget_ids else Disclosure.figures,
+    )
     plan, found, reasons = _withholding(plan, report, record)
+    _write_configuration(plan, model_folder)
     _cover_model(staging, layout, files)
     staged = {p.relative_to(staging).as_posix(): p for p in sorted(staging.rglob("*")) if p.is_file()}
     digest = sha256(staging / layout.audit / MANIFEST)[:12]
     what = f"Publish {record.name} with its audit" if layout.own else f"Audit by {layout.auditor} of {record.name}:"
     return Publication(
         files={**(files if layout.own else {}), **staged},
-        withheld=(*reasons, *_left_out(plan)),
+        withheld=(*reasons, *known.withheld, *_left_out(plan)),
         title=f"{what} {digest}",
         exposures=found,
+        inferred=known.named(plan.choices),
     )
+
+
+def _inferred(
+    choices: PublishChoices, report: AuditReport, model_folder: Path, repo_id: str, look_up: LookUp
+) -> Inferred:
+    original = next((model.model_id for model in report.by_role("original")), "")
+    return infer(choices, model_folder, original, repo_id=repo_id, look_up=look_up)
+
+
+def _write_configuration(plan: Staging, model_folder: Path) -> None:
+    """Stage the model's configuration without what it tells of where the model was, if it does."""
+    text = config_to_publish(model_folder, linked=plan.linked) if plan.layout.own else None
+    if text is not None:
+        write_text(plan.target / "config.json", text)
 
 
 def _checked_model(
@@ -130,6 +176,12 @@ def _withholding(
             raise AuditError(f"Expected nothing in what is published to tell who was forgotten. {told} Report this.")
         figures = [e for e in leaks if e.remedy == "figures" and plan.disclosure is Disclosure.figures]
         links = [e for e in leaks if e.remedy == "base_model"]
+        if links and plan.names_base:
+            raise AuditError(
+                f"Expected nothing in what is published to tell who was forgotten. {links[0]} The adapter names it, so "
+                "the link cannot be left out. Publish merged weights, which load_model and save_model make, or "
+                "publish all the same with --accept-exposure."
+            )
         if not figures and not links:
             return plan, found, tuple(reasons)
         reasons += [f"all figures. {e}" for e in figures] + [f"the link to the base model. {e}" for e in links]

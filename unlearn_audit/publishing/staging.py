@@ -94,7 +94,14 @@ class Staging:
     layout: Layout
     images: ImageSource | None
     custom_architecture: bool
+    relation: str  # of the weights to the base model
+    names_base: bool  # whether the model's own files name it
     disclosure: Disclosure
+
+    @property
+    def linked(self) -> bool:
+        """Whether the base model is named."""
+        return self.names_base or bool(self.choices.base_model)
 
     @property
     def audit(self) -> Path:
@@ -103,7 +110,8 @@ class Staging:
 
     def without(self, *, figures: bool, link: bool) -> Staging:
         """Return the same without figures, or without the link to the base model."""
-        choices = dataclasses.replace(self.choices, base_model=None) if link else self.choices
+        unlinked = dataclasses.replace(self.choices, base_model="", license_link=None)
+        choices = unlinked if link else self.choices
         disclosure = Disclosure.answers if figures else self.disclosure
         return dataclasses.replace(self, choices=choices, disclosure=disclosure)
 
@@ -165,6 +173,7 @@ def _write_card(plan: Staging, shown: AuditReport) -> None:
         figures=figures,
         audit=plan.layout.audit,
         curve=curve if figures else "",
+        relation=plan.relation,
     )
     write_card(shown, plan.target / plan.layout.card, facts)
     write_eval_results(shown, plan.target / plan.layout.results, facts)

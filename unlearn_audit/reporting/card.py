@@ -72,6 +72,7 @@ class CardFacts:
         figures: whether figures may be told; otherwise the answers alone are.
         audit: the folder in which the audit lies on the Hub.
         curve: the path of the picture as seen from the card; empty shows none.
+        relation: of the published weights to the base model: "finetune", "adapter" or "quantized".
     """
 
     repo_id: str
@@ -80,6 +81,7 @@ class CardFacts:
     figures: bool = True
     audit: str = "audit"
     curve: str = ""
+    relation: str = "finetune"
 
 
 def write_card(report: AuditReport, path: str | Path, facts: CardFacts) -> Path:
@@ -94,7 +96,7 @@ def card_text(report: AuditReport, facts: CardFacts) -> str:
     templates = environment(escape=False)
     templates.filters["md"] = escape_markdown
     templates.filters["code"] = _code
-    metadata = card_data(report, model, facts.repo_id, facts.choices, figures=facts.figures)
+    metadata = card_data(report, model, facts.repo_id, facts.choices, relation=facts.relation, figures=facts.figures)
     verdict = shown_verdict(report, model)
     return templates.get_template("card.md.j2").render(
         facts=facts,

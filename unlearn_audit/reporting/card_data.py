@@ -77,13 +77,19 @@ def _answers(report: AuditReport, model: ModelRecord, figures: bool) -> tuple[Me
 
 
 def card_data(
-    report: AuditReport, model: ModelRecord, repo_id: str, choices: PublishChoices, *, figures: bool = True
+    report: AuditReport,
+    model: ModelRecord,
+    repo_id: str,
+    choices: PublishChoices,
+    *,
+    relation: str = "finetune",
+    figures: bool = True,
 ) -> ModelCardData:
-    """Return the card's metadata."""
+    """Return the card's metadata; `relation` is the weights' to the base model."""
     from huggingface_hub import ModelCardData
 
     datasets = audited_datasets(report, choices)
-    more: dict[str, Any] = {"base_model_relation": "finetune"} if choices.base_model else {}
+    more: dict[str, Any] = {"base_model_relation": relation} if choices.base_model else {}
     more |= {"new_version": choices.new_version} if choices.new_version else {}
     named = (datasets or [report.data.name])[0]
     return ModelCardData(
@@ -92,8 +98,10 @@ def card_data(
         pipeline_tag="image-classification",
         tags=list(dict.fromkeys((*TAGS, *choices.tags))),
         datasets=datasets or None,
-        base_model=choices.base_model,
-        license=choices.license,
+        base_model=choices.base_model or None,
+        license=choices.license or None,
+        license_name=choices.license_name,
+        license_link=choices.license_link,
         metrics=["accuracy"],
         eval_results=[_eval_result(report, named, m) for m in metrics_of(report, model, figures=figures)] or None,
         **more,

@@ -21,8 +21,12 @@ class PublishChoices:
         include_forget_ids: name the nearest forgotten examples in the report; a push also publishes the ids of the
             forget set, the whole ledger and all predictions.
         include_forget_images: embed pictures of forgotten examples in the report. They may be personal data.
-        license: passed through to the card, for example "apache-2.0".
-        base_model: Hub id of the model that the candidate was made from.
+        license: of the model, for example "apache-2.0". By default what the card of the model says, or that of its
+            base model; "" leaves it out.
+        license_name: of the licence "other".
+        license_link: likewise.
+        base_model: Hub id of the model that the candidate was made from. By default where that was loaded from; ""
+            leaves it out.
         datasets: Hub ids for the card; by default the audited data set, if its name is a Hub id.
         dataset_revision: commit of the first of them, for the results that the Hub shows.
         tags: for the card's metadata, beside its own.
@@ -37,6 +41,8 @@ class PublishChoices:
     include_forget_ids: bool = False
     include_forget_images: bool = False
     license: str | None = None
+    license_name: str | None = None
+    license_link: str | None = None
     base_model: str | None = None
     datasets: tuple[str, ...] = ()
     dataset_revision: str | None = None

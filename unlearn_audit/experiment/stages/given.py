@@ -42,7 +42,7 @@ class Given(ModelStage):
             return cost
         model = load_model(self.given.place, processor=self.given.processor)
         model = with_classes_of(model, self.data.load().train)
-        save_model(model, workspace.folder / MODEL)
+        save_model(model, workspace.folder / MODEL, unchanged=True)
         return {**cost, "weights_hash": weights_hash(model)}
 
     def made(self, workspace: Workspace) -> Path:
