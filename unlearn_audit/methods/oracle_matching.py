@@ -33,7 +33,7 @@ class OracleMatching(UnlearningCallback):
         oracle: the folder of a model that was retrained without the forget set, as `save_model` writes it. In a study
             it is by default the model that is held out for tuning.
 
-    Reference: the objective of Georgiev et al. 2025 (arXiv 2410.23232), with a retrained model in place of their
+    Reference: the objective of Georgiev et al. 2024 (arXiv 2410.23232), with a retrained model in place of their
     predicted logits.
     """
 

@@ -109,7 +109,7 @@ class TunedMethod(Stage):
 def prepared(method: MethodConfig, seed: int, workspace: Workspace, oracle: ModelStage | None) -> UnlearningCallback:
     """Return the method, with what a study alone can give it.
 
-    That is a folder for the checkpoints of a local teacher, if it trains one, and an oracle, if it has none and needs it.
+    That is a folder for the checkpoints of a local teacher, if it trains one, and an oracle, if it has none.
     """
     given = {}
     if "teacher_folder" in method.options:
