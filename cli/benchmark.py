@@ -48,21 +48,16 @@ def run(
     --set takes policy.KEY.
     """
     limit_threads()
+    from unlearn_audit.remote.sources import fetched_dataset
+
     if from_report is not None:
         _make(from_report, benchmark, candidate, output)
     elif benchmark is None:
         _list(candidate, output)
     elif candidate:
-        _audit(_here(benchmark), candidate, references, settings, output or Path("report"))
+        _audit(str(fetched_dataset(benchmark)), candidate, references, settings, output or Path("report"))
     else:
-        _show(_here(benchmark), output)
-
-
-def _here(source: str) -> str:
-    """Fetch a data set of the Hub, and return its folder; what lies here is named as it is."""
-    from unlearn_audit.publishing.sources import FILE, fetched_dataset
-
-    return str(fetched_dataset(source)) if source.startswith(FILE) else source
+        _show(str(fetched_dataset(benchmark)), output)
 
 
 def _list(candidate: list[str] | None, output: Path | None) -> None:

@@ -20,7 +20,7 @@ _SHOWN = 5
 
 
 def run(
-    request: Annotated[Path, typer.Argument(help="The request: txt, csv, json or parquet.")],
+    request: Annotated[str, typer.Argument(help="The request: txt, csv, json or parquet, here or hf://….")],
     data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="The forget set to write.")] = Path("forget.json"),
     column: Annotated[
@@ -43,17 +43,13 @@ def run(
     """
     limit_threads()
     quiet()
-    from unlearn_audit.data import ForgetSet
+    from unlearn_audit.experiment.config import ForgetConfig
     from unlearn_audit.experiment.duplicates import exact_duplicates
     from unlearn_audit.folders import claim_file, says
-    from unlearn_audit.id_files import read_column
 
     claim_file(output, lambda path: says(path, '"data_fingerprint"'))
     images = load_data(data, data_settings)
-    if column is None:
-        forget = ForgetSet.from_file(images.train, request)
-    else:
-        forget = ForgetSet.by_column(images.train, column, read_column(request, column))
+    forget = ForgetConfig(file=request, column=column).choose(images.train)
     forget.save(output)
     copies = exact_duplicates(forget, images.train, images.test)
     if predictions is not None:

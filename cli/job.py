@@ -35,7 +35,7 @@ def run(
     from unlearn_audit.experiment.hf_jobs import PACKAGE, Job
     from unlearn_audit.files import write_text
     from unlearn_audit.folders import claim_file, says
-    from unlearn_audit.publishing.faults import explained
+    from unlearn_audit.remote.faults import explained
 
     name = read_study(config, settings=settings or ()).name
     study = yaml.safe_dump({**override(read_yaml(config), settings or ()).content, "name": name}, sort_keys=False)

@@ -37,7 +37,8 @@ Fraction = Annotated[
     float | None, typer.Option("--forget-fraction", help="Share of the class, or of all training examples.")
 ]
 ForgetFile = Annotated[
-    Path | None, typer.Option("--forget-file", help="File of ids or file names: txt, csv, json or parquet.")
+    str | None,
+    typer.Option("--forget-file", help="File of ids or file names: txt, csv, json or parquet, here or hf://…."),
 ]
 ForgetSeed = Annotated[int, typer.Option("--forget-seed", help="Of the choice within the class.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of weights, order and augmentation.")]
@@ -64,7 +65,7 @@ def load_data(source: str | None, settings: list[str] | None) -> ImageData:
 
 
 def forget_set(
-    data: ImageData, label: str | None, fraction: float | None, file: Path | None, seed: int
+    data: ImageData, label: str | None, fraction: float | None, file: str | None, seed: int
 ) -> ForgetSet | None:
     """Choose the forget set that the options name; None where they name none."""
     from unlearn_audit.experiment.config import ForgetConfig
@@ -74,5 +75,4 @@ def forget_set(
     chosen: int | str | None = label
     if label is not None and label not in data.train.class_names and label.lstrip("-").isdigit():
         chosen = int(label)
-    path = str(file) if file else None
-    return ForgetConfig(label=chosen, file=path, fraction=fraction, seed=seed).choose(data.train)
+    return ForgetConfig(label=chosen, file=file, fraction=fraction, seed=seed).choose(data.train)

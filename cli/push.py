@@ -21,7 +21,8 @@ def run(
     repo_id: Annotated[str, typer.Option("--repo-id", help="user/name on the Hub.")],
     candidate: Annotated[str | None, typer.Option(help="Which candidate; needed where there are several.")] = None,
     model: Annotated[
-        Path | None, typer.Option(help="Folder of the candidate's model. [default: that of the study]")
+        str | None,
+        typer.Option(help="Folder of the candidate's model, or hub:USER/NAME[@REVISION]. [default: that of the study]"),
     ] = None,
     private: Annotated[bool, typer.Option("--private", help="Make a private repository, if it is new.")] = False,
     revision: Annotated[str | None, typer.Option(help="Branch to push to.")] = None,
@@ -84,9 +85,11 @@ def run(
         dataset_revision=dataset_revision,
         tags=tuple(tag or ()),
     )
+    from .sources import model_folder
+
     images = load_data(data, data_settings) if include_forget_images else None
     destination = Destination(repo_id, private=private, revision=revision, create_pr=create_pr)
-    publish(folder, destination, choices, model=model, images=images, dry_run=dry_run)
+    publish(folder, destination, choices, model=model_folder(model) if model else None, images=images, dry_run=dry_run)
 
 
 def publish(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -10,20 +11,30 @@ import typer
 from unlearn_audit.errors import ConfigurationError
 
 from .machine import tell
-from .options import AuditSettings
+from .options import AuditSettings, DataSettings, MaybeData
 
 
 def run(
-    reference: Annotated[list[str], typer.Option(metavar="[NAME=]FILE", help="A retrained model's predictions.")],
-    forget: Annotated[Path, typer.Option(help="Ids of the forget set: txt, csv, json or parquet.")],
+    reference: Annotated[
+        list[str],
+        typer.Option(metavar="[NAME=]FILE", help="A retrained model's predictions, named as `audit` takes them."),
+    ],
+    forget: Annotated[
+        str,
+        typer.Option(
+            help="Ids of the forget set, or with --data file names: txt, csv, json or parquet, here or hf://…."
+        ),
+    ],
     original: Annotated[
         list[str] | None, typer.Option(metavar="FILE", help="The original model's predictions.")
     ] = None,
     untrained: Annotated[str | None, typer.Option(help="An untrained model's predictions.")] = None,
-    embeddings: Annotated[Path | None, typer.Option(help="File with example_id and embedding.")] = None,
-    proximities: Annotated[Path | None, typer.Option(help="File with example_id and proximity.")] = None,
-    columns: Annotated[Path | None, typer.Option(help="File with example_id and neighbourhood.column.")] = None,
+    embeddings: Annotated[str | None, typer.Option(help="File with example_id and embedding.")] = None,
+    proximities: Annotated[str | None, typer.Option(help="File with example_id and proximity.")] = None,
+    columns: Annotated[str | None, typer.Option(help="File with example_id and neighbourhood.column.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML with policy, neighbourhood and measures.")] = None,
+    data: MaybeData = None,
+    data_settings: DataSettings = None,
     settings: AuditSettings = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")] = Path("seal.json"),
 ) -> None:
@@ -38,25 +49,28 @@ def run(
     from unlearn_audit.saved.sealing import Seal
 
     from .audit import model_files
+    from .sources import Source
 
     if output.exists():
         raise ConfigurationError(f"{output} is there already, and a seal is never written over. Give another name.")
     chosen = read_audit(config, settings=settings or ())
-    request = AuditRequest(
-        candidates={},
-        references=model_files(reference),
-        forget=str(forget),
-        original=ModelFiles(tuple(original)) if original else None,
-        untrained=ModelFiles((untrained,)) if untrained else None,
-        embeddings=str(embeddings) if embeddings else None,
-        proximities=str(proximities) if proximities else None,
-        columns=str(columns) if columns else None,
-        names=chosen.names,
-        neighbourhood=chosen.neighbourhood,
-        policy=chosen.policy,
-        measures=chosen.measures,
-    )
-    write_text(output, Seal.of(request, Path()).to_json())
+    with TemporaryDirectory() as folder:
+        source = Source(Path(folder), data, data_settings)
+        request = AuditRequest(
+            candidates={},
+            references=model_files(source.named(reference)),
+            forget=source.forgotten(forget),
+            original=ModelFiles(tuple(source.of("original", path) for path in original)) if original else None,
+            untrained=ModelFiles((source.of("untrained", untrained),)) if untrained else None,
+            embeddings=source.maybe(embeddings),
+            proximities=source.maybe(proximities),
+            columns=source.maybe(columns),
+            names=chosen.names,
+            neighbourhood=chosen.neighbourhood,
+            policy=chosen.policy,
+            measures=chosen.measures,
+        )
+        write_text(output, Seal.of(request, Path()).to_json())
     tell(seal=output, sha256=sha256(output))
     typer.echo(
         f"Wrote {output}, SHA-256 {sha256(output)}. It holds a salt: show it to whom you would show the forget set."

@@ -1,4 +1,4 @@
-"""Where the inputs of an audit lie: here, or on the Hub, from which they are fetched beside the report."""
+"""Where the inputs of a command lie: here, or on the Hub, from which they are fetched."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from unlearn_audit.names import checked_name, file_name
-from unlearn_audit.publishing.sources import MODEL, fetched_file, is_remote, model_folder
+from unlearn_audit.publishing.hub import pull
+from unlearn_audit.remote.sources import MODEL, fetched_file, is_remote
 from unlearn_audit.saved.bundle import INPUTS
+from unlearn_audit.saved.verify import MODEL_FILES
 
 from .options import load_data, quiet
 
 
 @dataclass(frozen=True)
 class Source:
-    """Fetches inputs of the report in `output`; models predict the examples that `--data` and `--data-set` name."""
+    """Fetches inputs into a folder, a report's `output`; models predict the examples of `--data` and `--data-set`."""
 
     output: Path
-    data: str | None
-    data_settings: list[str] | None
+    data: str | None = None
+    data_settings: list[str] | None = None
     _taken: set[str] = field(default_factory=set, init=False)
 
     def named(self, items: Sequence[str]) -> list[str]:
@@ -32,6 +34,10 @@ class Source:
                 item = f"{name}={self.of(name, source)}"
             found.append(item)
         return found
+
+    def maybe(self, source: str | None) -> str | None:
+        """Return a file of this machine, or None for none."""
+        return self.file(source) if source else None
 
     def of(self, name: str, source: str) -> str:
         """Return the file of a model's predictions."""
@@ -64,6 +70,15 @@ class Source:
         self._taken.add(path.name)
         predict(load_model(model_folder(source)), load_data(self.data, self.data_settings), model_id=source).save(path)
         return path
+
+
+def model_folder(source: str) -> Path:
+    """Return the folder of a model: of `hub:user/name[@revision]` what is fetched, anything else as it is.
+
+    Raises:
+        HubError: where there is no such repository or revision, or the Hub cannot be reached.
+    """
+    return pull(source, only=MODEL_FILES) if source.startswith(MODEL) else Path(source)
 
 
 def _own_name(source: str) -> str:

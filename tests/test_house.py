@@ -21,7 +21,7 @@ PACKAGE = "unlearn_audit"
 FOLDERS = {PACKAGE: ROOT / PACKAGE, f"{PACKAGE}.cli": ROOT / "cli"}
 BASE = (
     *(PACKAGE, "_lazy", "bounded", "errors", "files", "folders"),
-    *("id_files", "names", "populations", "processes", "registry"),
+    *("id_files", "names", "populations", "processes", "registry", "remote"),
 )
 # From the ground up. A room imports only from floors below its own.
 FLOORS = (

@@ -28,7 +28,7 @@ from unlearn_audit.errors import AuditError, ConfigurationError, HubError
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
 from unlearn_audit.populations import FORGET
 from unlearn_audit.predictions import Predictions
-from unlearn_audit.publishing.sources import fetched_dataset
+from unlearn_audit.remote.sources import fetched_dataset
 from unlearn_audit.saved.request import ModelFiles
 from unlearn_audit.saved.running import run_audit
 

@@ -15,9 +15,7 @@ def test_a_hub_candidate_is_fetched_and_predicted(tmp_path, monkeypatch) -> None
     model = create_model("resnet8", data.train, seed=0, width=4)
     save_model(model, tmp_path / "model")
     asked = []
-    monkeypatch.setattr(
-        "unlearn_audit.publishing.sources.pull", lambda repo, only: asked.append(repo) or tmp_path / "model"
-    )
+    monkeypatch.setattr("unlearn_audit.cli.sources.pull", lambda repo, only: asked.append(repo) or tmp_path / "model")
     source = Source(tmp_path / "report", "digits", None)
     items = source.named(["mine=other.parquet", "u=hub:ann/net", "hub:bob/ltd@v2", "u=hub:ann/net-2"])
     assert asked == ["hub:ann/net", "hub:bob/ltd@v2", "hub:ann/net-2"]

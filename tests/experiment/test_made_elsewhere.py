@@ -192,6 +192,16 @@ def test_mistakes_are_told_before_anything_is_done(text: str, folder) -> None:
     assert MISTAKES[text] in str(found.value)
 
 
+def test_predictions_that_change_after_planning_are_not_copied(tmp_path) -> None:
+    (tmp_path / "p.csv").write_text("as planned")
+    planned = PlannedGiven.plan(GivenConfig(source=str(tmp_path / "p.csv")))
+    planned.copy(tmp_path / "copy.csv")
+    assert (tmp_path / "copy.csv").read_text() == "as planned"
+    (tmp_path / "p.csv").write_text("changed")
+    with pytest.raises(ConfigurationError, match="changed since the study was planned"):
+        planned.copy(tmp_path / "copy.csv")
+
+
 def test_what_is_given_must_be_there(folder) -> None:
     for source, message in {"./nothing": "There is no folder or file", "deep": "which holds nothing"}.items():
         (folder / "deep").mkdir(exist_ok=True)

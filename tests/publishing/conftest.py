@@ -3,7 +3,7 @@ import pytest
 
 from tests.publishing.loopback import LoopbackHub
 from tests.reporting.audited import Audited, make_audited
-from unlearn_audit.publishing import faults
+from unlearn_audit.remote import faults
 
 
 @pytest.fixture(scope="session")

@@ -16,9 +16,9 @@ from tests.deadline import within
 from tests.tiny import tiny_images, tiny_resnet
 from unlearn_audit.errors import HubError, ModelError
 from unlearn_audit.models import listing, load_model, save_model
-from unlearn_audit.publishing.faults import explained
 from unlearn_audit.publishing.hub import pull
-from unlearn_audit.publishing.sources import fetched_file
+from unlearn_audit.remote.faults import explained
+from unlearn_audit.remote.sources import fetched_file
 from unlearn_audit.saved.manifest import PublishedModel, read_manifest
 from unlearn_audit.saved.request import AuditRequest
 from unlearn_audit.saved.verify import MODEL_FILES, verify

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from unlearn_audit.bounded import check_streamable, open_parquet
 from unlearn_audit.errors import DataError
+from unlearn_audit.remote.sources import dataset_named
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -43,6 +44,11 @@ def open_splits(
 
     A split may be sliced as `datasets` does it: "train[:10000]", "train[80%:]".
     """
+    named = dataset_named(str(source))
+    if named is not None:
+        if named[1] is not None and revision is not None:
+            raise DataError(f"Expected a revision once, in {source!r} or as revision, got both.")
+        source, revision = named[0], named[1] or revision
     if not str(source).strip():
         raise DataError("The data's source is empty; give a folder of Parquet files or images, or a Hub id.")
     folder = Path(source).expanduser()

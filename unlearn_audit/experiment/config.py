@@ -29,6 +29,7 @@ from unlearn_audit.models.adapting import Trained
 from unlearn_audit.names import checked_name
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
 from unlearn_audit.predictions.names import Names
+from unlearn_audit.remote.sources import at_hand
 from unlearn_audit.training import TrainingConfig
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class ForgetConfig:
 
     Attributes:
         label: index or name of a class.
-        file: of ids or file names: txt, csv, json or parquet.
+        file: of ids or file names: txt, csv, json or parquet, here or on the Hub, `hf://…`.
         column: of the file and of the data, by whose values examples are chosen: `customer_id`.
         fraction: share of the class, or of all training examples, in (0, 1].
         seed: of the choice.
@@ -109,10 +110,11 @@ class ForgetConfig:
 
     def choose(self, images: Images) -> ForgetSet:
         """Choose the forget set among the training images."""
-        if self.file is not None and self.column is not None:
-            return ForgetSet.by_column(images, self.column, read_column(Path(self.file), self.column))
         if self.file is not None:
-            return ForgetSet.from_file(images, self.file)
+            with at_hand(self.file) as file:
+                if self.column is not None:
+                    return ForgetSet.by_column(images, self.column, read_column(file, self.column))
+                return ForgetSet.from_file(images, file)
         if self.label is None:
             return ForgetSet.random(images, fraction=self.fraction, seed=self.seed)
         fraction = 1.0 if self.fraction is None else self.fraction
@@ -125,7 +127,7 @@ class ModelConfig:
 
     Attributes:
         name: of an architecture of timm (`resnet20`) or of transformers (`vit`), which starts from random weights; or a
-            checkpoint: a folder, a Hub id or `hf://USER/NAME[@REVISION][/FOLDER]`.
+            checkpoint: a folder, a Hub id, `hub:USER/NAME[@REVISION]` or `hf://USER/NAME[@REVISION][/FOLDER]`.
         arguments: that the architecture takes, or that are put over the configuration of transformers.
         pretrained: true takes a timm architecture's own checkpoint; false takes a checkpoint's configuration alone.
         trained: what of the model is trained: "all", its "head", or "lora": adapters, which are merged at the end.
@@ -349,13 +351,13 @@ class StudyConfig(AuditConfig):
         forget: which training examples to forget.
         model: what all models start from.
         training: of the original and the retrained models.
-        original: an original that exists already: a model's folder, a Hub id, or a file of predictions; it is not
-            trained then.
+        original: an original that exists already: a model's folder, a Hub id, or a file of predictions, here or on the
+            Hub (`hub:USER/NAME@REVISION`, `hf://datasets/USER/NAME/FILE`); it is not trained then.
         retrain: how to retrain by a command of your own; by default the retrained models are trained as `model` and
             `training` say.
         references: K, the number of retrained models, each from its own seed; or a list of models and files of
             predictions that exist already.
-        unlearned: unlearned models that exist already, by the name to show: folders, Hub ids, files of predictions.
+        unlearned: unlearned models that exist already, by the name to show, as `original` names one.
         candidates: J, how many unlearned models a method makes, each from its own seed.
         seed: of the original model; the retrained models and the methods' seeds follow from it.
         methods: the unlearning methods, by the name to show.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from unlearn_audit.experiment.stages.base import INCIDENTAL
 from unlearn_audit.files import sha256
 from unlearn_audit.models.checkpoints import is_model_folder, pinned
 from unlearn_audit.models.naming import Checkpoint
+from unlearn_audit.remote.sources import at_hand, is_remote_file, version_of
 
 # Where Trainer and its examples leave how long a training took, in seconds.
 _COSTS = ("train_results.json", "all_results.json", "trainer_state.json")
@@ -22,7 +24,8 @@ class GivenConfig:
     """A model made elsewhere, as a configuration names it: its path or id alone, or these keys.
 
     Attributes:
-        source: a model's folder, a Hub id, `hf://USER/NAME@REVISION`, or a file of predictions.
+        source: a model's folder, a Hub id, `hub:USER/NAME@REVISION`, or a file of predictions, here or on the Hub, as
+            `hf://datasets/USER/NAME/FILE` or `hf://buckets/USER/NAME/FILE`.
         processor: where its image processor is, if not beside it: a folder or a Hub id.
         seconds: that its training took; by default what Trainer wrote beside it, if it did.
     """
@@ -42,7 +45,7 @@ class PlannedGiven:
     """A model or a file of predictions, by its content.
 
     Attributes:
-        content: SHA-256 of files, or the commit on the Hub.
+        content: SHA-256 of files, the commit of a model on the Hub, or what the Hub calls a file's content by.
         place: where it lies, wherever a worker runs.
         is_predictions: whether it is a file of predictions, and no model.
         processor: where its image processor is, if not beside it.
@@ -55,6 +58,18 @@ class PlannedGiven:
     processor: str | None = field(default=None, metadata=INCIDENTAL)
     seconds: float | None = None
 
+    def copy(self, target: Path) -> None:
+        """Copy predictions to `target`.
+
+        Raises:
+            ConfigurationError: where they are no longer what they were when the study was planned.
+        """
+        with at_hand(self.place) as file:
+            found = version_of(self.place) if is_remote_file(self.place) else sha256(file)
+            if found != self.content:
+                raise ConfigurationError(f"{self.place} changed since the study was planned; start the run again.")
+            shutil.copyfile(file, target)
+
     @classmethod
     def plan(cls, config: GivenConfig) -> PlannedGiven:
         """Look at what a configuration names.
@@ -62,7 +77,10 @@ class PlannedGiven:
         Raises:
             ConfigurationError: where it is neither a model nor a file.
             ModelError: where a model on the Hub cannot be reached.
+            HubError: where a file on the Hub cannot be.
         """
+        if is_remote_file(config.source):
+            return cls(version_of(config.source), config.source, True, seconds=config.seconds)
         path = Path(config.source).expanduser()
         if path.is_file():
             return cls(sha256(path), str(path.resolve()), True, seconds=config.seconds)

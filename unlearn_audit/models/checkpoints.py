@@ -23,6 +23,7 @@ from unlearn_audit.errors import ModelError
 from unlearn_audit.files import sha256
 from unlearn_audit.models.listing import check_listing
 from unlearn_audit.models.naming import Checkpoint
+from unlearn_audit.remote.faults import refused
 
 # Tensors that no prediction depends on, which other versions of the libraries save or leave out.
 _COUNTERS = ("num_batches_tracked", "position_ids")
@@ -144,7 +145,7 @@ def load_weights(checkpoint: Checkpoint, config: Any, **options: Any) -> tuple[A
 def _expected(checkpoint: Checkpoint, error: BaseException) -> str:
     return (
         "Expected a folder or Hub id of an image classifier with safetensors weights, got "
-        f"{checkpoint.source!r}: {error}"
+        f"{checkpoint.source!r}: {refused(checkpoint.source, error) or error}"
     )
 
 

@@ -19,11 +19,11 @@ from unlearn_audit import __version__
 from unlearn_audit.errors import ConfigurationError, HubError
 from unlearn_audit.models.listing import check_listing
 from unlearn_audit.names import checked_name
-from unlearn_audit.publishing import faults
 from unlearn_audit.publishing.attacks import Exposure
-from unlearn_audit.publishing.faults import explained, raise_unless_worth_retrying, retried, transient
 from unlearn_audit.publishing.publication import OWNER, Publication, prepare_publication
 from unlearn_audit.publishing.staging import AUDIT_FOLDER, AUDITS_FOLDER, CARD, RESULTS_FOLDER, Layout
+from unlearn_audit.remote import faults
+from unlearn_audit.remote.faults import explained, raise_unless_worth_retrying, retried, transient
 from unlearn_audit.reporting.choices import PublishChoices
 from unlearn_audit.saved.manifest import MANIFEST
 from unlearn_audit.saved.verify import MODEL_FILES

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +37,7 @@ class Given(ModelStage):
             "log": [],
         }
         if self.given.is_predictions:
-            shutil.copyfile(self.given.place, self._file(workspace))
+            self.given.copy(self._file(workspace))
             return cost
         model = load_model(self.given.place, processor=self.given.processor)
         model = with_classes_of(model, self.data.load().train)

@@ -45,12 +45,28 @@ def retried(action: Callable[[], T]) -> T:
     return action()
 
 
+def refused(repo_id: str, error: BaseException | None) -> str | None:
+    """Return what to do where an error, or what it came from, is that a repository is gated, private or not there."""
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    if isinstance(error, GatedRepoError):  # which is a `RepositoryNotFoundError` too
+        return (
+            f"The repository {repo_id!r} is gated: ask for access on its page, https://huggingface.co/{repo_id}, with "
+            "the account of this login (`hf auth whoami`), and try again once it is granted."
+        )
+    if isinstance(error, RepositoryNotFoundError):
+        return (
+            f"There is no repository {repo_id!r}, or it is private and this login may not see it. Check the name, or "
+            "run `hf auth login`."
+        )
+    return None if error is None else refused(repo_id, error.__cause__)
+
+
 @contextmanager
 def explained(repo_id: str) -> Iterator[None]:
     """Turn errors of the Hub's client into `HubError`s that say what to do."""
     import httpx2
     from huggingface_hub.errors import (
-        GatedRepoError,
         HfHubHTTPError,
         HFValidationError,
         LocalEntryNotFoundError,
@@ -61,16 +77,8 @@ def explained(repo_id: str) -> Iterator[None]:
         yield
     except HFValidationError as error:
         raise HubError(f"Expected a repository as 'user/name', got {repo_id!r}: {error}") from error
-    except GatedRepoError as error:
-        raise HubError(
-            f"The repository {repo_id!r} is gated: ask for access on its page, https://huggingface.co/{repo_id}, with "
-            "the account of this login (`hf auth whoami`), and try again once it is granted."
-        ) from error
     except RepositoryNotFoundError as error:
-        raise HubError(
-            f"There is no repository {repo_id!r}, or it is private and this login may not see it. Check the name, or "
-            "run `hf auth login`."
-        ) from error
+        raise HubError(refused(repo_id, error)) from error
     except HfHubHTTPError as error:
         raise HubError(_refusal(repo_id, error)) from error
     except httpx2.TimeoutException as error:

@@ -4,7 +4,7 @@ import pytest
 from huggingface_hub import HfApi
 
 from unlearn_audit.errors import HubError
-from unlearn_audit.publishing.sources import fetched_file
+from unlearn_audit.remote.sources import dataset_named, fetched_file, is_remote_file
 
 IDS = b"train-1\ntrain-2\n"
 
@@ -54,3 +54,35 @@ def test_a_gated_data_set_is_told(hub, tmp_path):
     hub.gate("tester/private")
     with pytest.raises(HubError, match="gated: ask for access"):
         fetch(hub, tmp_path, "hf://datasets/tester/private/requests/forget.txt")
+
+
+@pytest.mark.parametrize(
+    ("source", "is_file"),
+    [
+        ("hf://datasets/ann/p/a.parquet", True),
+        ("hf://buckets/ann/p/a", True),
+        ("hf://ann/model/predictions.npz", True),
+        ("hf://ann/model@v1.0/best", False),
+        ("hub:ann/model", False),
+        ("datasets/ann/a.parquet", False),
+    ],
+)
+def test_files_are_told_from_models(source, is_file):
+    assert is_remote_file(source) is is_file
+
+
+def test_a_folder_is_no_file(hub, tmp_path):
+    upload(hub, "dataset", IDS)
+    for source in ("hf://datasets/tester/private/requests", "hf://datasets/tester/private/requests/.."):
+        with pytest.raises(HubError, match=r"(is a folder there|There is no)"):
+            fetch(hub, tmp_path, source)
+    assert list(tmp_path.rglob("*.txt")) == []
+
+
+def test_a_whole_data_set_is_named_with_its_revision():
+    assert dataset_named("hf://datasets/ann/digits@refs/pr/1") == ("ann/digits", "refs/pr/1")
+    assert dataset_named("hf://datasets/ann/digits") == ("ann/digits", None)
+    assert dataset_named("ann/digits") is None
+    for wrong in ("hf://datasets/ann/digits/train.parquet", "hf://ann/digits", "hf://buckets/ann/digits"):
+        with pytest.raises(HubError, match="a whole data set"):
+            dataset_named(wrong)

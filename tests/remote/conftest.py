@@ -1,0 +1,3 @@
+from tests.publishing.conftest import hub
+
+__all__ = ["hub"]
