@@ -248,13 +248,13 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
         if set_epoch is not None:
             set_epoch(self.epoch)
 
-    def on_step_begin(self, args: Any, state: Any, control: Any, train_dataloader: Any = None, **kwargs: Any) -> None:
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Take the next step of the plan, or count the examples of Trainer's own."""
         if self._planned is not None:
             self.step = self._planned.step(state.global_step)
             self.epoch = self.step.epoch
         elif args.world_size == 1:
-            self._in_a_pass = _in_a_pass(args, state.global_step, len(train_dataloader.dataset))
+            self._in_a_pass = _in_a_pass(args, state.global_step, len(kwargs["train_dataloader"].dataset))
 
     def on_pre_optimizer_step(
         self, args: Any, state: Any, control: Any, model: Any = None, optimizer: Any = None, **kwargs: Any
