@@ -20,6 +20,12 @@ def run(
     output: Output = None,
     engine: Engine = "processes",
     jobs: Jobs = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="METHOD", help="Only this method, by its name in the YAML. Repeatable.")
+    ] = None,
+    forget_set: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only on this forget set. Repeatable.")
+    ] = None,
     models_only: Annotated[
         bool, typer.Option("--models-only", help="Make the models and stop: no predictions or audits of them.")
     ] = False,
@@ -28,7 +34,8 @@ def run(
 
     All stages share one folder: originals and retrained models are made once, what is done is not done again, and a run
     that was killed goes on. With --models-only on a machine with a GPU, carry the output folder back and start the same
-    command without it: only predictions and audits are left. The tables are written as Markdown, CSV and LaTeX.
+    command without it: only predictions and audits are left. The tables are written as Markdown, CSV and LaTeX; with
+    --only and --forget-set, of these methods and forget sets alone.
     """
     limit_threads()
     quiet()
@@ -38,7 +45,8 @@ def run(
 
     from .progress import StageProgress
 
-    board = Leaderboard.plan(read_leaderboard(config, settings=settings or ()), output)
+    asked = read_leaderboard(config, settings=settings or ()).only(only or (), forget_set or ())
+    board = Leaderboard.plan(asked, output)
     with StageProgress(board.stages(models_only=models_only)) as progress, imports_frozen():
         board.run(engine=engine, jobs=jobs, models_only=models_only, progress=progress)
     if models_only:

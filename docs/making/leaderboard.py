@@ -3,14 +3,14 @@
     unlearn-audit leaderboard examples/leaderboards/digits_all_methods.yaml --output RUN
     python docs/making/leaderboard.py add digits RUN
 
-Without `add` the page is made of the tables that are kept.
+A run of a part, with --only and --forget-set, adds to what is kept. Without `add` the page is made of the tables that
+are kept.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,8 @@ QUESTIONS = ("forgotten", "neighbours", "rest")
 SAYS = {"pass": "yes", "fail": "no", "inconclusive": "?"}
 HEAD = ("method", "forgotten", "points", "neighbours", "points", "bits", "rest", "cost, %", "search, %")
 
-UNTOUCHED = "original"
+UNTOUCHED, ORACLE = "original", "oracle_matching"
+NAMED = {UNTOUCHED: "untouched original", ORACLE: "*control: distilled from a retrained model*"}
 BOARDS = ("cifar100_memorising", "cifar100_generalising", "digits")
 TITLES = {
     "half-of-boy": 'Half of "boy"',
@@ -41,6 +42,22 @@ def read(path: Path) -> list[Row]:
     """Return the lines of a table, as text."""
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def merged(kept: list[Row], added: list[Row]) -> list[Row]:
+    """Return the rows of both by forget set; a method's added row replaces a kept one, but the original's stays."""
+    old, new = ({(row["forget_set"], row["method"]): row for row in rows} for rows in (kept, added))
+    rows = {**old, **{key: row for key, row in new.items() if key[1] != UNTOUCHED or key not in old}}
+    sets = list(dict.fromkeys(forget for forget, _ in rows))
+    return [row for name in sets for (forget, _), row in rows.items() if forget == name]
+
+
+def write(path: Path, rows: list[Row]) -> None:
+    """Write a table as `read` takes it."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
 
 
 def answers(row: Row, question: str) -> str:
@@ -63,7 +80,7 @@ def number(row: Row, column: str, digits: int, scale: float = 1.0) -> str:
 def cells(row: Row) -> tuple[str, ...]:
     """Return a line of the page's table."""
     return (
-        "untouched original" if row["method"] == UNTOUCHED else f"`{row['method']}`",
+        NAMED.get(row["method"], f"`{row['method']}`"),
         answers(row, "forgotten"),
         number(row, "forgotten_level", 1, 100),
         answers(row, "neighbours"),
@@ -112,19 +129,19 @@ class Board:
 
     @property
     def methods(self) -> list[str]:
-        """All entries, without the original."""
-        return [method for method in dict.fromkeys(row["method"] for row in self.rows) if method != UNTOUCHED]
+        """All entries, without the original and the control."""
+        return [method for method in dict.fromkeys(row["method"] for row in self.rows) if method not in NAMED]
 
     def methods_on(self, forget: str) -> int:
         """Return how many entries there are on a forget set."""
-        return sum(row["method"] != UNTOUCHED for row in self.sets[forget])
+        return sum(row["method"] not in NAMED for row in self.sets[forget])
 
     def passing(self, forget: str) -> list[str]:
         """Return the methods whose models all get three times yes."""
         return [
             row["method"]
             for row in self.sets[forget]
-            if row["method"] != UNTOUCHED and all(answers(row, question) == "yes" for question in QUESTIONS)
+            if row["method"] not in NAMED and all(answers(row, question) == "yes" for question in QUESTIONS)
         ]
 
     def points(self, forget: str, method: str, question: str = "forgotten") -> str:
@@ -154,7 +171,8 @@ def main() -> None:
     add.add_argument("run", type=Path)
     given = parser.parse_args()
     if given.command == "add":
-        shutil.copyfile(given.run / "leaderboard.csv", SAVED / f"{given.board}.csv")
+        path = SAVED / f"{given.board}.csv"
+        write(path, merged(read(path) if path.is_file() else [], read(given.run / "leaderboard.csv")))
     make()
 
 

@@ -44,7 +44,7 @@ CLASSES = ("baby", "boy", "girl", "man", "woman", "road", "bicycle", "chair", "l
 FORGOTTEN = CLASSES.index("boy")
 RESULT = Path(__file__).parents[1] / "results" / "cifar100" / "side_by_side.json"
 ORIGINAL = TrainingConfig(epochs=30, learning_rate=0.2, batch_size=64, weight_decay=1e-4, augment=False, checkpoints=0)
-SEEDS = (1, 2, 3)
+SEEDS = (1, 2, 3, 4, 5, 6)
 SUPPORT = 500
 # Rates at which each method forgets about as much as it should here; the rest is the authors'.
 SETTINGS = {

@@ -74,6 +74,18 @@ def test_a_leaderboard_that_cannot_be_made_is_refused(setting, message, tmp_path
         Leaderboard.plan(read_leaderboard(EXAMPLE, settings=[setting]), tmp_path)
 
 
+def test_a_part_of_it_has_the_same_stages_as_the_whole(planned, tmp_path) -> None:
+    part = Leaderboard.plan(read_leaderboard(EXAMPLE).only(["ssd"], ["random"]), tmp_path)
+    hashes = {stage.hash for stage in planned.stages()}
+    models = [stage for stage in part.stages() if stage.kind not in ("audit", "seal")]
+    assert all(stage.hash in hashes for stage in models)
+    assert {stage.name for stage in models if stage.kind == "unlearned"} == {"random-ssd-1-1", "random-ssd-2-1"}
+    with pytest.raises(UnlearnAuditError, match=r"no method 'sdd'.*Did you mean 'ssd'"):
+        read_leaderboard(EXAMPLE).only(["sdd"], [])
+    with pytest.raises(UnlearnAuditError, match=r"no forget set 'randm'.*Did you mean 'random'"):
+        read_leaderboard(EXAMPLE).only([], ["randm"])
+
+
 @pytest.mark.slow
 def test_models_that_were_made_elsewhere_are_audited_here_and_those_that_diverge_end_nothing(tmp_path) -> None:
     settings = [

@@ -37,7 +37,14 @@ def goal_of(**options) -> Goal:
 
 
 def search(
-    folder, *, trials: int, name: str = "gradient_ascent", goal: Goal | None = None, search_config=SEARCH, **options
+    folder,
+    *,
+    trials: int,
+    name: str = "gradient_ascent",
+    goal: Goal | None = None,
+    search_config=SEARCH,
+    most_seconds: float | None = None,
+    **options,
 ):
     original = tiny_resnet(IMAGES)
     before = weights_hash(original)
@@ -51,6 +58,7 @@ def search(
         goal=goal or goal_of(),
         trials=trials,
         folder=folder,
+        most_seconds=most_seconds,
     )
     assert weights_hash(original) == before
     return found
@@ -234,6 +242,23 @@ def test_a_trial_that_diverges_is_the_worst_and_not_the_end(tmp_path, monkeypatc
     assert search(tmp_path, trials=4).trials == found.trials  # done, the diverged ones too
     with pytest.raises(ModelError, match="all 2 diverged"):
         search(tmp_path / "all", trials=2, search_config=SearchConfig(learning_rate=(0.02, 0.1)))
+
+
+def test_only_trials_that_are_cheap_enough_are_chosen_with_what_they_prepared(tmp_path) -> None:
+    whole = search(tmp_path, trials=4, name="salun")
+    (kept,) = tmp_path.rglob("prepared.json")
+    assert float(kept.read_text()) > 0  # the saliency mask
+    kept.write_text("100.0")
+    cheapest = sorted(trial.seconds for trial in whole.trials)[:2]
+    found = search(tmp_path, trials=4, name="salun", most_seconds=100 + cheapest[1])
+    assert found.trials == whole.trials
+    best = min((t for t in whole.trials if t.seconds <= cheapest[1]), key=lambda trial: trial.objective)
+    assert (found.training.epochs, found.training.learning_rate) == (
+        best.epochs,
+        pytest.approx(best.learning_rate, 1e-2),
+    )
+    with pytest.raises(ModelError, match=r"at most 100 s .*the shortest took 10\d"):
+        search(tmp_path, trials=4, name="salun", most_seconds=100.0)
 
 
 def test_a_search_does_not_go_on_from_another_one(tmp_path) -> None:

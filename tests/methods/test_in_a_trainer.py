@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from datasets import Dataset
+from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainingArguments, ViTConfig, ViTForImageClassification
 
 from tests.methods.small import SMALL
@@ -18,6 +19,7 @@ from tests.tiny import CLASSES, tiny_forget, tiny_images, tiny_resnet, tiny_vit
 from unlearn_audit.data.batches import collate
 from unlearn_audit.errors import MethodError, ModelError
 from unlearn_audit.methods import registry
+from unlearn_audit.methods.base import _in_a_pass
 from unlearn_audit.training import TrainingConfig, training_examples, unlearn
 
 IMAGES = tiny_images()
@@ -86,6 +88,27 @@ def test_the_default_collator_gives_the_same_result(name: str, tmp_path) -> None
     fast = run(tmp_path, tiny_resnet(IMAGES), method_named(name, retain_share=1.0))
     plain = run(tmp_path, tiny_resnet(IMAGES), method_named(name, retain_share=1.0), collator=None)
     assert_same(fast, plain)
+
+
+def test_a_short_last_micro_batch_counts_by_its_examples(tmp_path) -> None:
+    def made(batch: int, parts: int):
+        method = method_named("random_labels", retain_share=1.0)
+        split = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": parts}
+        return run(tmp_path / str(batch), tiny_vit(IMAGES), method, **split)
+
+    assert_same(made(10, 4), made(40, 1))  # of 64 examples: 10, 10, 10, 10 and 10, 10, 4
+
+
+@pytest.mark.parametrize(("examples", "batch", "parts"), [(64, 10, 4), (64, 16, 2), (61, 7, 3), (5, 8, 4), (80, 20, 4)])
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_passes_are_counted_as_a_loader_makes_them(examples: int, batch: int, parts: int, drop_last: bool) -> None:
+    sizes = [len(each) for each in DataLoader(range(examples), batch_size=batch, drop_last=drop_last)]
+    steps = [sizes[start : start + parts] for start in range(0, len(sizes), parts)]
+    args = SimpleNamespace(train_batch_size=batch, gradient_accumulation_steps=parts, dataloader_drop_last=drop_last)
+    for epoch in range(2):
+        for place, passes in enumerate(steps):
+            found = _in_a_pass(args, epoch * len(steps) + place, examples)
+            assert found == pytest.approx(sum(passes) / len(passes))
 
 
 @pytest.mark.parametrize("name", ["gradient_ascent", "random_labels", "local_teacher_distillation"])

@@ -262,10 +262,13 @@ class TuningConfig:
     Attributes:
         trials: unlearned models that are made for each method, and compared with a retrained model held out for it.
         strata: how many of the nearest strata count as near.
+        most_cost: only trials that took at most this share of the held-out model's retraining, in wall time, can be
+            chosen: methods are then compared at one cost. None sets no limit.
     """
 
     trials: Count = 10
     strata: Count = 2
+    most_cost: Annotated[float, Field(gt=0)] | None = field(default=None, metadata={"added": True})
 
 
 def _with_known_measure(policy: Policy) -> Policy:

@@ -7,12 +7,13 @@ the first original. Every unlearned model is a candidate of its own, so that wha
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from unlearn_audit.auditing.report import AuditReport
-from unlearn_audit.errors import ConfigurationError
+from unlearn_audit.errors import ConfigurationError, did_you_mean
 from unlearn_audit.experiment.checking import build
 from unlearn_audit.experiment.config import Count, ForgetConfig, StudyConfig, study_source
 from unlearn_audit.experiment.engines import engine_named
@@ -27,6 +28,8 @@ from unlearn_audit.experiment.study import Planner, store_of
 from unlearn_audit.experiment.yaml_source import Source
 from unlearn_audit.folders import claim_folder
 from unlearn_audit.names import checked_name
+
+T = TypeVar("T")
 
 # Seeds of originals are this far apart: between them are those of the retrained and unlearned models.
 ORIGINALS_APART = 1_000
@@ -55,6 +58,25 @@ class LeaderboardConfig(StudyConfig):
             )
         if self.push is not None:
             raise ConfigurationError("Expected no push in a leaderboard, which has many models, got one.")
+
+    def only(self, methods: Collection[str], forget_sets: Collection[str]) -> LeaderboardConfig:
+        """Return the part with these methods and forget sets, by their names here; nothing stands for all.
+
+        Raises:
+            ConfigurationError: for a name that is not here.
+        """
+        kept = _those(self.forget_sets, forget_sets, "forget set")
+        first = next(iter(kept.values()))
+        return dataclasses.replace(
+            self, methods=_those(self.methods, methods, "method"), forget_sets=kept, forget=first
+        )
+
+
+def _those(given: Mapping[str, T], names: Collection[str], what: str) -> Mapping[str, T]:
+    for name in names:
+        if name not in given:
+            raise ConfigurationError(f"There is no {what} {name!r} in this leaderboard.{did_you_mean(name, given)}")
+    return {name: value for name, value in given.items() if not names or name in names}
 
 
 def read_leaderboard(path: str | Path, *, settings: Iterable[str] = ()) -> LeaderboardConfig:

@@ -29,7 +29,7 @@ from unlearn_audit.experiment.stages.report import Report
 from unlearn_audit.experiment.stages.retrained_by_command import RetrainedByCommand
 from unlearn_audit.experiment.stages.seal import StudySeal
 from unlearn_audit.experiment.stages.train import Original, Retrained
-from unlearn_audit.experiment.stages.tuned import TunedMethod
+from unlearn_audit.experiment.stages.tuned import TunedMethod, needs_oracle
 from unlearn_audit.experiment.stages.unlearned import Unlearned
 from unlearn_audit.experiment.stages.untrained import Untrained
 from unlearn_audit.experiment.trackers import Tracking
@@ -281,6 +281,7 @@ class Planner:
             seed=self.config.seed + j,
             original=original,
             tuned=self.tuned(label, original) if method.search else None,
+            oracle=self.held_out() if needs_oracle(method) else None,
         )
 
     def tuned(self, label: str, original: ModelStage) -> TunedMethod:
@@ -303,8 +304,12 @@ class Planner:
             seed=seed,
             original=original,
             original_predictions=self.predictions(original),
-            held_out_predictions=self.predictions(self.retrained("held-out", seed)),
+            held_out_predictions=self.predictions(self.held_out()),
         )
+
+    def held_out(self) -> ModelStage:
+        """A retrained model that no audit uses: what searches compare with."""
+        return self.retrained("held-out", self.config.seed + TUNING_SEED)
 
 
 def store_of(config: StudyConfig, output: str | Path | None) -> Store:

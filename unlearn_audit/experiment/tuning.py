@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 import dataclasses
 import hashlib
+import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -22,6 +23,7 @@ from unlearn_audit.data.batches import ExampleDataset, collate
 from unlearn_audit.data.images import Images
 from unlearn_audit.errors import AuditError, ConfigurationError, ModelError
 from unlearn_audit.experiment.journal import mended
+from unlearn_audit.files import read_json, write_text
 from unlearn_audit.measures import registry as measures
 from unlearn_audit.neighbourhood import NeighbourhoodConfig, find_neighbourhood
 from unlearn_audit.predictions import Predictions, matching_rows
@@ -281,6 +283,7 @@ def tune(
     goal: Goal,
     trials: int,
     folder: str | Path,
+    most_seconds: float | None = None,
     advanced: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tuned:
     """Unlearn `trials` times with other rates, numbers of epochs and options, each from the original's weights.
@@ -300,18 +303,22 @@ def tune(
         goal: what the unlearned model should predict.
         trials: how many.
         folder: for the search's journal, which lies in a folder of its own for each set of inputs.
+        most_seconds: only trials that took at most this long, with what the method prepares, can be the best.
         advanced: is told how many trials of all are done.
 
     Raises:
         ConfigurationError: where Optuna is not installed.
-        ModelError: where no trial ends with finite weights.
+        ModelError: where no trial ends with finite weights, or none within `most_seconds`.
     """
     optuna = _optuna()
     examples = training_examples(original, images, forget, augment=training.augment, seed=method.seed)
+    start = time.perf_counter()
     dataset = method.prepare(original, examples)
+    prepared = 0.0 if search.options else time.perf_counter() - start  # else each trial prepares anew
     inputs = training_inputs(original, dataset, training, method.seed, method)
     tried = {"search": dataclasses.asdict(search), "trials": trials, "goal": goal.hash}
     folder = run_folder(folder, {**inputs, **tried})
+    prepared = _kept(folder / "prepared.json", prepared)
     journal = optuna.storages.journal.JournalFileBackend(str(mended(folder / "journal.jsonl")))
     kept = {"study_name": _STUDY, "storage": optuna.storages.JournalStorage(journal), "load_if_exists": True}
     made = _finished(optuna, optuna.create_study(direction="minimize", **kept))
@@ -329,10 +336,31 @@ def tune(
             f"Expected finite weights after one trial at least, and all {trials} diverged. Search lower learning rates "
             "or fewer epochs."
         )
-    best = min(found, key=lambda trial: trial.objective)
+    best = min(_affordable(found, prepared, most_seconds), key=lambda trial: trial.objective)
     rate = float(f"{best.learning_rate:.3g}") if search.learning_rate else training.learning_rate  # as recipes write it
     training = dataclasses.replace(training, learning_rate=rate, epochs=best.epochs)
     return Tuned(training, best.options, found, diverged=trials - len(found))
+
+
+def _kept(path: Path, seconds: float) -> float:
+    """Return the seconds that `path` holds; where there is none, write these: what goes on finds a teacher ready."""
+    if not path.is_file():
+        write_text(path, json.dumps(seconds))
+    return float(read_json(path))
+
+
+def _affordable(trials: Sequence[Trial], prepared: float, most: float | None) -> list[Trial]:
+    """Return the trials that took at most `most` seconds, with what was prepared once for all of them."""
+    if most is None:
+        return list(trials)
+    found = [trial for trial in trials if trial.seconds + prepared <= most]
+    if not found:
+        least = min(trial.seconds for trial in trials) + prepared
+        raise ModelError(
+            f"Expected a trial of at most {most:.3g} s (tuning.most_cost), and the shortest took {least:.3g} s. Search "
+            "fewer epochs, or allow more."
+        )
+    return found
 
 
 class _Trying(Trainer):

@@ -19,6 +19,7 @@ trains on), `steps` (in which steps), `learn` (what it needs of the original mod
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -94,6 +95,7 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
         self.epoch = 0
         self.step = Step("", ())
         self._planned: PlannedDataset | None = None
+        self._in_a_pass: float | None = None
         self._rates: list[float] = []
         self._mask: WeightMask | None = None
         self._held: set[str] = set()
@@ -200,11 +202,14 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
                     module.eval()
 
     def examples_a_pass(self, here: int) -> float:
-        """Return how many examples a forward pass holds, on average over a planned step: its passes may differ by one.
+        """Return how many examples a forward pass holds, on average over the step: its passes may differ.
 
-        Sums over this number are exact means over the step, however it is split.
+        Sums over this number are exact means over the step, however it is split; over several processes, where the step
+        is planned.
         """
-        return here if self._planned is None else len(self.step.rows) / self._planned.parts
+        if self._planned is not None:
+            return len(self.step.rows) / self._planned.parts
+        return here if self._in_a_pass is None else self._in_a_pass
 
     # Events of the Trainer
 
@@ -244,10 +249,12 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
             set_epoch(self.epoch)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Take the next step of the plan."""
+        """Take the next step of the plan, or count the examples of Trainer's own."""
         if self._planned is not None:
             self.step = self._planned.step(state.global_step)
             self.epoch = self.step.epoch
+        elif args.world_size == 1:
+            self._in_a_pass = _in_a_pass(args, state.global_step, len(kwargs["train_dataloader"].dataset))
 
     def on_pre_optimizer_step(
         self, args: Any, state: Any, control: Any, model: Any = None, optimizer: Any = None, **kwargs: Any
@@ -327,6 +334,16 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
             raise MethodError(
                 "Expected train_dataset=method.prepare(model, examples), which finds the salient weights."
             )
+
+
+def _in_a_pass(args: Any, step: int, examples: int) -> float:
+    """Return how many of `examples`, shuffled each epoch, a pass of this step holds on average: the last are fewer."""
+    batch = args.train_batch_size
+    if args.dataloader_drop_last:
+        examples -= examples % batch
+    whole = batch * args.gradient_accumulation_steps
+    here = min(whole, examples - whole * (step % math.ceil(examples / whole)))
+    return here / math.ceil(here / batch)
 
 
 def _of_process_0(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from unlearn_audit.auditing.policy import Policy
 from unlearn_audit.data import ForgetSet, Images
-from unlearn_audit.errors import ModelError
+from unlearn_audit.errors import ConfigurationError, ModelError
 from unlearn_audit.experiment.config import MethodConfig, TuningConfig
 from unlearn_audit.experiment.stages.base import INCIDENTAL, Stage, Workspace
 from unlearn_audit.experiment.stages.examples import PlannedData, PlannedForgetSet
@@ -86,18 +86,39 @@ class TunedMethod(Stage):
             load_model(self.original.made(workspace)),
             images,
             forget,
-            resumable(self.method, self.seed, workspace),
+            prepared(self.method, self.seed, workspace, self.held_out_predictions.model),
             self.method.training,
             search=self.search,
             goal=goal,
             trials=self.tuning.trials,
             folder=workspace.folder / "checkpoints",
+            most_seconds=self._most_seconds(workspace),
             advanced=workspace.advanced,
         )
 
+    def _most_seconds(self, workspace: Workspace) -> float | None:
+        share, retrained = self.tuning.most_cost, self.held_out_predictions.model
+        if share is None:
+            return None
+        seconds = workspace.results_of(retrained).get("seconds")
+        if seconds is None:
+            raise ConfigurationError("tuning.most_cost: expected to know how long retraining took, and it is not said.")
+        return share * float(seconds)
 
-def resumable(method: MethodConfig, seed: int, workspace: Workspace) -> UnlearningCallback:
-    """Return the method, with a folder for the checkpoints of a local teacher if it trains one."""
-    if "teacher_folder" not in method.options:
-        return method.make(seed=seed)
-    return method.make(seed=seed, teacher_folder=str(workspace.folder / "checkpoints" / "teacher"))
+
+def prepared(method: MethodConfig, seed: int, workspace: Workspace, oracle: ModelStage | None) -> UnlearningCallback:
+    """Return the method, with what a study alone can give it.
+
+    That is a folder for the checkpoints of a local teacher, if it trains one, and an oracle, if it has none.
+    """
+    given = {}
+    if "teacher_folder" in method.options:
+        given["teacher_folder"] = str(workspace.folder / "checkpoints" / "teacher")
+    if oracle is not None and needs_oracle(method):
+        given["oracle"] = str(oracle.made(workspace))
+    return method.make(seed=seed, **given)
+
+
+def needs_oracle(method: MethodConfig) -> bool:
+    """Return whether a method learns from a retrained model, and its configuration names none."""
+    return method.options.get("oracle", "") is None

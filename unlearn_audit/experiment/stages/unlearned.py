@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 from unlearn_audit.errors import ModelError
 from unlearn_audit.experiment.config import MethodConfig
-from unlearn_audit.experiment.stages.base import INCIDENTAL, Workspace
+from unlearn_audit.experiment.stages.base import ADDED, INCIDENTAL, Workspace
 from unlearn_audit.experiment.stages.examples import PlannedData, PlannedForgetSet
 from unlearn_audit.experiment.stages.models import FAILED, ModelStage
 from unlearn_audit.experiment.stages.train import ReportSteps, save_run
-from unlearn_audit.experiment.stages.tuned import TunedMethod, resumable
+from unlearn_audit.experiment.stages.tuned import TunedMethod, prepared
 from unlearn_audit.models import load_model
 from unlearn_audit.training import TrainingRun, unlearn
 
@@ -23,6 +23,7 @@ class Unlearned(ModelStage):
     """The original model after one method, with the training that a search found where there was one.
 
     Attributes:
+        oracle: a retrained model that no audit uses, for a control that learns from one.
         spared: a model that diverges, or that the method left as it was, is a result, `failed` with the reason, and no
             error; there is no model then. So is a search that found nothing.
     """
@@ -34,6 +35,7 @@ class Unlearned(ModelStage):
     seed: int
     original: ModelStage
     tuned: TunedMethod | None
+    oracle: ModelStage | None = field(default=None, metadata=ADDED)
     spared: bool = field(default=False, metadata=INCIDENTAL)
 
     @property
@@ -66,7 +68,7 @@ class Unlearned(ModelStage):
             load_model(self.original.made(workspace)),
             data.train,
             self.forget.choose(data.train),
-            resumable(method, self.seed, workspace),
+            prepared(method, self.seed, workspace, self.oracle),
             method.training,
             output_dir=workspace.folder / "checkpoints",
             progress=False,
