@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 import jinja2
@@ -186,14 +186,20 @@ def render() -> str:
     facts = studies["boy"].facts
     beside = json.loads((SAVED / "side_by_side.json").read_text(encoding="utf-8"))
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, trim_blocks=True)
+    environment.filters["with_error"] = _with_error
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         studies=studies,
         titles=FORGET_SETS,
         names=TITLES,
         failed={label: _diverged(facts, label) for label in TITLES if _diverged(facts, label)},
         second=second_run,
-        beside={name: found["groups"] for name, found in beside.items() if name != "original"},
+        beside={name: found for name, found in beside.items() if name != "original"},
     )
+
+
+def _with_error(shares: list[float]) -> str:
+    """Return the mean over seeds in per cent, with its standard error."""
+    return f"{100 * fmean(shares):.1f} ± {100 * stdev(shares) / len(shares) ** 0.5:.1f}"
 
 
 def _diverged(facts: Mapping[str, Mapping[str, Any]], label: str) -> int:

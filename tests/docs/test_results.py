@@ -37,5 +37,5 @@ def test_every_job_of_the_study_comes_after_what_it_needs() -> None:
 def test_every_setting_that_is_tried_makes_a_method() -> None:
     for label, tried in cifar100.METHODS.items():
         for value in tried.values:
-            method, config = tried.make(value, seed=1)
+            method, config = tried.make(value, seed=1, oracle=Path("oracle"))
             assert value in (config.learning_rate, getattr(method, tried.setting, None)), label

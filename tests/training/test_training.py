@@ -46,13 +46,13 @@ def train(kind: str, folder: Path | None, callbacks=()) -> torch.nn.Module:
         return fit(
             tiny_resnet(IMAGES), IMAGES, CONFIG, seed=1, output_dir=folder, progress=False, callbacks=callbacks
         ).model
-    method = registry.load("local_teacher_distillation")(**LTD)
+    method = registry.load(kind)(**(LTD if kind == "local_teacher_distillation" else {}))
     forget, model = tiny_forget(IMAGES), tiny_resnet(IMAGES)
     options = {"output_dir": folder, "progress": False, "callbacks": callbacks}
     return unlearn(model, IMAGES, forget, method, CONFIG, **options).model
 
 
-@pytest.mark.parametrize("kind", ["fit", "unlearn"])
+@pytest.mark.parametrize("kind", ["fit", "local_teacher_distillation", "scrub"])
 @pytest.mark.slow
 def test_killed_and_resumed_equals_unbroken(kind: str, quick_commands, tmp_path) -> None:
     environment = {**quick_commands, "PYTHONPATH": str(Path(__file__).parents[2])}
