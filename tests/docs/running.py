@@ -2,7 +2,7 @@
 
 Lines of `unlearn-audit` alone run in this process, which spares the seconds that torch takes to import; everything
 else runs in bash. A comment `# exit code 3` at a command's end says how it ends. What a page installs with pip goes
-into its folder and is gone with the page.
+into its folder and is gone with the page. Each training lasts one epoch: what is asked is whether the code runs.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from unlearn_audit.cli.main import app
 
 from tests.docs.blocks import Block, commands_of
+from tests.shortening import shortened
 from unlearn_audit.measures import registry as measures
 from unlearn_audit.methods import registry as methods
 from unlearn_audit.proximities import registry as proximities
@@ -56,23 +57,24 @@ class Session:
 
     def run(self, block: Block) -> None:
         """Write, run or pass over a block."""
+        code = shortened(block.code)
         if block.title is not None:
-            (self.folder / block.title).write_text(block.code, encoding="utf-8")
+            (self.folder / block.title).write_text(code, encoding="utf-8")
         elif not block.is_run:
             return
         elif block.language == "python":
-            exec(compile(block.code, block.place, "exec"), self.names)
+            exec(compile(code, block.place, "exec"), self.names)
         else:
-            self._shell(block)
+            self._shell(code, block.place)
 
-    def _shell(self, block: Block) -> None:
-        commands = [line.removeprefix("$ ") for line in commands_of(block.code)]
+    def _shell(self, code: str, place: str) -> None:
+        commands = [line.removeprefix("$ ") for line in commands_of(code)]
         if all(line.startswith("make ") for line in commands):
             return  # test_make_targets_are_run_by_ci
         for line in commands:
             wanted = _EXIT_CODE.search(line)
-            code = _in_process(line) if _is_own(line) else self._in_bash(line)
-            assert code == (int(wanted.group(1)) if wanted else 0), f"{block.place}: {line}"
+            ended = _in_process(line) if _is_own(line) else self._in_bash(line)
+            assert ended == (int(wanted.group(1)) if wanted else 0), f"{place}: {line}"
 
     def _in_bash(self, line: str) -> int:
         environment = {
