@@ -57,14 +57,14 @@ class Tracking:
         return cls(names, project, str(folder.resolve()))
 
     def callbacks(self, run: str) -> list[TrainerCallback]:
-        """Return callbacks by which a Trainer logs its training under the name `run`; one that exists goes on."""
+        """Return callbacks by which a Trainer logs its training under the name `run`, each step of it once."""
         if not self.to:
             return []
         from unlearn_audit.training import tracking
 
         made: dict[str, Callable[[], TrainerCallback]] = {
             "trackio": tracking.Trackio,
-            "tensorboard": lambda: tracking.tensorboard(self._board(run)),
+            "tensorboard": lambda: tracking.TensorBoard(self._board(run)),
             "wandb": lambda: tracking.Wandb(self._wandb(run)),
         }
         return [tracking.Named(self.project, run), *(made[name]() for name in self.to)]
