@@ -127,6 +127,7 @@ def test_nothing_tells_who_was_forgotten(hub, audited, requested):
     assert {model.model_id for model in report.models} == {model.name for model in report.models}
 
 
+@pytest.mark.usefixtures("prepared")
 def test_no_seed_is_published(hub, audited):
     send(hub, audited)
     assert {model.seed for model in AuditReport.load(audited.folder).models} == {0, 1, 2, 3, None}
@@ -149,6 +150,7 @@ def numbers(value):
             yield from numbers(item)
 
 
+@pytest.mark.usefixtures("prepared")
 def test_proximities_stay_here(hub, audited):
     """From those of the test examples and the original's embeddings, the forget set can be solved for exactly."""
     ledger = pq.read_table(audited.folder / "examples.parquet")
@@ -180,6 +182,7 @@ def significant(value):
     return len(f"{value:e}".split("e")[0].rstrip("0").replace("-", "").replace(".", "")) if value else 0
 
 
+@pytest.mark.usefixtures("prepared")
 def test_figures_on_training_examples_have_three_digits_and_those_on_few_of_them_none(hub, audited):
     send(hub, audited)
     report, whole = json.loads(hub.files(REPO)["audit/report.json"]), AuditReport.load(audited.folder)
@@ -207,6 +210,7 @@ def test_figures_on_training_examples_have_three_digits_and_those_on_few_of_them
     ]
 
 
+@pytest.mark.usefixtures("prepared")
 def test_the_published_hash_is_salted_and_the_publisher_can_prove_the_set(hub, audited, tmp_path):
     send(hub, audited)
     salt, published = read_manifest(audited.folder).salt, published_report(hub).forget_set
@@ -331,6 +335,7 @@ def test_the_hubs_parser_reads_the_results(hub, audited):
     assert {kind: entry.value for kind, entry in found.items()} == indexed
 
 
+@pytest.mark.usefixtures("prepared")
 def test_requests_name_the_library(hub, audited):
     send(hub, audited)
     assert {agent for agent in hub.agents if agent.startswith("unlearn-audit/")}
@@ -374,6 +379,7 @@ def test_a_dry_run_checks_the_name_of_the_repository(hub, audited):
     assert hub.requests == []
 
 
+@pytest.mark.usefixtures("prepared")
 def test_a_gated_repository_is_told_from_one_that_is_not_there(hub, audited):
     send(hub, audited)
     hub.gate(REPO)
@@ -399,6 +405,7 @@ def test_with_the_ids_the_seal_is_published_and_holds(hub, audited, tmp_path):
     assert verify(fetch(hub) / "audit").differences == ()
 
 
+@pytest.mark.usefixtures("prepared")
 def test_what_was_pushed_can_be_fetched_and_checked(hub, audited):
     send(hub, audited)
     folder = fetch(hub)
@@ -511,6 +518,7 @@ def test_other_weights_than_the_audited_ones_are_named_under_any_hash_of_files(f
     assert difference.startswith("the weights have the hash") and "another model was audited" in difference
 
 
+@pytest.mark.usefixtures("prepared")
 def test_verifying_fetches_no_more_than_it_looks_at(hub, audited):
     send(hub, audited)
     HfApi(endpoint=hub.url, token=hub.token).upload_file(
@@ -522,6 +530,7 @@ def test_verifying_fetches_no_more_than_it_looks_at(hub, audited):
     assert not (folder / "optimizer.pt").exists()
 
 
+@pytest.mark.usefixtures("prepared")
 def test_a_missing_file_of_a_published_report_is_named(hub, audited, tmp_path):
     send(hub, audited)
     folder = tmp_path / "audit"
@@ -700,7 +709,7 @@ def test_a_wrong_name_is_named(hub, audited, name):
 
 @pytest.fixture
 def prepared(laid_out, monkeypatch):
-    """Let a push send what is laid out already: here it matters what becomes of it."""
+    """Let a push send what is laid out already: here it matters what that is, or what becomes of it."""
     files = {p.relative_to(laid_out).as_posix(): p for p in laid_out.rglob("*") if p.is_file()}
     found = Publication(files, (), "Publish candidate with its audit 0123456789ab")
     monkeypatch.setattr(publishing, "prepare_publication", lambda *_, **__: found)
@@ -822,6 +831,7 @@ def test_pulling_what_is_not_there_is_told(hub):
         fetch(hub)
 
 
+@pytest.mark.usefixtures("prepared")
 def test_pushed_files_hold_no_reference_to_files_that_are_not_there(hub, audited):
     send(hub, audited)
     manifest = json.loads(hub.files(REPO)["audit/manifest.json"])

@@ -12,13 +12,13 @@ question fails if one of its findings does, passes if all are inside, and is not
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from unlearn_audit.auditing._changing import changed
 from unlearn_audit.auditing._scores import (
     FEW_DF,
     FEW_SPREAD,
@@ -188,7 +188,7 @@ def _placed(finding: Finding, question: Question, policy: Policy) -> Finding:
         far, limit = max(finding.upper, -finding.lower), policy.level
     else:
         near, far, limit = -finding.upper, -finding.lower, policy.level
-    return dataclasses.replace(finding, outside=near > limit, inside=far <= limit)
+    return changed(finding, outside=near > limit, inside=far <= limit)
 
 
 def overall(answers: Sequence[Answer]) -> Outcome:
@@ -203,7 +203,7 @@ def _corrected(findings: list[Finding], weights: np.ndarray) -> list[Finding]:
     if any(finding.p_value is None for finding in findings):
         return findings
     adjusted = holm(np.array([finding.p_value for finding in findings]), weights)
-    return [dataclasses.replace(f, p_holm=float(p)) for f, p in zip(findings, adjusted, strict=True)]
+    return [changed(f, p_holm=float(p)) for f, p in zip(findings, adjusted, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -270,7 +270,7 @@ def _level(group: GroupFigures, policy: Policy, share: float, prior: float | Non
     p_value = p_value_of(lost, errors.prediction, errors.prediction_df)
     sides = 2 if two_sided else 1
     single = policy.alpha * share / sides
-    tested = dataclasses.replace(
+    tested = changed(
         found,
         lower=found.difference - width,
         upper=found.difference + width,
@@ -278,7 +278,7 @@ def _level(group: GroupFigures, policy: Policy, share: float, prior: float | Non
     )
     if not advise:
         return tested
-    return dataclasses.replace(
+    return changed(
         tested,
         detectable=min(1.0, detectable_difference(errors, policy.level, policy.alpha, single)),
         references_needed=references_to_settle(lost, policy.level, errors, k, policy.alpha, single, None),
@@ -332,7 +332,7 @@ def _pattern(
     def excess(bound: float) -> float:
         return float(floor * np.expm1(min(bound, 700.0))) if scores.logarithmic else bound
 
-    tested = dataclasses.replace(
+    tested = changed(
         found,
         lower=excess(score - width),
         upper=excess(score + width),
@@ -340,7 +340,7 @@ def _pattern(
     )
     if not advise:
         return tested
-    return dataclasses.replace(
+    return changed(
         tested,
         detectable=excess(detectable_difference(errors, limit, policy.alpha, single)),
         references_needed=references_to_settle(score, limit, errors, k, policy.alpha, single, MAX_TAIL_DF),

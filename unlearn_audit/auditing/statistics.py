@@ -15,11 +15,11 @@ with `zero_floor`) or by accident, the excess itself takes R's place.
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 
+from unlearn_audit.auditing._changing import changed
 from unlearn_audit.auditing._scores import (
     MAX_TAIL_DF,
     MIN_REFERENCES,
@@ -203,7 +203,7 @@ def _statistics(group: Group, settings: _Settings) -> StratumStatistics:
     if floor is None:
         return found
     ratio = _ratio(group, floor) if not settings.zero_floor else None
-    found = dataclasses.replace(
+    found = changed(
         found,
         floor=floor,
         excess=discrepancy - floor,
@@ -234,7 +234,7 @@ def _tested(found: StratumStatistics, floor: float, group: Group, settings: _Set
         detectable_shift(errors.prediction_df, alpha) * errors.prediction,
         limit + width + critical_value(1 - POWER, errors.confidence_df) * errors.confidence,
     )
-    return dataclasses.replace(
+    return changed(
         found,
         null=tuple(float(value) for value in scores.null),
         lower=bounds[0],
@@ -277,7 +277,7 @@ def _with_holm(strata: list[StratumStatistics]) -> tuple[StratumStatistics, ...]
     adjusted = holm(np.array([strata[i].p_value for i in places]))
     found = list(strata)
     for i, value in zip(places, adjusted, strict=True):
-        found[i] = dataclasses.replace(strata[i], p_holm=float(value))
+        found[i] = changed(strata[i], p_holm=float(value))
     return tuple(found)
 
 

@@ -218,16 +218,19 @@ def _group_figures(
     honest = around.kinds[HONEST]
     between, across = np.ix_(references, references), np.ix_(models, references)
     k = len(references)
+    levels, reference_levels = found.levels[models], honest.levels[references]
+    discrepancies, disagreement = found.discrepancies[across], found.disagreement[across]
+    reference_discrepancies = np.nan_to_num(honest.discrepancies[between])
+    reference_disagreement = np.nan_to_num(honest.disagreement[between])
     for g, (name, question, count) in enumerate(zip(around.names, around.questions, around.counts, strict=True)):
-        apart = np.nan_to_num(honest.disagreement[between][:, :, g])
         yield GroupFigures(
             name,
             question,
             count,
-            found.levels[models, g],
-            honest.levels[references, g],
-            found.discrepancies[across][:, :, g],
-            np.nan_to_num(honest.discrepancies[between][:, :, g]),
-            float(found.disagreement[across][:, :, g].mean()),
-            float(apart.sum() / (k * (k - 1))),
+            levels[:, g],
+            reference_levels[:, g],
+            discrepancies[:, :, g],
+            reference_discrepancies[:, :, g],
+            float(disagreement[:, :, g].mean()),
+            float(reference_disagreement[:, :, g].sum() / (k * (k - 1))),
         )
