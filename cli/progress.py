@@ -150,10 +150,10 @@ class StageProgress(Progress):
         shown = running[:rows]
         for row in self._done[len(self._done) - min(len(self._done), rows - len(shown)) :]:
             mark = Text("✓", style="green")
-            table.add_row(mark, row.stage.name, row.stage.about, row.position, "", _clock(row.cost))
+            table.add_row(mark, *_cut(row.stage, stage, model), row.position, "", _clock(row.cost))
         for row in shown:
             left = "" if row.left is None else _clock(row.left)
-            table.add_row(self._spinner, row.stage.name, row.stage.about, row.position, left, _clock(row.cost))
+            table.add_row(self._spinner, *_cut(row.stage, stage, model), row.position, left, _clock(row.cost))
         return Group(table, Text(self._foot(), style="dim"))
 
     def _widths(self) -> tuple[int, int]:
@@ -186,6 +186,15 @@ class StageProgress(Progress):
             return None
         waiting = sum(fmean(costs[kind]) * number for kind, number in coming.items() if kind in costs)
         return (waiting + sum(row.left or 0.0 for row in running)) / len(running)
+
+
+def _cut(stage: Stage, *widths: int) -> list[str]:
+    """Return the stage's name and what it is about in their widths, without the middle where they are too long."""
+    found = []
+    for text, width in zip((stage.name, stage.about), widths, strict=True):
+        tail = (width - 1) // 2
+        found.append(text if len(text) <= width else f"{text[: width - 1 - tail]}…{text[len(text) - tail :]}")
+    return found
 
 
 def _clock(seconds: float) -> str:

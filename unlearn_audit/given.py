@@ -16,6 +16,7 @@ from unlearn_audit.errors import AuditError, ConfigurationError, PredictionsErro
 from unlearn_audit.predictions import Predictions, PredictionsFile, PredictionSource, open_predictions
 from unlearn_audit.predictions.frames import is_table
 from unlearn_audit.predictions.names import Names
+from unlearn_audit.proximities import Embeddings
 from unlearn_audit.saved.forgotten import Forgotten
 
 Given = Any  # Predictions, PredictionsFile, an array of logits (n, c), or a path
@@ -177,6 +178,10 @@ class GivenValues(NeighbourSource):
         if missing:
             raise AuditError(f"{self.path}: {len(missing)} examples are missing, the first being {missing[0]!r}.")
         return self.values[[place[example] for example in wanted.tolist()]]
+
+    def embeddings(self, wanted: np.ndarray) -> Embeddings:
+        """Return them as a reader."""
+        return Embeddings.of(self.needed("embedding", wanted))
 
     def save(self, path: Path) -> None:
         """Write a Parquet file with `example_id` and the values."""

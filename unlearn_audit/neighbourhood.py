@@ -13,7 +13,7 @@ from unlearn_audit.registry import check_count
 from unlearn_audit.strata import registry as strata_kinds
 
 if TYPE_CHECKING:
-    from unlearn_audit.proximities import Proximity
+    from unlearn_audit.proximities import Embeddings, Proximity
     from unlearn_audit.strata import Examples, Strata, Stratum
 
 
@@ -97,7 +97,7 @@ class Neighbourhood:
 
 def find_neighbourhood(
     config: NeighbourhoodConfig | None = None,
-    embeddings: np.ndarray | None = None,
+    embeddings: np.ndarray | Embeddings | None = None,
     *,
     is_forget: np.ndarray,
     is_retain: np.ndarray,
@@ -111,7 +111,7 @@ def find_neighbourhood(
 
     Args:
         config: how; ten quantiles of the proximity to the forget centre by default.
-        embeddings: (n, d), which the proximity is computed from.
+        embeddings: (n, d), or a reader of them in blocks, which the proximity is computed from.
         is_forget: (n,) bool.
         is_retain: (n,) bool; the retain set gives the edges of strata. Examples of neither set are test examples.
         labels: (n,) int classes.
@@ -129,10 +129,11 @@ def find_neighbourhood(
 
     config = config or NeighbourhoodConfig()
     kind = config.make_strata()
+    nearest_ids = None
     if proximity is not None:
         found, how, embeddings = proximity, "proximities given", None
     elif embeddings is not None:
-        found, how = _proximity(config, embeddings, is_forget), _how(config, given)
+        (found, nearest_ids), how = _near(config, embeddings, is_forget, ids), _how(config, given)
     elif kind.needs_proximity:
         raise AuditError(NO_PROXIMITY)
     else:
@@ -145,15 +146,30 @@ def find_neighbourhood(
         stratum,
         strata,
         f"{how}; strata: {kind.describe(len(strata))}",
-        None if embeddings is None or ids is None else _nearest_ids(embeddings, is_forget, ids),
+        nearest_ids,
         "" if embeddings is None else _embedding(config, given),
     )
 
 
-def _proximity(config: NeighbourhoodConfig, embeddings: np.ndarray, is_forget: np.ndarray) -> np.ndarray:
+def _near(
+    config: NeighbourhoodConfig, embeddings: np.ndarray | Embeddings, is_forget: np.ndarray, ids: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the proximity (n,), and the ids (n,) of the nearest forget examples where there are ids."""
+    from unlearn_audit.proximities import Embeddings
+
     if not is_forget.any():
         raise AuditError("Expected a forget set with at least one example to be near to, got none.")
-    return config.make_proximity()(embeddings, embeddings[is_forget], own=_own(is_forget))
+    reader = embeddings if isinstance(embeddings, Embeddings) else Embeddings.of(embeddings)
+    proximity, own, forget = config.make_proximity(), _own(is_forget), reader.select(is_forget)
+    blocks = reader.blocks() if proximity.by_row else [(np.arange(reader.count), reader.whole())]
+    places, near, nearest = [], [], []
+    for examples, block in blocks:
+        places.append(examples)
+        near.append(proximity(block, forget, own=own[examples]))
+        if ids is not None:
+            nearest.append(_nearest_ids(block, forget, own[examples], ids[is_forget]))
+    order = np.argsort(np.concatenate(places))
+    return np.concatenate(near)[order], np.concatenate(nearest)[order] if nearest else None
 
 
 def _own(is_forget: np.ndarray) -> np.ndarray:
@@ -169,14 +185,14 @@ def _checked(examples: Examples) -> Examples:
     return examples
 
 
-def _nearest_ids(embeddings: np.ndarray, is_forget: np.ndarray, ids: np.ndarray) -> np.ndarray:
+def _nearest_ids(embeddings: np.ndarray, forget: np.ndarray, own: np.ndarray, forget_ids: np.ndarray) -> np.ndarray:
+    """Return the id (m,) of the forget example of highest cosine; empty for the only one there is."""
     from unlearn_audit.proximities import nearest
 
-    forget_ids = ids[is_forget]
     if len(forget_ids) < 2:
-        return np.where(is_forget, "", forget_ids[0])
-    _, index = nearest(embeddings, embeddings[is_forget], k=1, own=_own(is_forget))
-    return forget_ids[index[:, 0]]
+        return np.where(own >= 0, "", forget_ids[0])
+    _, index = nearest(embeddings, forget, k=1, own=own)
+    return np.asarray(forget_ids[index[:, 0]])
 
 
 def _how(config: NeighbourhoodConfig, given: bool) -> str:

@@ -67,6 +67,19 @@ def test_the_table_shows_epochs_trials_and_cost_and_fits(width) -> None:
     assert max(map(len, (head, done, running, search, foot))) <= width
 
 
+def test_names_that_do_not_fit_are_told_apart_by_both_ends(width) -> None:
+    name = "local_teacher_distillation_without_any_training_{}_of_its_teacher-{}"
+    stages = [Training(name=f"{kind}{name.format('at_all', k)}") for kind in ("predict-", "") for k in (1, 2)]
+    progress = StageProgress(stages, console(terminal=True, width=width))
+    for stage in stages:
+        progress.started(stage)
+    shown = [line.split()[1] for line in seen(progress, width)[1:-1]]
+    assert len(set(shown)) == 4 and all(len(line) <= width for line in seen(progress, width))
+    for stage, text in zip(stages, shown, strict=True):
+        head, _, tail = text.partition("…")
+        assert stage.name.startswith(head) and stage.name.endswith(tail) and len(text) > 24
+
+
 def test_many_stages_fit_the_height_of_the_terminal_and_those_that_run_stay() -> None:
     progress = StageProgress(STAGES, console(terminal=True))
     for stage in STAGES[:50]:

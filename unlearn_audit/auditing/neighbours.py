@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from unlearn_audit.auditing.models import AuditSubject, populations
-from unlearn_audit.bounded import open_parquet, read_bounded
+from unlearn_audit.bounded import check_streamable, open_parquet, read_bounded
 from unlearn_audit.errors import AuditError
 from unlearn_audit.files import replacing
 from unlearn_audit.neighbourhood import Neighbourhood, NeighbourhoodConfig, find_neighbourhood
 from unlearn_audit.populations import FORGET, RETAIN
 from unlearn_audit.predictions import PredictionSource, matching_rows
 from unlearn_audit.predictions.names import Names, missing_column
-from unlearn_audit.predictions.parquet import matrix
+from unlearn_audit.predictions.parquet import check_matrix, matrix
+from unlearn_audit.proximities import Embeddings
+from unlearn_audit.proximities._embeddings import BLOCK_ROWS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,29 +54,63 @@ class NeighbourSource:
 
     def column(self, name: str, wanted: np.ndarray) -> np.ndarray | None:
         """Return the column `name` (n, …), a row for each `wanted` example id (n,), or None if the file lacks it."""
+        with self._readable():
+            file, ids, stored = self._opened(name)
+            if stored is None:
+                return None
+            table = read_bounded(file, [ids, stored])
+        rows = _rows(_texts(table.column(ids)), wanted, self.path.name)
+        values = table.column(stored).combine_chunks()
+        if _is_nested(values.type):
+            return matrix(self.path.name, name, values)[rows]
+        return np.asarray(values.to_numpy(zero_copy_only=False)[rows])
+
+    def embeddings(self, wanted: np.ndarray) -> Embeddings:
+        """Return a reader of the embeddings of `wanted` example ids (n,); it reads a row group at a time.
+
+        Raises:
+            AuditError: where the file has none, or lacks examples.
+        """
+        with self._readable():
+            file, ids, stored = self._opened("embedding")
+            if stored is None:
+                raise AuditError(missing_column(self.path.name, "`embedding`", self._found()))
+            check_matrix(self.path.name, "embedding", file.schema_arrow.field(stored).type)
+            check_streamable(file, stored)
+            known = _texts(read_bounded(file, [ids]).column(ids))
+        rows = _rows(known, wanted, self.path.name)
+        places = np.full(len(known), -1)
+        places[rows] = np.arange(len(wanted))
+        return Embeddings(len(wanted), partial(self._blocks, file, stored), places)
+
+    def _blocks(self, file: pq.ParquetFile, stored: str) -> Iterator[np.ndarray]:
+        with self._readable():
+            for group in range(file.num_row_groups):
+                for batch in file.iter_batches(batch_size=BLOCK_ROWS, row_groups=[group], columns=[stored]):
+                    yield matrix(self.path.name, "embedding", batch.column(0))
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
         import pyarrow as pa
 
         try:
-            file = open_parquet(self.path)
-            found = file.schema_arrow.names
-            stored = {name: name, **self.names.stored(found)}
-            if "example_id" not in stored:
-                raise AuditError(missing_column(self.path.name, "`example_id`", found))
-            if stored[name] not in found:
-                return None
-            columns = [stored["example_id"], stored[name]]
-            twice = [column for column in columns if found.count(column) > 1]
-            if twice:
-                raise AuditError(f"{self.path.name}: expected each column once, got {twice[0]!r} more often.")
-            table = read_bounded(file, columns)
+            yield
         except (OSError, pa.ArrowException) as error:
             raise AuditError(f"Expected a Parquet file, got {str(self.path)!r}: {error}") from error
-        ids = table.column(columns[0]).cast(pa.string()).to_numpy(zero_copy_only=False).astype(str)
-        rows = _rows(ids, wanted, self.path.name)
-        values = table.column(columns[1]).combine_chunks()
-        if pa.types.is_nested(values.type):
-            return matrix(self.path.name, name, values)[rows]
-        return values.to_numpy(zero_copy_only=False)[rows]
+
+    def _opened(self, name: str) -> tuple[pq.ParquetFile, str, str | None]:
+        """Return the file, and what it calls the ids and the column `name`; None where it lacks this one."""
+        file = open_parquet(self.path)
+        found = file.schema_arrow.names
+        stored = {name: name, **self.names.stored(found)}
+        if "example_id" not in stored:
+            raise AuditError(missing_column(self.path.name, "`example_id`", found))
+        if stored[name] not in found:
+            return file, stored["example_id"], None
+        twice = [column for column in (stored["example_id"], stored[name]) if found.count(column) > 1]
+        if twice:
+            raise AuditError(f"{self.path.name}: expected each column once, got {twice[0]!r} more often.")
+        return file, stored["example_id"], stored[name]
 
     def numbers(self, name: str, wanted: np.ndarray) -> np.ndarray:
         """Return the column `name` as float64 (n,); `AuditError` if the file lacks it, or if it holds no numbers."""
@@ -84,6 +128,18 @@ def write_column(path: Path, example_ids: np.ndarray, name: str, values: np.ndar
     column = list(values) if values.ndim == 2 else values
     with replacing(path) as draft:
         pq.write_table(pa.table({"example_id": example_ids.tolist(), name: column}), draft)
+
+
+def _texts(column: pa.ChunkedArray) -> np.ndarray:
+    import pyarrow as pa
+
+    return np.asarray(column.cast(pa.string()).to_numpy(zero_copy_only=False).astype(str))
+
+
+def _is_nested(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_nested(kind))
 
 
 def _rows(ids: np.ndarray, wanted: np.ndarray, name: str) -> np.ndarray:
@@ -169,15 +225,18 @@ def _strata_column(
 
 def embeddings_of(
     first: PredictionSource, original: PredictionSource | None, source: NeighbourSource | None
-) -> tuple[np.ndarray | None, bool]:
-    """Return the embeddings (n, d) that proximities are taken from, in the order of the predictions `first`.
+) -> tuple[Embeddings | None, bool]:
+    """Return a reader of the embeddings that proximities are taken from, for the examples of the predictions `first`.
 
-    None where neither the source nor the original has any. With them comes whether they are the source's.
+    None where neither the source nor the original has any. With it comes whether they are the source's.
     """
     if source is not None and source.holds == "embedding":
-        return source.needed("embedding", first.example_ids), True
-    found = None if original is None else original.load_embeddings()
-    if original is None or found is None:
+        return source.embeddings(first.example_ids), True
+    if original is None or not original.has_embeddings:
         return None, False
-    rows = matching_rows(first, original)
-    return (found if rows is None else found[rows]), False
+    rows, count = matching_rows(first, original), len(first.example_ids)
+    places = None
+    if rows is not None:
+        places = np.full(len(original.example_ids), -1)
+        places[rows] = np.arange(count)
+    return Embeddings(count, partial(original.embedding_chunks, BLOCK_ROWS), places), False

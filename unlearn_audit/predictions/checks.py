@@ -49,6 +49,13 @@ class PredictionSource(Protocol):
     def logit_chunks(self, size: int) -> Iterator[np.ndarray]:
         """Yield the logits (m, c) of all rows in order, m at most `size`."""
 
+    @property
+    def has_embeddings(self) -> bool:
+        """Whether there are embeddings."""
+
+    def embedding_chunks(self, size: int) -> Iterator[np.ndarray]:
+        """Yield the embeddings (m, d) of all rows in order, m at most `size`."""
+
     def load_embeddings(self) -> np.ndarray | None:
         """Return the embeddings (n, d), or None if there are none."""
 

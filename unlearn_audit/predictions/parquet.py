@@ -176,6 +176,20 @@ class PredictionsFile:
             reason = str(error)[:_LONGEST]
             raise PredictionsError(f"{self.name} is damaged; write or fetch it again: {reason}") from error
 
+    @property
+    def has_embeddings(self) -> bool:
+        """Whether the file has embeddings."""
+        return "embedding" in self._stored
+
+    def embedding_chunks(self, size: int) -> Iterator[np.ndarray]:
+        """Yield the embeddings (m, d) of all rows in order, m at most `size`; nothing where the file has none."""
+        start = 0
+        for batch in self._batches(size, self._stored["embedding"]) if self.has_embeddings else ():
+            found = matrix(self.name, "embedding", batch.column(0))
+            check_finite(self.name, "embedding", found, self.example_ids[start : start + len(found)])
+            yield found
+            start += len(found)
+
     def load_embeddings(self) -> np.ndarray | None:
         """Return the embeddings (n, d), or None if the file has none."""
         if "embedding" not in self._stored:

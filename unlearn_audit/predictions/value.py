@@ -58,6 +58,17 @@ class Predictions:
         for start in range(0, len(self), size):
             yield self.logits[start : start + size]
 
+    @property
+    def has_embeddings(self) -> bool:
+        """Whether there are embeddings."""
+        return self.embeddings is not None
+
+    def embedding_chunks(self, size: int) -> Iterator[np.ndarray]:
+        """Yield the embeddings (m, d) of all rows in order, m at most `size`; nothing where there are none."""
+        if self.embeddings is not None:
+            for start in range(0, len(self), size):
+                yield self.embeddings[start : start + size]
+
     def load_embeddings(self) -> np.ndarray | None:
         """Return the embeddings (n, d), or None."""
         return self.embeddings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,9 +18,14 @@ class Proximity(Plugin, ABC):
 
     A proximity is a frozen dataclass: its fields are its options, each with a default. An option called `k` is taken
     from `neighbourhood.k`, unless the proximity's name states it.
+
+    Attributes:
+        by_row: whether an example's proximity depends on its own embedding and those of the forget set alone. It is
+            then called with a block of examples at a time, so that they need not fit into memory.
     """
 
     registry = registry
+    by_row: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -18,6 +19,8 @@ class Centroid(Proximity):
 
     The mean is taken before it is normalised.
     """
+
+    by_row: ClassVar[bool] = True
 
     def __call__(
         self, embeddings: np.ndarray, forget_embeddings: np.ndarray, own: np.ndarray | None = None

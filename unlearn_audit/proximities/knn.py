@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,6 +23,7 @@ class Knn(Proximity):
     """
 
     k: int = 10
+    by_row: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_count("k", self.k)

@@ -59,5 +59,6 @@ def _space(plan: Staging, ledger: Ledger, train: np.ndarray) -> Space | None:
     original = None if request.original is None else opened(request.original)
     file = request.embeddings
     source = None if file is None else NeighbourSource(plan.folder / file, "embedding", request.names)
-    found, _ = embeddings_of(first, original, source)
+    reader, _ = embeddings_of(first, original, source)
+    found = None if reader is None else reader.whole()
     return None if found is None else Space(found[train], found[~train], ledger["example_id"][~train])
