@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from unlearn_audit.auditing.report import AuditReport
@@ -16,6 +17,16 @@ def audit_of(config: StudyConfig, folder: Path) -> AuditReport:
     A study's stages are kept by their inputs and locked while they are made, so that studies with the same original or
     retrained models train them once. The audit is read from its own stage: `folder / "report"` is whose came last.
     """
-    study = Study.plan(config, folder)
+    study = Study.plan(_without_checkpoints(config), folder)
     study.run(only="audit")
     return AuditReport.load(study.store.folder(stage_named(study.stages, "audit")) / "report")
+
+
+def _without_checkpoints(config: StudyConfig) -> StudyConfig:
+    """Return the same study, whose trainings write no checkpoints on the way: nobody goes on from them."""
+    methods = {label: _unsaved(method) for label, method in config.methods.items()}
+    return dataclasses.replace(_unsaved(config), methods=methods)
+
+
+def _unsaved(value):
+    return dataclasses.replace(value, training=dataclasses.replace(value.training, checkpoints=0))

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tests.examples.conftest import EXAMPLES, bash
+from tests.shortening import shortened
 from unlearn_audit import AuditReport
 
 PIPELINE = EXAMPLES / "deletion_pipeline"
@@ -32,7 +33,8 @@ def environment(quick_commands):
 def prepared(environment, tmp_path_factory):
     """A repository in which `prepare.sh` was run, and a second model was unlearned badly."""
     folder = tmp_path_factory.mktemp("prepared")
-    shutil.copytree(PIPELINE, folder / "examples" / "deletion_pipeline")
+    scripts = shutil.copytree(PIPELINE, folder / "examples" / "deletion_pipeline")
+    (scripts / "prepare.sh").write_text(shortened((scripts / "prepare.sh").read_text(), 8))
     assert bash("bash examples/deletion_pipeline/prepare.sh", folder, environment).returncode == 0
     assert bash(BAD, folder, environment).returncode == 0
     return folder

@@ -1,5 +1,6 @@
 """Plots as files: both kinds, the report's figures in them, and the same bytes each time."""
 
+import dataclasses
 import re
 
 import pytest
@@ -9,7 +10,7 @@ from tests.reporting.samples import make_ledger, make_report
 from unlearn_audit.reporting.charting import chart_data
 from unlearn_audit.reporting.damage import class_damage
 from unlearn_audit.reporting.ledger import Ledger
-from unlearn_audit.reporting.plots import draw_neighbourhood, write_plots
+from unlearn_audit.reporting.plots import Drawing, draw_cost, draw_neighbourhood, png_of, svg_of, write_plots
 
 pytestmark = pytest.mark.slow
 
@@ -33,6 +34,15 @@ def test_each_chart_is_written_as_png_and_svg(charts, tmp_path):
 def test_files_are_the_same_each_time(charts, tmp_path):
     first = {p.name: p.read_bytes() for p in write_plots(charts, tmp_path / "a")}
     assert first == {p.name: p.read_bytes() for p in write_plots(charts, tmp_path / "b")}
+
+
+@pytest.mark.parametrize("picture_of", [svg_of, png_of])
+def test_a_picture_that_was_drawn_already_is_what_would_be_drawn(charts, picture_of):
+    drawing, other = Drawing(draw_cost, (charts,)), Drawing(draw_cost, (dataclasses.replace(charts, cost=()),))
+    fresh = picture_of(lambda axes: draw_cost(axes, charts))
+    assert picture_of(drawing) is picture_of(Drawing(draw_cost, (dataclasses.replace(charts),)))
+    assert picture_of(drawing) == fresh and picture_of(drawing, height=2) != fresh
+    assert picture_of(other) == picture_of(lambda axes: draw_cost(axes, other.values[0])) != fresh
 
 
 def test_lines_and_band_hold_the_reports_figures(charts):

@@ -8,7 +8,7 @@ from pathlib import Path
 from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.files import replacing
 from unlearn_audit.reporting.charting import chart_data, primary_population
-from unlearn_audit.reporting.plots import draw_neighbourhood, png_of
+from unlearn_audit.reporting.plots import Drawing, draw_neighbourhood, png_of
 
 CURVE = "curve.png"
 
@@ -18,7 +18,7 @@ def write_curve(report: AuditReport, path: str | Path, *, candidate: str) -> Pat
     charts = chart_data(report)
     shown = tuple(model for model in charts.models if model.name == candidate or model.role == "original")
     charts = dataclasses.replace(charts, models=shown)
-    picture = png_of(lambda axes: draw_neighbourhood(axes, charts, charts.primary.name, primary_population(report)))
+    picture = png_of(Drawing(draw_neighbourhood, (charts, charts.primary.name, primary_population(report))))
     with replacing(path) as draft:
         draft.write_bytes(picture)
     return Path(path)

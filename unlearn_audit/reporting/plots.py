@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,20 +76,49 @@ def write_plots(
     return written
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """`draw(axes, *values)` as a value: two that draw the same are equal, and their picture is made once.
+
+    Attributes:
+        draw: a function of this module.
+        values: what it draws: `ChartData`, names. Two are the same where they have the same `repr`.
+    """
+
+    draw: Callable[..., None]
+    values: tuple[Any, ...] = field(compare=False)
+    said: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "said", repr(self.values))  # the class is frozen
+
+    def __call__(self, axes: Axes) -> None:
+        """Draw on these axes."""
+        self.draw(axes, *self.values)
+
+
 def svg_of(draw: Callable[[Axes], None], *, height: float = 3.6) -> bytes:
     """Return one drawing as the bytes of an SVG file; `height` in inches, at a width of 7."""
-    buffer = io.BytesIO()
-    with _figure(draw, height=height) as save:
-        save(buffer, ".svg")
-    return buffer.getvalue()
+    return _picture_of(draw, height, ".svg", "figure")
 
 
 def png_of(draw: Callable[[Axes], None], *, height: float = 3.0) -> bytes:
     """Return one drawing as the bytes of a PNG file, the same for the same drawing; `height` in inches."""
+    return _picture_of(draw, height, ".png", 160)
+
+
+def _picture_of(draw: Callable[[Axes], None], height: float, suffix: str, dpi: float | str) -> bytes:
+    return (_kept if isinstance(draw, Drawing) else _drawn)(draw, height, suffix, dpi)
+
+
+def _drawn(draw: Callable[[Axes], None], height: float, suffix: str, dpi: float | str) -> bytes:
     buffer = io.BytesIO()
     with _figure(draw, height=height) as save:
-        save(buffer, ".png", dpi=160)
+        save(buffer, suffix, dpi=dpi)
     return buffer.getvalue()
+
+
+_kept = lru_cache(maxsize=32)(_drawn)  # pages of one audit show the same pictures, and take most of their time to draw
 
 
 def _drawings(charts: ChartData, measure: str, population: str) -> dict[str, Callable[[Axes], None]]:

@@ -38,7 +38,7 @@ def _values(shown: ShownAudit) -> dict[str, Any] | None:
     return {
         "figure": figure(
             f"Mean excess by class. The classes that suffer most: {', '.join(worst[:3])}.",
-            lambda axes: plots.draw_classes(axes, charts, population),
+            plots.Drawing(plots.draw_classes, (charts, population)),
             height=1.4 + 0.22 * len(worst),
         ),
         "populations": options(shown.damage),

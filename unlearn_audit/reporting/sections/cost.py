@@ -32,7 +32,7 @@ def _values(shown: ShownAudit) -> dict[str, Any] | None:
     text = "Excess in the nearest stratum over cost; the table below holds the figures."
     return {
         "retraining": retraining_cost(shown.report),
-        "figure": figure(text, lambda axes: plots.draw_cost(axes, charts)),
+        "figure": figure(text, plots.Drawing(plots.draw_cost, (charts,))),
         "table": cost_table(shown.report),
     }
 

@@ -58,7 +58,7 @@ def _values(shown: ShownAudit) -> dict[str, Any]:
     return {
         "figure": figure(
             _summary(charts, result),
-            lambda axes: plots.draw_neighbourhood(axes, charts, measure.name, population),
+            plots.Drawing(plots.draw_neighbourhood, (charts, measure.name, population)),
         ),
         "caption": f"{measure.title}, {population} set",
         "note": _note(result),
