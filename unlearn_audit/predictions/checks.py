@@ -70,17 +70,16 @@ def check_index(name: str, ids: np.ndarray, splits: np.ndarray, labels: np.ndarr
         raise PredictionsError(f"{name}: expected at least one example, found none.")
     if num_classes < 2:
         raise PredictionsError(f"{name}: expected logits of at least 2 classes, got {num_classes}.")
-    wrong = np.array([not 0 < len(i) <= LONGEST_ID or not i.isprintable() for i in ids.tolist()])
-    if wrong.any():
-        raise PredictionsError(
-            f"{name}: expected ids of 1 to {LONGEST_ID} printable characters, got {str(ids[wrong][0])[:40]!r}."
-        )
-    unique, counts = np.unique(ids, return_counts=True)
-    if len(unique) < len(ids):
+    texts = ids.tolist()
+    if not "".join(texts).isprintable() or not 0 < min(map(len, texts)) or max(map(len, texts)) > LONGEST_ID:
+        wrong = next(text for text in texts if not 0 < len(text) <= LONGEST_ID or not text.isprintable())
+        raise PredictionsError(f"{name}: expected ids of 1 to {LONGEST_ID} printable characters, got {wrong[:40]!r}.")
+    if len(set(texts)) < len(texts):
+        unique, counts = np.unique(ids, return_counts=True)
         raise PredictionsError(
             f"{name}: expected each example_id once, got some more often: {first_ids(unique[counts > 1])}."
         )
-    foreign = ~np.isin(splits, SPLITS)
+    foreign = np.logical_and.reduce([splits != split for split in SPLITS])
     if foreign.any():
         raise PredictionsError(
             f"{name}: expected split to be 'train' or 'test', got {str(splits[foreign][0])!r} at "
