@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 
 import pytest
 import torch
+from transformers import TrainerCallback
 
+from tests.tiny import tiny_images, tiny_resnet
 from unlearn_audit import processes
-from unlearn_audit.processes import limit_threads, sensible_threads
+from unlearn_audit.processes import limit_threads, new_garbage_alone, sensible_threads
+from unlearn_audit.training import TrainingConfig, fit
 
 
 @pytest.mark.parametrize(
@@ -69,3 +74,56 @@ def test_torch_imported_later_has_the_number_too() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     command = [sys.executable, "-c", script]
     assert subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout.strip() == "1"
+
+
+class Node:
+    """In a circle with itself: only a collection frees it."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.fixture
+def unfrozen() -> Iterator[None]:
+    """As in a user's process: nothing is frozen, as conftest.py freezes what it imported."""
+    gc.unfreeze()
+    yield
+    gc.collect()
+    gc.freeze()
+
+
+def test_only_what_is_made_in_the_block_is_collected_in_it_and_at_its_end(unfrozen) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        old = weakref.ref(Node())
+        with new_garbage_alone():
+            gc.collect()
+            assert old() is not None  # was there before, and nobody went through it
+            new = weakref.ref(Node())
+        assert new() is None and gc.get_freeze_count() == 0
+        gc.collect()
+        assert old() is None
+    finally:
+        gc.enable()
+
+
+def test_what_somebody_else_froze_stays_frozen(unfrozen) -> None:
+    gc.freeze()
+    frozen = gc.get_freeze_count()
+    with new_garbage_alone():
+        assert gc.get_freeze_count() <= frozen
+    assert gc.get_freeze_count() > 0
+
+
+def test_a_training_on_a_cpu_goes_through_no_older_objects(unfrozen) -> None:
+    counts = []
+
+    class Counts(TrainerCallback):
+        def on_train_begin(self, args, state, control, **kwargs):
+            counts.append(gc.get_freeze_count())
+
+    images = tiny_images()
+    config = TrainingConfig(epochs=1, batch_size=32, precision="float32", checkpoints=0)
+    fit(tiny_resnet(images), images, config, seed=0, progress=False, callbacks=[Counts()])
+    assert counts[0] > 10_000 and gc.get_freeze_count() == 0

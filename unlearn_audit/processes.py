@@ -105,14 +105,26 @@ def free_memory() -> int:
 @contextlib.contextmanager
 def imports_frozen() -> Iterator[None]:
     """Spare each training a quarter of a second: Trainer collects garbage at its start, over all that was imported."""
-    was_frozen = gc.get_freeze_count() > 0  # by whoever runs this in a process of theirs
     gc.collect()
+    with new_garbage_alone():
+        yield
+
+
+@contextlib.contextmanager
+def new_garbage_alone() -> Iterator[None]:
+    """Let collections of garbage look at what is made in this block alone, and collect that at its end.
+
+    Where somebody froze what was there already, as a block around this one does, it is left at that.
+    """
+    if gc.get_freeze_count():
+        yield
+        return
     gc.freeze()
     try:
         yield
     finally:
-        if not was_frozen:
-            gc.unfreeze()
+        gc.collect()
+        gc.unfreeze()
 
 
 def _cores() -> int:

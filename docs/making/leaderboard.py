@@ -144,6 +144,11 @@ class Board:
             if row["method"] not in NAMED and all(answers(row, question) == "yes" for question in QUESTIONS)
         ]
 
+    def cost(self, forget: str, method: str) -> str:
+        """Return what a model of a method cost, in per cent of a retraining."""
+        (row,) = (row for row in self.sets[forget] if row["method"] == method)
+        return f"{100 * float(row['cost']):.0f}"
+
     def points(self, forget: str, method: str, question: str = "forgotten") -> str:
         """Return a mean difference of confidence in points, without its error."""
         (row,) = (row for row in self.sets[forget] if row["method"] == method)

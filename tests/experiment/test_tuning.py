@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from scipy.special import softmax
 
 from tests.tiny import CLASSES, tiny_forget, tiny_images, tiny_resnet
 from unlearn_audit.errors import AuditError, ConfigurationError, ModelError
-from unlearn_audit.experiment.config import MethodConfig, _search_of
+from unlearn_audit.experiment.config import MethodConfig, _search_of, read_study
+from unlearn_audit.experiment.stages.tuned import TunedMethod
+from unlearn_audit.experiment.study import Study
 from unlearn_audit.experiment.tuning import GROUPS, Distance, Goal, SearchConfig, tune
 from unlearn_audit.methods import registry
 from unlearn_audit.models import predict, weights_hash
@@ -259,6 +262,29 @@ def test_only_trials_that_are_cheap_enough_are_chosen_with_what_they_prepared(tm
     )
     with pytest.raises(ModelError, match=r"at most 100 s .*the shortest took 10\d"):
         search(tmp_path, trials=4, name="salun", most_seconds=100.0)
+
+
+STUDY = """\
+data: {source: digits}
+forget: {label: 8, fraction: 0.5}
+model: {name: resnet8}
+references: 3
+methods: {gradient_ascent: {search: {learning_rate: [1e-3, 1e-2]}}}
+"""
+
+
+@pytest.mark.parametrize(("tuning", "seconds"), [("", None), ("tuning: {most_cost: 0.1}", 5.0)])
+def test_the_most_that_a_trial_may_cost_is_a_share_of_one_retraining(tuning, seconds, tmp_path) -> None:
+    (tmp_path / "study.yaml").write_text(STUDY + tuning)
+    stages = Study.plan(read_study(tmp_path / "study.yaml"), tmp_path / "out").stages
+    (stage,) = (stage for stage in stages if isinstance(stage, TunedMethod))
+    took = {"held-out": {"seconds": 50.0}}
+    assert stage._most_seconds(SimpleNamespace(results_of=lambda need: took[need.name])) == seconds
+    assert ("most_cost" in stage.inputs["tuning"]) is bool(tuning)  # older studies keep their stages
+    if tuning:
+        took["held-out"] = {"seconds": None}
+        with pytest.raises(ConfigurationError, match="how long retraining took"):
+            stage._most_seconds(SimpleNamespace(results_of=lambda need: took[need.name]))
 
 
 def test_a_search_does_not_go_on_from_another_one(tmp_path) -> None:

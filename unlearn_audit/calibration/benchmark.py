@@ -298,12 +298,14 @@ def write_benchmark(
     folder = claim_folder(folder, KIND)
     first = models["retrained"][0]
     forgotten = Forgotten.of(forget)
+    source = about.get("made", {}).get("source")
+    metadata = {"data": str(source)} if source else {}
     for kind, found in models.items():
         (folder / kind).mkdir(exist_ok=True)
         for name, predictions in zip(_names(kind, len(found)), found, strict=True):
             if fingerprint(predictions) != fingerprint(first):
                 raise AuditError(f"Expected the same examples in every file, and those of {kind}/{name} differ.")
-            half = dataclasses.replace(predictions, logits=predictions.logits.astype(np.float16), metadata={})
+            half = dataclasses.replace(predictions, logits=predictions.logits.astype(np.float16), metadata=metadata)
             half.save(folder / kind / f"{name}.parquet")
     forgotten.save(folder / _FORGET)
     table = pa.table({"example_id": proximities[0].tolist(), "proximity": proximities[1].astype(np.float32)})
@@ -317,11 +319,11 @@ def write_benchmark(
         fingerprint=fingerprint(first),
         **about,
     )
-    for name, source in zip(_names("models", len(weights)), weights, strict=True):
+    for name, kept in zip(_names("models", len(weights)), weights, strict=True):
         (folder / "models" / name).mkdir(parents=True, exist_ok=True)
         for file in _OF_A_MODEL:
             with replacing(folder / "models" / name / file) as draft:
-                shutil.copyfile(Path(source) / file, draft)
+                shutil.copyfile(Path(kept) / file, draft)
     write_text(folder / "README.md", card_of(told, has_weights=bool(weights)))
     write_text(folder / _ABOUT, json.dumps(dataclasses.asdict(told), indent=2) + "\n")  # last: all is there
     return Benchmark(folder, told)

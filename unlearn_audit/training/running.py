@@ -20,7 +20,7 @@ from unlearn_audit.data.batches import Augmentation, ExampleDataset, collate
 from unlearn_audit.data.images import Images
 from unlearn_audit.models.labels import check_order
 from unlearn_audit.models.preprocessing import Preprocessing, image_processor
-from unlearn_audit.processes import process_state
+from unlearn_audit.processes import new_garbage_alone, process_state
 from unlearn_audit.training.callbacks import CostMeter, StopAtAccuracy, UnlearningMethod
 from unlearn_audit.training.checkpoints import CheckpointHashes, last_checkpoint, run_folder, training_inputs
 from unlearn_audit.training.config import TrainingConfig
@@ -101,6 +101,28 @@ def run_trainer(
     Without an `output_dir` no checkpoints are kept. The `method`, if there is one, is the first of the callbacks.
     """
     callbacks = callbacks if method is None else [method, *callbacks]
+    with garbage_of(process_state().device):
+        return _run(model, dataset, config, seed, output_dir, callbacks, progress, method)
+
+
+def garbage_of(device: torch.device) -> contextlib.AbstractContextManager[None]:
+    """Return what spares a training on a CPU to go through all objects of the process, as Trainer does at its start.
+
+    On an accelerator, where dead objects may hold its memory, they are looked for.
+    """
+    return new_garbage_alone() if device.type == "cpu" else contextlib.nullcontext()
+
+
+def _run(
+    model: nn.Module,
+    dataset: ExampleDataset,
+    config: TrainingConfig,
+    seed: int,
+    output_dir: str | Path | None,
+    callbacks: Sequence[TrainerCallback],
+    progress: bool,
+    method: UnlearningMethod | None,
+) -> TrainingRun:
     if output_dir is None:
         config = dataclasses.replace(config, checkpoints=0)
         with tempfile.TemporaryDirectory() as temporary:
