@@ -9,6 +9,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from tests.shortening import shortened
+
 NOTEBOOK = Path(__file__).parents[2] / "examples" / "audit_on_digits.ipynb"
 
 
@@ -34,7 +36,7 @@ def kernels(quick_commands, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def executed(kernels, tmp_path_factory):
     folder = tmp_path_factory.mktemp("notebook")
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    notebook = nbformat.reads(shortened(NOTEBOOK.read_text(encoding="utf-8"), 8), as_version=4)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUPYTER_PATH", str(kernels))
         client = NotebookClient(
