@@ -71,7 +71,7 @@ def check_index(name: str, ids: np.ndarray, splits: np.ndarray, labels: np.ndarr
     if num_classes < 2:
         raise PredictionsError(f"{name}: expected logits of at least 2 classes, got {num_classes}.")
     texts = ids.tolist()
-    if not "".join(texts).isprintable() or not 0 < min(map(len, texts)) or max(map(len, texts)) > LONGEST_ID:
+    if not "".join(texts).isprintable() or min(map(len, texts)) < 1 or max(map(len, texts)) > LONGEST_ID:
         wrong = next(text for text in texts if not 0 < len(text) <= LONGEST_ID or not text.isprintable())
         raise PredictionsError(f"{name}: expected ids of 1 to {LONGEST_ID} printable characters, got {wrong[:40]!r}.")
     if len(set(texts)) < len(texts):
