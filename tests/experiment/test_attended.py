@@ -26,7 +26,8 @@ os.rename("pids.new", "pids")
 time.sleep(60)
 """
 ASKING = """
-import os, runpy, sys
+import os, runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts tests in the background ignores it
 found = runpy.run_path(sys.argv[1])
 found["run_attended"](sys.argv[2:], cwd=".", env=os.environ, output=open("log", "wb"))
 """

@@ -252,11 +252,12 @@ def test_a_stage_that_another_run_is_at_is_waited_for_last(store, monkeypatch):
 
 
 SCRIPT = """
-import sys
+import signal, sys
 from pathlib import Path
 from tests.experiment.test_side_by_side import Endless
 from unlearn_audit.experiment.engines.processes import run_in_processes
 from unlearn_audit.experiment.stages import Progress, Store
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts tests in the background ignores it
 stages = [Endless(name="one"), Endless(name="two", number=2)]
 try:
     run_in_processes(stages, Store(Path(sys.argv[1])), Progress(), jobs=2)
