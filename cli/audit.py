@@ -88,7 +88,7 @@ def run(
     from unlearn_audit.reporting.folder import render_folder
     from unlearn_audit.saved.bundle import bundle
     from unlearn_audit.saved.entering import enter
-    from unlearn_audit.saved.request import AuditRequest, ModelFiles
+    from unlearn_audit.saved.request import AuditRequest
     from unlearn_audit.saved.running import REPORT, run_audit, save_audit
 
     from .progress import TaskProgress
@@ -102,19 +102,18 @@ def run(
     source = Source(output, data, data_settings)
     request = AuditRequest(
         candidates=model_files(source.named(candidate)),
-        references=model_files(source.named(reference)),
-        forget=source.forgotten(forget),
-        original=ModelFiles(tuple(source.of("original", path) for path in original)) if original else None,
-        untrained=ModelFiles((source.of("untrained", untrained),)) if untrained else None,
-        embeddings=source.maybe(embeddings),
-        proximities=source.maybe(proximities),
-        columns=source.maybe(columns),
-        names=chosen.names,
         class_names=chosen.names.classes,
-        neighbourhood=chosen.neighbourhood,
-        policy=chosen.policy,
-        measures=chosen.measures,
         title=chosen.title,
+        **source.inputs(
+            chosen,
+            reference=reference,
+            forget=forget,
+            original=original,
+            untrained=untrained,
+            embeddings=embeddings,
+            proximities=proximities,
+            columns=columns,
+        ),
     )
     if ledger is not None:
         request = at_level(ledger, request)

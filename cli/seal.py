@@ -45,32 +45,26 @@ def run(
     """
     from unlearn_audit.experiment.config import read_audit
     from unlearn_audit.files import sha256, write_text
-    from unlearn_audit.saved.request import AuditRequest, ModelFiles
+    from unlearn_audit.saved.request import AuditRequest
     from unlearn_audit.saved.sealing import Seal
 
-    from .audit import model_files
     from .sources import Source
 
     if output.exists():
         raise ConfigurationError(f"{output} is there already, and a seal is never written over. Give another name.")
     chosen = read_audit(config, settings=settings or ())
     with TemporaryDirectory() as folder:
-        source = Source(Path(folder), data, data_settings)
-        request = AuditRequest(
-            candidates={},
-            references=model_files(source.named(reference)),
-            forget=source.forgotten(forget),
-            original=ModelFiles(tuple(source.of("original", path) for path in original)) if original else None,
-            untrained=ModelFiles((source.of("untrained", untrained),)) if untrained else None,
-            embeddings=source.maybe(embeddings),
-            proximities=source.maybe(proximities),
-            columns=source.maybe(columns),
-            names=chosen.names,
-            neighbourhood=chosen.neighbourhood,
-            policy=chosen.policy,
-            measures=chosen.measures,
+        inputs = Source(Path(folder), data, data_settings).inputs(
+            chosen,
+            reference=reference,
+            forget=forget,
+            original=original,
+            untrained=untrained,
+            embeddings=embeddings,
+            proximities=proximities,
+            columns=columns,
         )
-        write_text(output, Seal.of(request, Path()).to_json())
+        write_text(output, Seal.of(AuditRequest(candidates={}, **inputs), Path()).to_json())
     tell(seal=output, sha256=sha256(output))
     typer.echo(
         f"Wrote {output}, SHA-256 {sha256(output)}. It holds a salt: show it to whom you would show the forget set."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from unlearn_audit.names import checked_name, file_name
 from unlearn_audit.publishing.hub import pull
@@ -13,6 +14,9 @@ from unlearn_audit.saved.bundle import INPUTS
 from unlearn_audit.saved.verify import MODEL_FILES
 
 from .options import load_data, quiet
+
+if TYPE_CHECKING:
+    from unlearn_audit.experiment.config import AuditConfig
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,37 @@ class Source:
                 item = f"{name}={self.of(name, source)}"
             found.append(item)
         return found
+
+    def inputs(
+        self,
+        chosen: AuditConfig,
+        *,
+        reference: Sequence[str],
+        forget: str,
+        original: Sequence[str] | None,
+        untrained: str | None,
+        embeddings: str | None,
+        proximities: str | None,
+        columns: str | None,
+    ) -> dict[str, Any]:
+        """Return all fields of an `AuditRequest` but candidates and title, with files of this machine."""
+        from unlearn_audit.saved.request import ModelFiles
+
+        from .audit import model_files
+
+        return {
+            "references": model_files(self.named(reference)),
+            "forget": self.forgotten(forget),
+            "original": ModelFiles(tuple(self.of("original", path) for path in original)) if original else None,
+            "untrained": ModelFiles((self.of("untrained", untrained),)) if untrained else None,
+            "embeddings": self.maybe(embeddings),
+            "proximities": self.maybe(proximities),
+            "columns": self.maybe(columns),
+            "names": chosen.names,
+            "neighbourhood": chosen.neighbourhood,
+            "policy": chosen.policy,
+            "measures": chosen.measures,
+        }
 
     def maybe(self, source: str | None) -> str | None:
         """Return a file of this machine, or None for none."""

@@ -249,11 +249,12 @@ class UnlearningCallback(UnlearningMethod, ExportableState):
             set_epoch(self.epoch)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Take the next step of the plan, or count the examples of Trainer's own."""
+        """Take the next step of the plan, or count the examples of Trainer's own where it takes several passes."""
+        self._in_a_pass = None
         if self._planned is not None:
             self.step = self._planned.step(state.global_step)
             self.epoch = self.step.epoch
-        elif args.world_size == 1:
+        elif args.world_size == 1 and args.gradient_accumulation_steps > 1:
             self._in_a_pass = _in_a_pass(args, state.global_step, len(kwargs["train_dataloader"].dataset))
 
     def on_pre_optimizer_step(

@@ -1,4 +1,4 @@
-"""Oracle matching: a model distilled from a retrained one, to see what any method could reach in its time."""
+"""Oracle matching: a model distilled from a retrained one, to see what right targets alone leave."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class OracleMatching(UnlearningCallback):
 
         loss(x) = mean over classes of (f(x) - oracle(x))²
 
-    The oracle sees the same augmented view. Whoever has one needs no unlearning: what is left here after the same
-    epochs shows what no targets, however good, would have reached. The audit must not use the oracle as a reference.
+    The oracle sees the same augmented view. Whoever has one needs no unlearning: what is left here shows what right
+    targets alone leave in the same epochs. The audit must not use the oracle as a reference.
 
     Attributes:
         oracle: the folder of a model that was retrained without the forget set, as `save_model` writes it. In a study

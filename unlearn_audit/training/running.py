@@ -102,7 +102,13 @@ def run_trainer(
     """
     callbacks = callbacks if method is None else [method, *callbacks]
     with garbage_of(process_state().device):
-        return _run(model, dataset, config, seed, output_dir, callbacks, progress, method)
+        if output_dir is None:
+            config = dataclasses.replace(config, checkpoints=0)
+            with tempfile.TemporaryDirectory() as temporary:
+                return _train(model, dataset, config, seed, Path(temporary), callbacks, progress)
+        folder = run_folder(output_dir, training_inputs(model, dataset, config, seed, method))
+        run = _train(model, dataset, config, seed, folder, callbacks, progress)
+        return dataclasses.replace(run, checkpoints=folder)
 
 
 def garbage_of(device: torch.device) -> contextlib.AbstractContextManager[None]:
@@ -111,25 +117,6 @@ def garbage_of(device: torch.device) -> contextlib.AbstractContextManager[None]:
     On an accelerator, where dead objects may hold its memory, they are looked for.
     """
     return new_garbage_alone() if device.type == "cpu" else contextlib.nullcontext()
-
-
-def _run(
-    model: nn.Module,
-    dataset: ExampleDataset,
-    config: TrainingConfig,
-    seed: int,
-    output_dir: str | Path | None,
-    callbacks: Sequence[TrainerCallback],
-    progress: bool,
-    method: UnlearningMethod | None,
-) -> TrainingRun:
-    if output_dir is None:
-        config = dataclasses.replace(config, checkpoints=0)
-        with tempfile.TemporaryDirectory() as temporary:
-            return _train(model, dataset, config, seed, Path(temporary), callbacks, progress)
-    folder = run_folder(output_dir, training_inputs(model, dataset, config, seed, method))
-    run = _train(model, dataset, config, seed, folder, callbacks, progress)
-    return dataclasses.replace(run, checkpoints=folder)
 
 
 def _train(
