@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,11 +12,11 @@ import typer
 from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.processes import limit_threads
 
-from .options import AuditSettings, DataSettings, MaybeData
+from .options import AuditSettings, DataSettings, MaybeData, model_files
 
 if TYPE_CHECKING:
     from unlearn_audit.auditing.report import AuditReport
-    from unlearn_audit.saved.request import AuditRequest, ModelFiles
+    from unlearn_audit.saved.request import AuditRequest
 
 
 class FailOn(StrEnum):
@@ -157,22 +156,3 @@ def failed(report: AuditReport, fail_on: FailOn) -> bool:
     """Whether some candidate's verdict is `fail_on` or worse."""
     bad = {"fail"} if fail_on is FailOn.fail else {"fail", "inconclusive"}
     return any(verdict.outcome in bad for verdict in report.verdicts.values())
-
-
-def model_files(named: Sequence[str]) -> dict[str, ModelFiles]:
-    """Return the files of each model by name; NAME=FILE names it, FILE alone is named as the file is.
-
-    Raises:
-        ConfigurationError: where two files without a NAME have the same one.
-    """
-    from unlearn_audit.saved.request import ModelFiles
-
-    found: dict[str, list[str]] = {}
-    for item in named:
-        name, equals, path = item.rpartition("=")
-        if not equals and Path(path).stem in found:
-            raise ConfigurationError(
-                f"Expected each model under its own name, got {Path(path).stem!r} twice. Write NAME={path}."
-            )
-        found.setdefault(name if equals else Path(path).stem, []).append(path)
-    return {name: ModelFiles(tuple(paths)) for name, paths in found.items()}

@@ -10,9 +10,8 @@ import typer
 from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.processes import limit_threads
 
-from .audit import model_files
 from .machine import tell
-from .options import Settings
+from .options import Settings, model_files
 
 if TYPE_CHECKING:
     from unlearn_audit.auditing.report import AuditReport

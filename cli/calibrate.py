@@ -11,10 +11,9 @@ import typer
 from unlearn_audit.errors import ConfigurationError
 from unlearn_audit.processes import limit_threads
 
-from .audit import model_files
 from .completing import one_of
 from .machine import tell
-from .options import AuditSettings, quiet
+from .options import AuditSettings, model_files, quiet
 
 if TYPE_CHECKING:
     from unlearn_audit.calibration import Pool

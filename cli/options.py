@@ -1,16 +1,20 @@
-"""Options that several commands share, and how their values become data and forget sets."""
+"""Options that several commands share, and how their values become data, forget sets and files."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unlearn_audit.errors import ConfigurationError
+
 from .completing import audit_settings
 
 if TYPE_CHECKING:
     from unlearn_audit.data import ForgetSet, ImageData
+    from unlearn_audit.saved.request import ModelFiles
 
 Settings = Annotated[
     list[str] | None,
@@ -76,3 +80,22 @@ def forget_set(
     if label is not None and label not in data.train.class_names and label.lstrip("-").isdigit():
         chosen = int(label)
     return ForgetConfig(label=chosen, file=file, fraction=fraction, seed=seed).choose(data.train)
+
+
+def model_files(named: Sequence[str]) -> dict[str, ModelFiles]:
+    """Return the files of each model by name; NAME=FILE names it, FILE alone is named as the file is.
+
+    Raises:
+        ConfigurationError: where two files without a NAME have the same one.
+    """
+    from unlearn_audit.saved.request import ModelFiles
+
+    found: dict[str, list[str]] = {}
+    for item in named:
+        name, equals, path = item.rpartition("=")
+        if not equals and Path(path).stem in found:
+            raise ConfigurationError(
+                f"Expected each model under its own name, got {Path(path).stem!r} twice. Write NAME={path}."
+            )
+        found.setdefault(name if equals else Path(path).stem, []).append(path)
+    return {name: ModelFiles(tuple(paths)) for name, paths in found.items()}

@@ -11,7 +11,7 @@ import typer
 from unlearn_audit.processes import limit_threads
 
 from .machine import tell
-from .options import AuditSettings, DataSettings, MaybeData
+from .options import AuditSettings, DataSettings, MaybeData, model_files
 
 
 def run(
@@ -52,7 +52,6 @@ def run(
     from unlearn_audit.experiment.config import read_audit
     from unlearn_audit.planning import plan
 
-    from .audit import model_files
     from .sources import Source
 
     chosen = read_audit(config, settings=settings or ())

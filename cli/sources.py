@@ -13,7 +13,7 @@ from unlearn_audit.remote.sources import MODEL, fetched_file, is_remote
 from unlearn_audit.saved.bundle import INPUTS
 from unlearn_audit.saved.verify import MODEL_FILES
 
-from .options import load_data, quiet
+from .options import load_data, model_files, quiet
 
 if TYPE_CHECKING:
     from unlearn_audit.experiment.config import AuditConfig
@@ -53,8 +53,6 @@ class Source:
     ) -> dict[str, Any]:
         """Return all fields of an `AuditRequest` but candidates and title, with files of this machine."""
         from unlearn_audit.saved.request import ModelFiles
-
-        from .audit import model_files
 
         return {
             "references": model_files(self.named(reference)),

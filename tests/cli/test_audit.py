@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from typer.testing import CliRunner
-from unlearn_audit.cli.audit import model_files
 from unlearn_audit.cli.main import app
+from unlearn_audit.cli.options import model_files
 
 from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.errors import ConfigurationError, VerificationError
