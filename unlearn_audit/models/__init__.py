@@ -3,7 +3,7 @@
 Importing this package registers `resnet8` … `resnet110` and `cnn3`, which a model saved with one of them needs to load.
 """
 
-from unlearn_audit.models import cifar_cnn, cifar_resnet
+from unlearn_audit.models import cifar_cnn, cifar_resnet, whitened_cnn
 from unlearn_audit.models.adapting import adapt, merge
 from unlearn_audit.models.creating import create_model
 from unlearn_audit.models.labels import with_classes_of
