@@ -1,6 +1,6 @@
 """Models: CIFAR ResNets registered with timm, building and loading, predictions and embeddings.
 
-Importing this package registers `resnet8` … `resnet110` and `cnn3`, which a model saved with one of them needs to load.
+Importing this package registers `resnet8` … `resnet110`, `cnn3` and `cnn8`, which a model saved with one of them needs to load.
 """
 
 from unlearn_audit.models import cifar_cnn, cifar_resnet, whitened_cnn
