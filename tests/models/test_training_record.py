@@ -1,4 +1,4 @@
-"""How a model was trained goes with it: into its folder, its predictions and through LoRA, and not beyond unlearning."""
+"""How a model was trained goes with it: into its folder and predictions, through LoRA, and not past unlearning."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """`cnn8`: eight layers that learn small photographs in few epochs, after airbench94 (Jordan 2024, arXiv 2404.00498).
 
-A frozen 2 x 2 convolution, three blocks of two 3 x 3 convolutions that start near the identity, and one linear layer. It
-differs from airbench94 in what would spoil or complicate an audit: the first layer whitens photographs in general, not
+A frozen 2 x 2 convolution, three blocks of two 3 x 3 convolutions that start near the identity, and one linear layer.
+It differs from airbench94 in what would spoil or complicate an audit: the first layer whitens photographs in general, not
 the training images, whose statistics would tell a retrained model of the forget set; and weights are not averaged.
 
 Importing this module registers it with timm.
@@ -23,7 +23,7 @@ PATCH = 2  # height and width of the patches that are whitened, in pixels
 LEAST_SIZE = 16  # height and width of an image, in pixels, of which three halvings leave something
 _COLOURS = ((1.0, 1.0, 1.0), (1.0, 0.0, -1.0), (1.0, -2.0, 1.0))  # luminance, red to blue, green to magenta
 _CHANGES = ((1.0, 1.0), (1.0, -1.0))  # along one side of a patch: none, and from one pixel to the next
-# Variances of photographs along these, in round numbers, where a channel has about 1: neighbours and channels are alike.
+# Variances of photographs along these, in round numbers, where a channel has about 1: neighbours are alike.
 _OF_COLOURS, _OF_CHANGES = (3.0, 0.4, 0.07), ((3.8, 0.1), (0.1, 0.01))
 _SCALE = 1 / 9  # of the logits, as in airbench94
 
@@ -45,8 +45,8 @@ __all__ = ["cnn8", "whitening_filters"]
 def whitening_filters() -> Tensor:
     """Return filters (24, 3, 2, 2) that whiten patches of photographs, and their negatives.
 
-    Adjacent pixels and the three channels of photographs are alike, so that a cosine transform of each patch, over space
-    and over colour, nearly uncorrelates them; each is divided by its standard deviation.
+    Adjacent pixels and the three channels of photographs are alike, so that a cosine transform of each patch, over
+    space and over colour, nearly uncorrelates them; each is divided by its standard deviation.
     """
     colours, changes = (_unit(torch.tensor(rows)) for rows in (_COLOURS, _CHANGES))
     variances = torch.tensor(_OF_COLOURS)[:, None, None] * torch.tensor(_OF_CHANGES)
@@ -73,7 +73,7 @@ class WhitenedCNN(nn.Module):
         self.blocks = nn.Sequential(*(_block(*pair) for pair in itertools.pairwise((len(filters), *channels))))
         self.fc = nn.Linear(self.num_features, num_classes, bias=False)
         for module in self.modules():
-            module._is_hf_initialized = True  # else transformers draws all weights again, with deviation 0.02
+            setattr(module, "_is_hf_initialized", True)  # noqa: B010  # else transformers draws all weights again, with deviation 0.02
 
     def get_classifier(self) -> nn.Module:
         """Return the linear layer that gives the logits."""
