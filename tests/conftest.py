@@ -1,4 +1,4 @@
-import gc
+import contextlib
 import os
 import shutil
 import signal
@@ -24,13 +24,15 @@ os.environ.setdefault("UNLEARN_AUDIT_JOBS", "1")  # a process that is started im
 
 # The Hub is at an address of this machine, where nothing answers unless a test serves one. Its client reads both when
 # it is imported, and commands are copies of this process.
+_CACHE = os.environ.get("HF_HOME", os.path.expanduser("~/.cache/huggingface"))  # noqa: PTH111
+os.environ.setdefault("UNLEARN_AUDIT_CACHE", f"{_CACHE}/unlearn_audit")  # what is decoded is decoded once
 HOME = tempfile.TemporaryDirectory(prefix="unlearn-audit-tests-")
 with socket.socket() as probe:
     probe.bind(("127.0.0.1", 0))
     os.environ["HF_ENDPOINT"] = f"http://127.0.0.1:{probe.getsockname()[1]}"
 os.environ.update(HF_HOME=f"{HOME.name}/hub", HF_HUB_DISABLE_XET="1")
 
-servers: list[int] = []  # the process that does commands
+at_the_end = contextlib.ExitStack()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -38,17 +40,20 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
     And fork the server of commands, where a test needs it: nothing of a test is in it yet.
     """
-    gc.collect()
-    gc.freeze()
+    from unlearn_audit.processes import imports_frozen
+
+    at_the_end.enter_context(imports_frozen())
     if any("quick_commands" in getattr(item, "fixturenames", ()) for item in session.items):
-        servers.append(fork_server(f"{HOME.name}/socket", f"{HOME.name}/made-up"))
+        at_the_end.callback(_end, fork_server(f"{HOME.name}/socket", f"{HOME.name}/made-up"))
+
+
+def _end(process: int) -> None:
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
 
 
 def pytest_unconfigure() -> None:
-    gc.unfreeze()
-    for server in servers:
-        os.kill(server, signal.SIGKILL)
-        os.waitpid(server, 0)
+    at_the_end.close()
 
 
 @pytest.fixture(scope="session")

@@ -55,9 +55,9 @@ def _leave_pytest() -> None:
 
 
 def _use_own_streams() -> None:
-    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115, PTH123
-    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115, PTH123
-    sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115, PTH123
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115
 
 
 def _serve(listener: socket.socket, made_up: str) -> None:
@@ -82,9 +82,9 @@ def _warm_up(made_up: str) -> None:
 
     from accelerate.state import AcceleratorState
     from typer.testing import CliRunner
+    from unlearn_audit.cli.main import app
 
     from tests.made_up_audit import request_in
-    from unlearn_audit.cli.main import app
 
     Path(made_up).mkdir()
     request_in(Path(made_up))
