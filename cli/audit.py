@@ -34,8 +34,8 @@ def run(
         Files,
         typer.Option(
             metavar="[NAME=]FILE",
-            help="An unlearned model's file, here or hf://…, or hub:USER/NAME[@REVISION], a model to predict --data "
-            "with. Repeat a NAME for its seeds.",
+            help="An unlearned model's file, here, hf://… or s3://…, or hub:USER/NAME[@REVISION], a model to "
+            "predict --data with. Repeat a NAME for its seeds.",
         ),
     ],
     reference: Annotated[

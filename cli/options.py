@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from unlearn_audit.errors import ConfigurationError
+from unlearn_audit.remote.s3 import checked_place
 
 from .completing import audit_settings
 
@@ -92,10 +93,20 @@ def model_files(named: Sequence[str]) -> dict[str, ModelFiles]:
 
     found: dict[str, list[str]] = {}
     for item in named:
-        name, equals, path = item.rpartition("=")
-        if not equals and Path(path).stem in found:
-            raise ConfigurationError(
-                f"Expected each model under its own name, got {Path(path).stem!r} twice. Write NAME={path}."
-            )
-        found.setdefault(name if equals else Path(path).stem, []).append(path)
+        name, path = split_name(item)
+        own = PurePath(path).stem
+        if name is None and own in found:
+            raise ConfigurationError(f"Expected each model under its own name, got {own!r} twice. Write NAME={path}.")
+        found.setdefault(own if name is None else name, []).append(path)
     return {name: ModelFiles(tuple(paths)) for name, paths in found.items()}
+
+
+def split_name(item: str) -> tuple[str | None, str]:
+    """Return name and file of [NAME=]FILE; no name where there is none. An address may hold = itself.
+
+    Raises:
+        StoreError: for an address that may not stand in a report.
+    """
+    head, scheme, rest = item.partition("://")
+    name, equals, start = head.rpartition("=")
+    return name if equals else None, checked_place(f"{start}{scheme}{rest}")

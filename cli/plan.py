@@ -19,7 +19,7 @@ def run(
         str,
         typer.Option(
             metavar="FILE",
-            help="The original model's predictions, whose embeddings are the space, here or hf://…, or "
+            help="The original model's predictions, whose embeddings are the space, here, hf://… or s3://…, or "
             "hub:USER/NAME[@REVISION], a model to predict --data with.",
         ),
     ],

@@ -1,4 +1,4 @@
-"""Where the inputs of a command lie: here, or on the Hub, from which they are fetched."""
+"""Where the inputs of a command lie: here, or elsewhere, from where all but Parquet of predictions are fetched."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unlearn_audit.names import checked_name, file_name
+from unlearn_audit.predictions.opening import stays_elsewhere
 from unlearn_audit.publishing.hub import pull
+from unlearn_audit.remote.ranges import pinned
 from unlearn_audit.remote.sources import MODEL, fetched_file, is_remote
 from unlearn_audit.saved.bundle import INPUTS
 from unlearn_audit.saved.verify import MODEL_FILES
 
-from .options import load_data, model_files, quiet
+from .options import load_data, model_files, quiet, split_name
 
 if TYPE_CHECKING:
     from unlearn_audit.experiment.config import AuditConfig
@@ -32,7 +34,7 @@ class Source:
         """Return [NAME=]FILE items with a file of this machine each; a model on the Hub is named as its repository."""
         found = []
         for item in items:
-            name, _, source = item.rpartition("=")
+            name, source = split_name(item)
             if is_remote(source):
                 name = checked_name(name or _own_name(source), "a model")
                 item = f"{name}={self.of(name, source)}"
@@ -73,11 +75,13 @@ class Source:
         return self.file(source) if source else None
 
     def of(self, name: str, source: str) -> str:
-        """Return the file of a model's predictions."""
-        return str(self._predicted(name, source)) if source.startswith(MODEL) else self.file(source)
+        """Return the file of a model's predictions; Parquet elsewhere stays there, and is read by ranges."""
+        if source.startswith(MODEL):
+            return str(self._predicted(name, source))
+        return pinned(source) if stays_elsewhere(source) else self.file(source)
 
     def file(self, source: str) -> str:
-        """Return a file of this machine, fetched where it lies on the Hub."""
+        """Return a file of this machine, fetched where it lies elsewhere."""
         return str(fetched_file(source, self.output / INPUTS))
 
     def forgotten(self, source: str) -> str:

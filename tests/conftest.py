@@ -1,17 +1,16 @@
-import gc
+import contextlib
 import os
 import shutil
+import signal
 import socket
-import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import hypothesis
 import pytest
 
-from tests.made_up_audit import request_in
-from tests.publishing.loopback import LoopbackHub
-from tests.quick_commands import SOCKET
+from tests.quick_commands import SOCKET, fork_server
 
 # What is generated is the same in each run, and little; `pytest --hypothesis-profile long` looks for more.
 _CALM = {"deadline": None, "suppress_health_check": list(hypothesis.HealthCheck)}
@@ -23,15 +22,38 @@ hypothesis.settings.load_profile("short")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("UNLEARN_AUDIT_JOBS", "1")  # a process that is started imports torch: seconds a test
 
+# The Hub is at an address of this machine, where nothing answers unless a test serves one. Its client reads both when
+# it is imported, and commands are copies of this process.
+_CACHE = os.environ.get("HF_HOME", os.path.expanduser("~/.cache/huggingface"))  # noqa: PTH111
+os.environ.setdefault("UNLEARN_AUDIT_CACHE", f"{_CACHE}/unlearn_audit")  # what is decoded is decoded once
+HOME = tempfile.TemporaryDirectory(prefix="unlearn-audit-tests-")
+with socket.socket() as probe:
+    probe.bind(("127.0.0.1", 0))
+    os.environ["HF_ENDPOINT"] = f"http://127.0.0.1:{probe.getsockname()[1]}"
+os.environ.update(HF_HOME=f"{HOME.name}/hub", HF_HUB_DISABLE_XET="1")
 
-def pytest_collection_finish() -> None:
-    """Take what is imported out of the collection of garbage, which each Trainer asks for: a quarter of a second."""
-    gc.collect()
-    gc.freeze()
+at_the_end = contextlib.ExitStack()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Take what is imported out of the collection of garbage, which each Trainer asks for: a quarter of a second.
+
+    And fork the server of commands, where a test needs it: nothing of a test is in it yet.
+    """
+    from unlearn_audit.processes import imports_frozen
+
+    at_the_end.enter_context(imports_frozen())
+    if any("quick_commands" in getattr(item, "fixturenames", ()) for item in session.items):
+        at_the_end.callback(_end, fork_server(f"{HOME.name}/socket", f"{HOME.name}/made-up"))
+
+
+def _end(process: int) -> None:
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
 
 
 def pytest_unconfigure() -> None:
-    gc.unfreeze()
+    at_the_end.close()
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +77,7 @@ def studies(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def saved_report(tmp_path_factory) -> Path:
     """A small audit on made-up predictions, saved in `report` beside what it was made from. Not to be changed."""
+    from tests.made_up_audit import request_in
     from unlearn_audit.saved.running import run_audit, save_audit
 
     folder = tmp_path_factory.mktemp("saved")
@@ -71,29 +94,22 @@ def report_folder(saved_report, tmp_path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def quick_commands(tmp_path_factory):
+def quick_commands():
     """The environment in which `unlearn-audit` and `python SCRIPT` are quick, and their Hub is a `LoopbackHub`.
 
     That Hub is one with the port of `HF_ENDPOINT`; where none listens, no command finds a Hub.
     """
-    folder = tmp_path_factory.mktemp("bin")
+    from tests.publishing.loopback import LoopbackHub
+
+    folder = Path(HOME.name) / "bin"
+    folder.mkdir(exist_ok=True)
     command = folder / "unlearn-audit"
     command.write_text(f"#!{sys.executable} -S\n" + Path(__file__).with_name("quick_commands.py").read_text())
     command.chmod(0o755)
     (folder / "python").symlink_to(command)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        hub = LoopbackHub(port=probe.getsockname()[1])
-    environment = {
+    return {
         **os.environ,
-        **hub.settings(folder / "home"),
+        **LoopbackHub.of(os.environ).settings(os.environ["HF_HOME"]),
         "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
-        SOCKET: str(folder / "socket"),
+        SOCKET: f"{HOME.name}/socket",
     }
-    (folder / "made-up").mkdir()
-    request_in(folder / "made-up")
-    serve = [sys.executable, command, "--serve", environment[SOCKET], folder / "made-up"]
-    with subprocess.Popen(serve, env=environment, stdout=subprocess.PIPE) as server:
-        assert server.stdout.read(1) == b".", "the server did not start"
-        yield environment
-        server.kill()

@@ -1,8 +1,9 @@
 """Runs `unlearn-audit` and Python scripts without importing PyTorch each time, which takes most of a small one's time.
 
-A server imports everything once, and is then copied by fork for each command. `unlearn-audit` and `python` on the PATH
-are this file: it hands arguments, folder, environment, output and errors to the server, and ends with the code that
-comes back. Where the addresses of the Hub are, libraries read when they are imported: they are those of the server.
+A server is copied by fork from the process of the tests, which has imported nearly everything, and is then copied by
+fork for each command. `unlearn-audit` and `python` on the PATH are this file: it hands arguments, folder, environment,
+output and errors to the server, and ends with the code that comes back. Where the addresses of the Hub are, libraries
+read when they are imported: they are those of the process of the tests.
 """
 
 from __future__ import annotations
@@ -17,18 +18,76 @@ import sys
 SOCKET = "UNLEARN_AUDIT_TEST_SERVER"
 
 
-def serve(path: str, made_up: str) -> None:
-    """Listen at `path` until killed; a byte on standard output says that it listens.
+def fork_server(path: str, made_up: str) -> int:
+    """Copy this process to one that does commands which are sent to the socket `path`, until killed; return its id.
 
-    `made_up` is a folder with the files of a small audit, see `tests.made_up_audit`.
+    Before the first command it runs a few in the folder `made_up`: much is imported only where it is used.
     """
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen()
+    with listener:
+        if server := os.fork():
+            return server
+        try:
+            _leave_pytest()
+            _serve(listener, made_up)
+        except BaseException:  # noqa: BLE001 - whatever it is, the copy must not go on with the tests
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+
+
+def _leave_pytest() -> None:
+    """Write, log and warn as a process does that was started by itself."""
+    import importlib
+    import logging
+    import warnings
+
+    _use_own_streams()
+    logging.root.handlers.clear()
+    importlib.reload(warnings)  # pytest collects them
+    warnings.resetwarnings()
+    for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+        warnings.simplefilter("ignore", category)
+
+
+def _use_own_streams() -> None:
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115
+
+
+def _serve(listener: socket.socket, made_up: str) -> None:
+    connection, _ = listener.accept()
+    _warm_up(made_up)
+    while True:
+        with connection:
+            text, outputs, _, _ = socket.recv_fds(connection, 1 << 20, 2)
+            if not os.fork():
+                _run(json.loads(text), outputs, connection)
+            for output in outputs:
+                os.close(output)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        connection, _ = listener.accept()
+
+
+def _warm_up(made_up: str) -> None:
     import gc
+    from pathlib import Path
 
     from accelerate.state import AcceleratorState
     from typer.testing import CliRunner
     from unlearn_audit.cli.main import app
 
-    # Much is imported only where it is used: train, unlearn and audit something small.
+    from tests.made_up_audit import request_in
+
+    Path(made_up).mkdir()
+    request_in(Path(made_up))
     os.chdir(made_up)
     audit = "--candidate honest.parquet --forget forget.txt --original original.parquet --embeddings original.parquet"
     for line in (
@@ -43,21 +102,6 @@ def serve(path: str, made_up: str) -> None:
     AcceleratorState._reset_state(reset_partial_state=True)  # else a command's first training takes itself for alone
     gc.collect()
     gc.freeze()  # Trainer collects garbage at each start: no command goes through all that was imported again
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(path)
-        listener.listen()
-        os.write(1, b".")
-        while True:
-            connection, _ = listener.accept()
-            with connection:
-                text, outputs, _, _ = socket.recv_fds(connection, 1 << 20, 2)
-                if not os.fork():
-                    _run(json.loads(text), outputs, connection)
-                for output in outputs:
-                    os.close(output)
-            with contextlib.suppress(ChildProcessError):
-                while os.waitpid(-1, os.WNOHANG)[0]:
-                    pass
 
 
 def _run(request: dict, outputs: list[int], connection: socket.socket) -> None:
@@ -68,6 +112,7 @@ def _run(request: dict, outputs: list[int], connection: socket.socket) -> None:
 
     os.dup2(outputs[0], 1)
     os.dup2(outputs[1], 2)
+    _use_own_streams()
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
@@ -107,6 +152,4 @@ def ask(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--serve"]:
-        serve(*sys.argv[2:])
     sys.exit(ask([os.path.basename(sys.argv[0]), *sys.argv[1:]]))  # noqa: PTH119

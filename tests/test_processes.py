@@ -84,8 +84,9 @@ class Node:
 
 
 @pytest.fixture
-def unfrozen() -> Iterator[None]:
+def unfrozen(monkeypatch) -> Iterator[None]:
     """As in a user's process: nothing is frozen, as conftest.py freezes what it imported."""
+    monkeypatch.setattr(processes, "_is_frozen", False)
     gc.unfreeze()
     yield
     gc.collect()

@@ -40,8 +40,12 @@ def check_fits(needed: int) -> None:
         )
 
 
-def open_parquet(path: str | Path, **options: Any) -> pq.ParquetFile:
+def open_parquet(path: str | Path | pa.NativeFile, **options: Any) -> pq.ParquetFile:
     """Open a Parquet file, whose texts are read as dictionaries: a run of one text then takes no memory.
+
+    Args:
+        path: of the file, or what Arrow reads it by where it lies elsewhere.
+        options: of `pyarrow.parquet.ParquetFile`.
 
     Raises:
         OSError: where it is no plain file, or names its columns by no Unicode.
@@ -50,12 +54,14 @@ def open_parquet(path: str | Path, **options: Any) -> pq.ParquetFile:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(regular(path)) as file:
+    source = regular(path) if isinstance(path, str | Path) else path
+    with pq.ParquetFile(source, metadata=options.pop("metadata", None)) as file:
         try:
             texts = [field.name for field in file.schema_arrow if _is_text(pa, field.type)]
         except UnicodeDecodeError as error:
             raise OSError(f"the names of its columns are no Unicode: {error}") from error
-    return pq.ParquetFile(path, read_dictionary=texts, **options)
+        metadata = file.metadata
+    return pq.ParquetFile(source, metadata=metadata, read_dictionary=texts, **options)
 
 
 def read_bounded(file: pq.ParquetFile, columns: Iterable[str] | None = None) -> pa.Table:

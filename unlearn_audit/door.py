@@ -61,9 +61,9 @@ def audit(
 ) -> Audit:
     """Audit unlearned models against retrained ones.
 
-    A model is given as `Predictions`, as the path of a file of predictions (Parquet, `.npz` or `.csv`), or as an array
-    of logits (n, c), whose rows `labels`, `example_ids` and `splits` describe. Rows of different models are matched by
-    their ids, in any order.
+    A model is given as `Predictions`, as the path of a file of predictions (Parquet, `.npz` or `.csv`, here or at
+    `hf://…` or `s3://…`, where Parquet is read by ranges and stays), or as an array of logits (n, c), whose rows
+    `labels`, `example_ids` and `splits` describe. Rows of different models are matched by their ids, in any order.
 
     Args:
         candidates: the unlearned models: one, a list, or a mapping by name. In a mapping, a list is one method with
@@ -162,7 +162,7 @@ class Inputs:
                     source.save(folder / PREDICTIONS_FOLDER / file)
                     paths.append(f"{PREDICTIONS_FOLDER}/{file}")
                 else:
-                    paths.append(str(Path(path or "").resolve()))
+                    paths.append(path if isinstance(path, str) else str(Path(path or "").resolve()))
             return ModelFiles(tuple(paths))
 
         models = self.models.map(written)

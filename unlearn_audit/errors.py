@@ -10,6 +10,7 @@
     ├── AuditError              an audit that its inputs do not allow
     │   └── VerificationError   a saved report that does not agree with its inputs
     ├── HubError                the Hub cannot be reached, or refused
+    ├── StoreError              an S3-compatible store cannot be reached, or refused, or an address is not read
     └── StorageError            a disk that is full, or a file that cannot be read or written
 
 Every message says what was expected, what came, and what to do. The command line prints the message alone and
@@ -62,6 +63,10 @@ class VerificationError(AuditError):
 
 class HubError(UnlearnAuditError, RuntimeError):
     """The Hub cannot be reached, or refused."""
+
+
+class StoreError(UnlearnAuditError, RuntimeError):
+    """An S3-compatible store cannot be reached, or refused, or an address is none that is read."""
 
 
 class StorageError(UnlearnAuditError, OSError):

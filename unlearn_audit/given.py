@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -17,6 +17,7 @@ from unlearn_audit.predictions import Predictions, PredictionsFile, PredictionSo
 from unlearn_audit.predictions.frames import is_table
 from unlearn_audit.predictions.names import Names
 from unlearn_audit.proximities import Embeddings
+from unlearn_audit.remote.sources import placed
 from unlearn_audit.saved.forgotten import Forgotten
 
 Given = Any  # Predictions, PredictionsFile, an array of logits (n, c), or a path
@@ -64,14 +65,15 @@ class GivenModel:
     """A model's predictions, J of them for J seeds, and for each the file that it came from, if it did."""
 
     sources: tuple[PredictionSource, ...]
-    paths: tuple[Path | None, ...]
+    paths: tuple[Path | str | None, ...]  # texts are where files elsewhere lie
 
     @classmethod
     def of(cls, name: str, given: Given | Sequence[Given], rows: ArrayRows | None, names: Names) -> GivenModel:
         """Take one model, or a list of several seeds of it."""
         seeds = list(given) if isinstance(given, list | tuple) else [given]
-        paths = tuple(_path(item) for item in seeds)
-        return cls(tuple(_source(name, item, rows, names) for item in seeds), paths)
+        sources = tuple(_source(name, item, rows, names) for item in seeds)
+        paths = (_path(s if isinstance(s, PredictionsFile) else item) for s, item in zip(sources, seeds, strict=True))
+        return cls(sources, tuple(paths))
 
     def audited(self) -> AuditedModel:
         """Return it as audits take it."""
@@ -94,17 +96,17 @@ def _named(role: str, given: Given, rows: ArrayRows | None, names: Names) -> dic
     found: dict[str, GivenModel] = {}
     for place, item in enumerate(several, start=1):
         path = _path(item)
-        name = path.stem if path else role if len(several) == 1 else f"{role}-{place}"
+        name = PurePath(path).stem if path else role if len(several) == 1 else f"{role}-{place}"
         if name in found:
             raise ConfigurationError(f"Expected each model under its own name, got {name!r} twice. Give a mapping.")
         found[name] = GivenModel.of(name, item, rows, names)
     return found
 
 
-def _path(given: Given) -> Path | None:
+def _path(given: Given) -> Path | str | None:
     if isinstance(given, PredictionsFile):
         return given.path
-    return Path(given) if isinstance(given, str | Path) else None
+    return placed("", str(given)) if isinstance(given, str | Path) else None
 
 
 def _source(name: str, given: Given, rows: ArrayRows | None, names: Names) -> PredictionSource:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 THREADS = "OMP_NUM_THREADS"  # which torch, numpy and scikit-learn read when they are imported
 _SAMPLE = 0.2  # seconds over which the load of the machine is measured
+_is_frozen = False  # whether a block of this module keeps older objects out of the collection of garbage
 _LIMITED: dict[str, str] = {}  # what this process set OMP_NUM_THREADS to, which nobody asked for
 
 
@@ -116,13 +117,16 @@ def new_garbage_alone() -> Iterator[None]:
 
     Where somebody froze what was there already, as a block around this one does, it is left at that.
     """
-    if gc.get_freeze_count():
+    global _is_frozen
+    if _is_frozen or gc.get_freeze_count():  # which goes through all that is frozen: tens of milliseconds
         yield
         return
     gc.freeze()
+    _is_frozen = True
     try:
         yield
     finally:
+        _is_frozen = False
         gc.collect()
         gc.unfreeze()
 

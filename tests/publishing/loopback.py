@@ -93,6 +93,7 @@ class LoopbackHub:
     requests: list[tuple[str, str]] = field(default_factory=list)
     unhandled: list[tuple[str, str]] = field(default_factory=list)
     agents: set[str] = field(default_factory=set)  # what clients call themselves
+    served: int = 0  # bytes of files
     token: str = "hf_loopback"
     port: int = 0
     _faults: list[Fault] = field(default_factory=list)
@@ -457,8 +458,7 @@ class LoopbackHub:
             raise _missing("EntryNotFound", f"{path} does not exist", {"X-Repo-Commit": commit.oid})
         return self._content(request, commit.files[path], {"X-Repo-Commit": commit.oid})
 
-    @staticmethod
-    def _content(request: web.Request, content: bytes, more: dict[str, str]) -> web.Response:
+    def _content(self, request: web.Request, content: bytes, more: dict[str, str]) -> web.Response:
         headers = {
             **more,
             "ETag": f'"{_blob_oid(content)}"',
@@ -467,9 +467,11 @@ class LoopbackHub:
         }
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("Range", ""))
         if asked is None:
+            self.served += len(content) * (request.method == "GET")
             return web.Response(body=content, headers=headers)
         start, stop = int(asked[1]), int(asked[2] or len(content) - 1) + 1
         headers["Content-Range"] = f"bytes {start}-{min(stop, len(content)) - 1}/{len(content)}"
+        self.served += len(content[start:stop])
         return web.Response(status=206, body=content[start:stop], headers=headers)
 
     # Where a request points

@@ -13,7 +13,7 @@ import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from unlearn_audit.folders import claim_folder
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
 from unlearn_audit.populations import FORGET, TEST
 from unlearn_audit.predictions import Predictions
+from unlearn_audit.remote.sources import placed
 from unlearn_audit.reporting.ledger import read_ledger
 from unlearn_audit.reporting.tables import escape_markdown
 from unlearn_audit.saved.forgotten import Forgotten
@@ -204,7 +205,7 @@ def _cut(path: str, wanted: np.ndarray, folder: Path) -> str:
         return path
     columns = {name: getattr(predictions, name)[rows] for name in ("example_ids", "splits", "labels", "logits")}
     folder.mkdir(parents=True, exist_ok=True)
-    cut = folder / f"{Path(path).stem}.parquet"
+    cut = folder / f"{PurePath(path).stem}.parquet"
     dataclasses.replace(predictions, embeddings=None, **columns).save(cut)
     return str(cut)
 
@@ -250,7 +251,9 @@ def written_from_report(report: str | Path, folder: str | Path, *, name: str) ->
     request = manifest.request
 
     def read(files: ModelFiles) -> list[Predictions]:
-        return [dataclasses.replace(Predictions.load(report / path), embeddings=None) for path in files.predictions]
+        return [
+            dataclasses.replace(Predictions.load(placed(report, path)), embeddings=None) for path in files.predictions
+        ]
 
     models = {
         "originals": read(request.original) if request.original else [],

@@ -38,6 +38,7 @@ from unlearn_audit.experiment.yaml_source import Key
 from unlearn_audit.files import replacing, set_aside
 from unlearn_audit.folders import claim_folder
 from unlearn_audit.predictions.names import Names
+from unlearn_audit.remote.sources import placed
 from unlearn_audit.saved.manifest import read_manifest
 
 T = TypeVar("T")
@@ -341,7 +342,7 @@ def model_folder_of(report: str | Path, candidate: str | None = None) -> Path:
     if candidate is None or candidate not in candidates:
         hint = did_you_mean(str(candidate), candidates)
         raise ConfigurationError(f"Expected the name of one candidate, got {candidate!r}.{hint}")
-    found = model_of(report / candidates[candidate].predictions[0])
+    found = model_of(placed(report, candidates[candidate].predictions[0]))
     if found is None:
         raise ConfigurationError(
             f"Expected the report of a study, which says where the model of {candidate!r} is, got another report, or "

@@ -14,6 +14,7 @@ from unlearn_audit.experiment.stages.retrained_by_command import OUTPUT
 from unlearn_audit.files import read_json
 from unlearn_audit.models.loading import saved_weights_hash
 from unlearn_audit.predictions import open_predictions
+from unlearn_audit.remote.sources import placed
 from unlearn_audit.saved.manifest import read_manifest
 from unlearn_audit.saved.verify import Verification
 
@@ -35,7 +36,7 @@ def with_weights(found: Verification, folder: str | Path, progress: Progress | N
     manifest = read_manifest(folder)
     if manifest.model is not None:
         return found
-    files = [(name, Path(folder) / path) for name, _, model in manifest.request.items() for path in model.predictions]
+    files = [(name, placed(folder, path)) for name, _, model in manifest.request.items() for path in model.predictions]
     hashed: list[str] = []
     absent: list[str] = []
     differences: list[str] = []
@@ -56,8 +57,10 @@ def with_weights(found: Verification, folder: str | Path, progress: Progress | N
     )
 
 
-def model_of(predictions: Path) -> Path | None:
+def model_of(predictions: Path | str) -> Path | None:
     """Return the folder of the model that a study's file of predictions is of; None where there is none."""
+    if isinstance(predictions, str):  # elsewhere
+        return None
     predictions = predictions.resolve()
     try:
         stage = predictions.parents[1] / Path(read_json(predictions.parent / MANIFEST)["needs"]["model"]).name
@@ -67,7 +70,7 @@ def model_of(predictions: Path) -> Path | None:
     return made if made.is_dir() else None
 
 
-def _said(path: Path) -> str:
+def _said(path: Path | str) -> str:
     """Return the hash of the weights that a file of predictions names; nothing where it is not there or names none."""
     try:
         return open_predictions(path).metadata.get("weights_hash", "")

@@ -1,8 +1,8 @@
 """`cnn8`: eight layers that learn small photographs in few epochs, after airbench94 (Jordan 2024, arXiv 2404.00498).
 
 A frozen 2 x 2 convolution, three blocks of two 3 x 3 convolutions that start near the identity, and one linear layer.
-It differs from airbench94 in what would spoil or complicate an audit: the first layer whitens photographs in general, not
-the training images, whose statistics would tell a retrained model of the forget set; and weights are not averaged.
+It differs from airbench94 in what would spoil or complicate an audit: the first layer whitens photographs in general,
+not the training images, whose statistics would tell a retrained model of the forget set; and weights are not averaged.
 
 Importing this module registers it with timm.
 """

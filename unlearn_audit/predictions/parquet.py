@@ -9,7 +9,7 @@ Rows of different files are matched by `example_id`, never by position. Any fram
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ from unlearn_audit.predictions.checks import (
     gap_in_words,
 )
 from unlearn_audit.predictions.names import OUTPUTS, Names, missing_column
+from unlearn_audit.remote.ranges import RangedFile
+from unlearn_audit.remote.sources import base_name, placed
 
 ROW_GROUP = 16_384
 # No dictionary of logits: they hardly repeat, and looking for one takes most of the time to write.
@@ -36,6 +38,7 @@ _PREFIX = b"unlearn_audit."  # of our keys in a file's metadata
 _LONGEST = 500  # characters of what Arrow says
 _ROW = 200  # bytes that an example's id, split and label take at the least, as Python and NumPy hold them
 _READ_BUFFER = 1 << 20  # bytes read ahead; without it a column's whole row group is read at once
+_RANGE = 1 << 23  # the same of a file elsewhere, where each read costs a round trip
 
 
 def write_parquet(
@@ -87,15 +90,21 @@ def _list_array(values: np.ndarray) -> Any:
 
 
 class PredictionsFile:
-    """A Parquet file of predictions: ids, splits and labels are read at once, logits a row group at a time."""
+    """A Parquet file of predictions: ids, splits and labels are read at once, logits a row group at a time.
+
+    One that lies elsewhere (`hf://…`, `s3://…`) stays there: only the columns that are asked for are moved.
+    """
 
     def __init__(self, path: str | Path, names: Names | None = None):
         import pyarrow as pa
 
-        self.path = Path(path)
-        self.name = self.path.name
+        place = placed("", path) if isinstance(path, str) else path
+        self._ranged = RangedFile.open(place) if isinstance(place, str) else None
+        self.path: Path | str = self._ranged.source if self._ranged else place
+        self.name = base_name(self.path)
         try:
-            self._file = open_parquet(self.path, buffer_size=_READ_BUFFER)
+            with self._on_the_way():
+                self._file, self._index_file = self._opened()
             found = self._file.schema_arrow.names
         except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
             raise PredictionsError(
@@ -119,6 +128,21 @@ class PredictionsFile:
         self.example_ids, self.splits, self.labels = self._read_index()
         check_index(self.name, self.example_ids, self.splits, self.labels, self.num_classes)
 
+    def _opened(self) -> tuple[Any, Any]:
+        """Return the file as logits are read of it, and as small columns are: elsewhere, all their ranges at once."""
+        if self._ranged is None:
+            file = open_parquet(self.path, buffer_size=_READ_BUFFER)
+            return file, file
+        file = open_parquet(self._ranged.handle, buffer_size=_RANGE)
+        return file, open_parquet(self._ranged.handle, metadata=file.metadata, pre_buffer=True)
+
+    def _on_the_way(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._ranged is None else self._ranged.reading()
+
+    def _check_unchanged(self) -> None:
+        if self._ranged is not None:
+            self._ranged.check()
+
     def __len__(self) -> int:
         return len(self.example_ids)
 
@@ -132,7 +156,13 @@ class PredictionsFile:
 
     @cached_property
     def num_classes(self) -> int:
-        """The number of classes c, from the first row group."""
+        """The number of classes c, as the file says, or from the first row group where lists may differ in length."""
+        import pyarrow as pa
+
+        kind = self._file.schema_arrow.field(self._stored[self._output]).type
+        if pa.types.is_fixed_size_list(kind) and kind.list_size and self._file.metadata.num_rows:
+            check_matrix(self.name, self._output, kind)
+            return int(kind.list_size)
         first = next(self.logit_chunks(1), None)
         if first is None:
             raise PredictionsError(f"{self.name}: expected at least one example, found none.")
@@ -157,11 +187,13 @@ class PredictionsFile:
         for group in range(self._file.num_row_groups):
             with self._readable():
                 yield from self._file.iter_batches(batch_size=size, row_groups=[group], columns=[column])
+        self._check_unchanged()
 
     def _read(self, columns: list[str]) -> Any:
         """Return a table of columns, by our names."""
         with self._readable():
-            table = read_bounded(self._file, [self._stored[column] for column in columns])
+            table = read_bounded(self._index_file, [self._stored[column] for column in columns])
+        self._check_unchanged()
         return table.select([self._stored[column] for column in columns]).rename_columns(columns)
 
     @contextmanager
@@ -169,7 +201,8 @@ class PredictionsFile:
         import pyarrow as pa
 
         try:
-            yield
+            with self._on_the_way():
+                yield
         except TooLargeError as error:
             raise PredictionsError(f"{self.name}: {error}") from error
         except (OSError, UnicodeDecodeError, pa.ArrowException) as error:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 
 from unlearn_audit.predictions.checks import check_finite, check_index, check_metadata, check_no_probabilities
 from unlearn_audit.predictions.names import Names
+from unlearn_audit.remote.sources import at_hand, is_remote_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,13 +106,16 @@ class Predictions:
 
         Raises:
             PredictionsError: where it cannot be read, or holds no predictions.
+            HubError: as `open_predictions`.
+            StoreError: as `open_predictions`.
         """
         from unlearn_audit.predictions.parquet import ROW_GROUP, PredictionsFile
         from unlearn_audit.predictions.reading import READERS
 
-        path = Path(path)
-        if path.suffix.lower() in READERS:
-            return cls(**READERS[path.suffix.lower()](path, names or Names()))
+        read = READERS.get(PurePath(path).suffix.lower())
+        if read is not None:
+            with at_hand(str(path)) if is_remote_file(str(path)) else nullcontext(Path(path)) as file:
+                return cls(**read(file, names or Names()))
         source = PredictionsFile(path, names)
         logits = list(source.logit_chunks(ROW_GROUP))
         return cls(

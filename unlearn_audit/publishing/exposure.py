@@ -13,6 +13,7 @@ from unlearn_audit.predictions import PredictionSource, open_predictions
 from unlearn_audit.publishing.attacks import Target
 from unlearn_audit.publishing.attacks._exposure import Space
 from unlearn_audit.publishing.staging import Disclosure, Staging
+from unlearn_audit.remote.sources import placed
 from unlearn_audit.reporting.ledger import Ledger, read_ledger
 from unlearn_audit.saved.manifest import read_manifest
 
@@ -53,7 +54,7 @@ def _space(plan: Staging, ledger: Ledger, train: np.ndarray) -> Space | None:
         return None
 
     def opened(model: ModelFiles) -> PredictionSource:
-        return open_predictions(plan.folder / model.predictions[0], request.names)
+        return open_predictions(placed(plan.folder, model.predictions[0]), request.names)
 
     first = opened(next(iter(request.references.values())))
     original = None if request.original is None else opened(request.original)

@@ -193,7 +193,7 @@ def public_rows(ledger: pa.Table, models: Iterable[str]) -> pa.Table:
     )
 
 
-def write_test_predictions(source_path: Path, path: Path, names: Names) -> None:
+def write_test_predictions(source_path: Path | str, path: Path, names: Names) -> None:
     """Write the test rows of a file of predictions, in whatever format and names, as Parquet without embeddings.
 
     Raises:

@@ -16,6 +16,7 @@ from unlearn_audit.names import file_name
 from unlearn_audit.predictions.names import Names
 from unlearn_audit.publishing.answers import ANSWERS, PublishedAnswers
 from unlearn_audit.publishing.public import public_report, public_rows, write_test_predictions
+from unlearn_audit.remote.sources import at_hand, placed
 from unlearn_audit.reporting.card import CardFacts, find_candidate, write_card
 from unlearn_audit.reporting.choices import PublishChoices
 from unlearn_audit.reporting.curve import CURVE, write_curve
@@ -227,7 +228,8 @@ def _copy_everything(folder: Path, manifest: Manifest, audit: Path) -> AuditRequ
             taken[path] = f"inputs/{len(taken):02d}-{PurePath(path).name}"
             target = audit / taken[path]
             target.parent.mkdir(exist_ok=True)
-            shutil.copyfile(folder / path, target)
+            with at_hand(str(placed(folder, path))) as file:
+                shutil.copyfile(file, target)
         return taken[path]
 
     return request.with_files(copied)
@@ -244,7 +246,7 @@ def _copy_test_rows(folder: Path, manifest: Manifest, audit: Path, title: str) -
             file = file_name(f"{name}-{place}", ".parquet", taken)
             taken.add(file)
             paths.append(f"{PREDICTIONS_FOLDER}/{file}")
-            write_test_predictions(folder / path, audit / paths[-1], manifest.request.names)
+            write_test_predictions(placed(folder, path), audit / paths[-1], manifest.request.names)
         return dataclasses.replace(files, predictions=tuple(paths), seed=None)
 
     return dataclasses.replace(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from unlearn_audit.files import regular, replacing
 from unlearn_audit.names import file_name
+from unlearn_audit.remote.sources import fetched_file, placed
 from unlearn_audit.saved.manifest import read_manifest, seal
 from unlearn_audit.saved.request import AuditRequest
 
@@ -15,6 +16,8 @@ INPUTS = "inputs"
 
 def bundle(request: AuditRequest, folder: str | Path, *, base: str | Path = ".") -> AuditRequest:
     """Copy the files of a request to `inputs/` in a report's folder, and return the request with paths from there.
+
+    Files that lie elsewhere are fetched whole.
 
     A file that lies in the folder already stays where it is; one that the request names twice is copied once.
 
@@ -27,14 +30,15 @@ def bundle(request: AuditRequest, folder: str | Path, *, base: str | Path = ".")
         OSError: where a file cannot be read or written.
     """
     folder, base = Path(folder), Path(base)
-    placed: dict[Path, str] = {}
+    copies: dict[Path | str, str] = {}
     taken: set[str] = set()
 
     def place(path: str) -> str:
-        source = (base / path).resolve()
-        if source not in placed:
-            placed[source] = _copied(source, folder, taken)
-        return placed[source]
+        found = placed(base, path)
+        source = found if isinstance(found, str) else found.resolve()
+        if source not in copies:
+            copies[source] = _copied(source, folder, taken)
+        return copies[source]
 
     return request.with_files(place)
 
@@ -49,7 +53,9 @@ def bundle_report(folder: str | Path) -> None:
     seal(folder, bundle(read_manifest(folder).request, folder, base=folder), read_manifest(folder))
 
 
-def _copied(source: Path, folder: Path, taken: set[str]) -> str:
+def _copied(source: Path | str, folder: Path, taken: set[str]) -> str:
+    if isinstance(source, str):
+        return fetched_file(source, folder / INPUTS).relative_to(folder).as_posix()
     if source.is_relative_to(folder.resolve()):
         return source.relative_to(folder.resolve()).as_posix()
     (folder / INPUTS).mkdir(exist_ok=True)

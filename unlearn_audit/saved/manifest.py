@@ -14,6 +14,8 @@ from typing import Any
 from unlearn_audit.errors import AuditError
 from unlearn_audit.files import LARGEST_JSON, regular, sha256, write_text
 from unlearn_audit.folders import MARK
+from unlearn_audit.remote.ranges import content_of
+from unlearn_audit.remote.sources import is_remote_file, placed
 from unlearn_audit.saved.request import AuditRequest
 
 MANIFEST = "manifest.json"
@@ -44,7 +46,7 @@ class Manifest:
 
     Attributes:
         request: the inputs, as files relative to the folder, and all settings.
-        inputs: hashes by what the file is for.
+        inputs: hashes by what the file is for; of a file that stays elsewhere, what the store calls its content.
         outputs: hashes by path in the folder.
         withheld: populations that are left out of a published folder.
         salt: of the forget set's published hash, in hex. It is never published: with it, guesses can be tried.
@@ -106,9 +108,9 @@ def seal(folder: str | Path, request: AuditRequest | None = None, former: Manife
     if request is None:
         former = read_manifest(folder)
         request = former.request
-    paths = {what: folder / path for what, path in request.files().items()}
+    paths = {what: placed(folder, path) for what, path in request.files().items()}
     ours = {(folder / name).resolve() for name in (MANIFEST, SIGNATURES, MARK)}
-    kept_here = ours | {path.resolve() for path in paths.values()}
+    kept_here = ours | {path.resolve() for path in paths.values() if isinstance(path, Path)}
     outputs = sorted(p for p in folder.rglob("*") if p.is_file() and p.resolve() not in kept_here)
     inputs = {what: file_hash(path) for what, path in paths.items()}
     manifest = Manifest(
@@ -127,7 +129,12 @@ def _salt(forget_hash: str, former: Manifest | None) -> str:
 
 
 def file_hash(path: str | Path) -> str:
-    """Return the SHA-256 of a file, in hex; a missing file raises `AuditError`."""
+    """Return the SHA-256 of a file, in hex; a missing file raises `AuditError`.
+
+    Of one that lies elsewhere, it is what the store calls its content (`content_of`), and faults are the store's.
+    """
+    if isinstance(path, str) and is_remote_file(path):
+        return content_of(path)
     try:
         return sha256(path)
     except FileNotFoundError as error:

@@ -13,6 +13,7 @@ from unlearn_audit.auditing.models import Models
 from unlearn_audit.auditing.policy import Policy
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
 from unlearn_audit.predictions.names import Names
+from unlearn_audit.remote.sources import placed
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class ModelFiles:
 
 @dataclass(frozen=True, kw_only=True)
 class AuditRequest(Models[ModelFiles]):
-    """All inputs of an audit: paths, and settings.
+    """All inputs of an audit: paths, and settings. Predictions may lie elsewhere, at `hf://…` or `s3://…`.
 
     Attributes:
         candidates: files of the unlearned models by name.
@@ -84,7 +85,11 @@ class AuditRequest(Models[ModelFiles]):
     def seen_from(self, folder: Path, base: Path) -> AuditRequest:
         """Return the request with paths from `folder` instead of `base`, so that both can move together."""
 
-        return self.with_files(lambda path: Path(os.path.relpath(base / path, folder)).as_posix())
+        def seen(path: str) -> str:
+            place = placed(base, path)
+            return place if isinstance(place, str) else Path(os.path.relpath(place, folder)).as_posix()
+
+        return self.with_files(seen)
 
     def with_files(self, function: Callable[[str], str]) -> AuditRequest:
         """Return the request with `function(path)` in the place of the path of each input file."""

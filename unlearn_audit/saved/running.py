@@ -18,6 +18,7 @@ from unlearn_audit.files import replacing, sha256, versions
 from unlearn_audit.folders import claim_folder
 from unlearn_audit.neighbourhood import Neighbourhood
 from unlearn_audit.predictions import open_predictions
+from unlearn_audit.remote.sources import placed
 from unlearn_audit.saved.forgotten import Forgotten
 from unlearn_audit.saved.manifest import MANIFEST, former_manifest, seal
 from unlearn_audit.saved.request import AuditRequest, ModelFiles
@@ -81,7 +82,7 @@ def read_subject(request: AuditRequest, base: Path) -> AuditSubject:
     """
 
     def opened(_: str, files: ModelFiles) -> AuditedModel:
-        sources = tuple(open_predictions(base / path, request.names) for path in files.predictions)
+        sources = tuple(open_predictions(placed(base, path), request.names) for path in files.predictions)
         return AuditedModel(sources, files.method, files.seed, files.seconds, files.examples)
 
     models, forget = request.map(opened), Forgotten.read(base / request.forget)

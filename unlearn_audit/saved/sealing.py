@@ -22,6 +22,7 @@ from unlearn_audit.auditing.policy import Policy
 from unlearn_audit.errors import AuditError
 from unlearn_audit.files import read_json, regular, versions
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
+from unlearn_audit.remote.sources import placed
 from unlearn_audit.saved.forgotten import Forgotten, commitment
 from unlearn_audit.saved.manifest import MANIFEST, SALT_BYTES, file_hash
 from unlearn_audit.saved.request import AuditRequest
@@ -68,7 +69,7 @@ class Seal:
         """
         return cls.over(
             Forgotten.read(base / request.forget).ids,
-            inputs={what: file_hash(base / path) for what, path in committed_files(request).items()},
+            inputs={what: file_hash(placed(base, path)) for what, path in committed_files(request).items()},
             policy=request.policy,
             neighbourhood=request.neighbourhood,
             measures=request.measures,
@@ -127,7 +128,7 @@ def broken(seal: Seal, request: AuditRequest, base: Path) -> Iterator[str]:
             yield f"seal: {what} was sealed, and is left out"
         elif what not in seal.inputs and what not in seal.planned:
             yield f"seal: {what} was not sealed, and was added"
-        elif (base / files[what]).is_file() and not _as_sealed(seal, what, base / files[what]):
+        elif not _as_sealed(seal, what, placed(base, files[what])):
             yield f"seal: {what} is not the file that was sealed"
     if commitment(Forgotten.read(base / request.forget).ids, seal.salt) != seal.forget:
         yield "seal: the forget set is not the one that was sealed"
@@ -136,19 +137,23 @@ def broken(seal: Seal, request: AuditRequest, base: Path) -> Iterator[str]:
 def unproven(seal: Seal, request: AuditRequest, base: Path) -> tuple[str, ...]:
     """Return what a seal planned, whose files lie where no stage of a study says how they were made."""
     files = committed_files(request)
-    return tuple(what for what in seal.planned if what in files and _stage_of(base / files[what]) is None)
+    return tuple(what for what in seal.planned if what in files and _stage_of(placed(base, files[what])) is None)
 
 
-def _as_sealed(seal: Seal, what: str, path: Path) -> bool:
+def _as_sealed(seal: Seal, what: str, path: Path | str) -> bool:
     """Whether a file is the one that was sealed, or made by the stage that was; also where no stage says anything."""
+    if isinstance(path, Path) and not path.is_file():  # which is said of it elsewhere
+        return True
     if what in seal.inputs:
         return file_hash(path) == seal.inputs[what]
     stage = _stage_of(path)
     return stage is None or stage == (seal.planned[what], file_hash(path))
 
 
-def _stage_of(path: Path) -> tuple[str, str] | None:
+def _stage_of(path: Path | str) -> tuple[str, str] | None:
     """Return the hash of the stage that made a file and that of the file, as the manifest beside it says."""
+    if isinstance(path, str):  # elsewhere
+        return None
     path = path.resolve()
     try:
         manifest = read_json(path.parent / MANIFEST)

@@ -20,9 +20,10 @@ from unlearn_audit.auditing.audit import Findings
 from unlearn_audit.auditing.policy import FirstPolicy
 from unlearn_audit.auditing.report import AuditReport
 from unlearn_audit.bounded import read_parquet
-from unlearn_audit.errors import AuditError, UnlearnAuditError, VerificationError
+from unlearn_audit.errors import AuditError, HubError, StoreError, UnlearnAuditError, VerificationError
 from unlearn_audit.names import leads_elsewhere, shown
 from unlearn_audit.populations import POPULATIONS, TEST
+from unlearn_audit.remote.sources import base_name, is_remote_file, placed
 from unlearn_audit.saved.manifest import MANIFEST, SIGNATURES, Manifest, file_hash, read_manifest
 from unlearn_audit.saved.published import FIRST_VERSION, consequences, escaped, recomputed_test_figures
 from unlearn_audit.saved.running import run_audit
@@ -109,7 +110,8 @@ def verify(folder: str | Path, *, progress: Callable[[str, int, int], None] | No
     pairs = list(_figure_pairs(saved, found))
     differences += [f"report.json {place}: saved {a!r}, computed {b!r}" for place, a, b in pairs if not _agree(a, b)]
     differences += _ledger_differences(folder, found)
-    return Verification(files, len(pairs), tuple(differences), tuple(_seal_not_checked(folder, manifest)))
+    not_checked = (*_seal_not_checked(folder, manifest), *_bytes_not_checked(manifest))
+    return Verification(files, len(pairs), tuple(differences), not_checked)
 
 
 def _verified_where_published(folder: Path, manifest: Manifest, files: int, differences: list[str]) -> Verification:
@@ -155,13 +157,24 @@ def _seal_not_checked(folder: Path, manifest: Manifest) -> Iterator[str]:
         yield f"Nothing here says that these were made as the seal planned it: {', '.join(found)}."
 
 
+def _bytes_not_checked(manifest: Manifest) -> Iterator[str]:
+    """Say which files were not hashed, since they stay elsewhere and only ranges of them are read."""
+    found = [what for what, path in manifest.request.files().items() if is_remote_file(path)]
+    if found:
+        yield (
+            f"These stay where they lie, and were not hashed here: {', '.join(found)}. That their content is the same "
+            "is what their store says; the figures were computed from it again."
+        )
+
+
 def _plain(value: Any) -> Any:
     is_value = dataclasses.is_dataclass(value) and not isinstance(value, type)
     return json.loads(json.dumps(dataclasses.asdict(value) if is_value else value))
 
 
 def _hash_differences(folder: Path, manifest: Manifest) -> Iterator[str]:
-    paths = [(what, folder / path) for what, path in manifest.request.files().items()]
+    paths = [(what, placed(folder, path)) for what, path in manifest.request.files().items()]
+    expected: list[tuple[str, Path | str, str | None]]
     expected = [] if manifest.withheld else [(what, path, manifest.inputs.get(what)) for what, path in paths]
     expected += [(name, folder / name, digest) for name, digest in manifest.outputs.items()]
     expected += [(name, _top(folder, manifest) / name, digest) for name, digest in _beside(manifest).items()]
@@ -169,10 +182,14 @@ def _hash_differences(folder: Path, manifest: Manifest) -> Iterator[str]:
         try:
             found = file_hash(path)
         except AuditError:
-            yield f"{what}: the file {path.name} is {'no plain file' if path.exists() else 'missing'}"
+            is_there = isinstance(path, Path) and path.exists()
+            yield f"{what}: the file {base_name(path)} is {'no plain file' if is_there else 'missing'}"
+            continue
+        except (HubError, StoreError) as error:
+            yield f"{what}: {error}"
             continue
         if found != digest:
-            yield f"{what}: {path.name} has the hash {found[:12]}…, the manifest says {str(digest)[:12]}…"
+            yield f"{what}: {base_name(path)} has the hash {found[:12]}…, the manifest says {str(digest)[:12]}…"
 
 
 def _leading_elsewhere(manifest: Manifest) -> Iterator[str]:
