@@ -48,7 +48,8 @@ def create_model(
             name and order, its head is replaced by a new one, as `AutoModelForImageClassification` does for other
             numbers of classes.
         images: gives the classes and the height and width in pixels; its pixels are not looked at.
-        seed: of the random initial weights.
+        seed: of the random initial weights. Those of a timm architecture are drawn by transformers' wrapper of it
+            (normal, deviation 0.02), not by timm; `cnn8` keeps its own.
         image_size: height and width (or both in one) that an architecture takes; by default those of
             `images`. What a checkpoint takes, its image processor says.
         pretrained: True takes a timm architecture's checkpoint from the Hub; False takes a checkpoint's configuration
