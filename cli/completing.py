@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 _TIMM_MODEL = r"^@register_model\ndef (\w+)\("
 _TRANSFORMERS_TABLE = "MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES"
-_OURS = (*(f"resnet{depth}" for depth in (8, 14, 20, 32, 44, 56, 110)), "cnn3", "vit_tiny_patch4")
+_OURS = (*(f"resnet{depth}" for depth in (8, 14, 20, 32, 44, 56, 110)), "cnn3", "cnn8", "vit_tiny_patch4")
 
 
 def names_of(*packages: str) -> Callable[[str], list[str]]:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from unlearn_audit.auditing.discrepancy import CHUNK_NUMBERS, CHUNK_PAIRS, _chunk_size, discrepancies, members_of
+from unlearn_audit.auditing.discrepancy import (
+    CHUNK_NUMBERS,
+    CHUNK_PAIRS,
+    _ahead,
+    _chunk_size,
+    discrepancies,
+    members_of,
+)
 from unlearn_audit.measures import registry
 from unlearn_audit.predictions import Predictions, PredictionsFile
 
@@ -146,3 +153,18 @@ def test_chunks_of_more_models_hold_fewer_examples(classes: int) -> None:
     assert sizes == sorted(sizes, reverse=True) and sizes[-1] >= 64
     assert sizes[1] == min(CHUNK_NUMBERS // classes, CHUNK_PAIRS // 40)  # eight models: as much as for one
     assert sizes[2] * 35 * 32 <= CHUNK_PAIRS or sizes[2] == 64
+
+
+def test_what_is_read_ahead_comes_in_order_and_with_its_error():
+    def chunks():
+        yield from ((0,), (1,), (2,))
+        raise OSError("gone")
+
+    ahead, found = _ahead(chunks()), []
+    with pytest.raises(OSError, match="gone"):
+        found.extend(ahead)
+    assert found == [(0,), (1,), (2,)]
+    assert list(_ahead(iter([(3,), (4,)]))) == [(3,), (4,)]
+    abandoned = _ahead(iter([(5,), (6,)]))
+    assert next(abandoned) == (5,)
+    abandoned.close()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from unlearn_audit.auditing._scores import StratumMeans, _variance, mean
 from unlearn_audit.auditing.statistics import (
     LocalityContrast,
     StratumStatistics,
@@ -71,6 +72,32 @@ def test_strata_are_taken_together_by_their_counts():
     np.testing.assert_allclose(found.nearest.p_value, near.overall.p_value)
     np.testing.assert_allclose(found.overall.discrepancy, candidate.mean((0, 1)) @ counts / 1000)
     assert (found.num_candidates, found.num_references) == (1, 4)
+
+
+def test_one_stratum_is_taken_as_a_list_of_one():
+    rng = np.random.default_rng(5)
+    candidate, references = rng.normal(size=(2, 4, 6)), rng.normal(size=(4, 4, 6))
+    candidate[0, 1, 2] = references[0, 3, 4] = np.nan
+    counts, sampling = np.array([5, 0, 7, 1, 9, 3]), np.array([0.1, np.nan, 0.2, np.nan, 0.3, 0.4])
+    means = StratumMeans(candidate, references, counts, sampling)
+    for stratum in range(6):
+        one, listed = means.single(stratum), means.group([stratum])
+        assert (one.count, one.sampling) == (listed.count, listed.sampling)
+        assert one.to_references.tobytes() == listed.to_references.tobytes()
+        assert one.between.tobytes() == listed.between.tobytes()
+    assert [means.single(s).num_references for s in range(6)] == [4, 0, 0, 4, 0, 4]
+
+
+def test_means_and_variances_are_numpys_to_the_last_bit():
+    rng = np.random.default_rng(6)
+    for shape in ((3,), (5,), (4, 7), (1, 9)):
+        values = rng.lognormal(size=shape) * 10.0 ** rng.integers(-8, 8)
+        assert mean(values) == values.mean()
+        assert [mean(values, axis).tobytes() for axis in range(values.ndim)] == [
+            values.mean(axis).tobytes() for axis in range(values.ndim)
+        ]
+        if values.ndim == 1:
+            assert _variance(values) == values.var(ddof=1)
 
 
 @pytest.mark.parametrize("k", [3, 5, 8])

@@ -60,7 +60,7 @@ def compare(
     ways = {"": ours, **{against: work for against, (work, _) in others.items()}}
     rounds = [{name: timed(work) for name, work in ways.items()} for _ in range(repeats + 1)][1:]
     return [
-        _ratio(what, against, goal, [(r[against], r[""]) for r in rounds], note)
+        ratio_of(what, against, goal, [(r[against], r[""]) for r in rounds], note)
         for against, (_, goal) in others.items()
     ]
 
@@ -78,7 +78,7 @@ def _cpu_seconds() -> float:
     return sum(u.ru_utime + u.ru_stime for u in used)
 
 
-def _ratio(what: str, against: str, goal: float | None, pairs: list[tuple], note: str) -> Ratio:
+def ratio_of(what: str, against: str, goal: float | None, pairs: list[tuple], note: str) -> Ratio:
     wall = [other[0] / mine[0] for other, mine in pairs]
     cpu = [other[1] / max(mine[1], 1e-9) for other, mine in pairs]
     seconds = statistics.median(mine[0] for _, mine in pairs)

@@ -8,7 +8,7 @@ import pytest
 from tests.benchmarks.__main__ import CASES
 
 HERE = Path(__file__).parent
-MODULES = sorted(path.stem for path in HERE.glob("*.py") if path.stem not in ("__init__", "__main__", "test_cases"))
+MODULES = sorted(path.stem for path in HERE.glob("*.py") if not path.stem.startswith(("__", "test_")))
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -63,11 +63,26 @@ def test_augmentation_does_not_depend_on_the_batch_but_on_epoch_and_seed() -> No
     assert torch.equal(plain, scale(torch.tensor(IMAGES.pixels)))
 
 
+def test_alternating_flips_show_both_sides_of_each_image_in_two_epochs_from_a_random_one_on() -> None:
+    augment, pixels, rows = Augmentation(padding=0, flip=True, alternating=True), torch.tensor(IMAGES.pixels), range(32)
+    sides = [augment(pixels, torch.arange(32), seed=0, epoch=epoch) for epoch in range(4)]
+    mirrored = torch.stack([(side == pixels.flip(2)).flatten(1).all(dim=1) for side in sides])
+    assert not any(torch.equal(pixels[row], pixels[row].flip(1)) for row in rows)
+    assert 8 < int(mirrored[0].sum()) < 24
+    assert torch.equal(mirrored[0], mirrored[2]) and torch.equal(mirrored[1], mirrored[3])
+    assert torch.equal(mirrored[0], ~mirrored[1])
+    assert all(torch.equal(sides[0][row], pixels[row].flip(1) if mirrored[0, row] else pixels[row]) for row in rows)
+    other = augment(pixels, torch.arange(32), seed=1, epoch=0)
+    assert not torch.equal(other, sides[0])
+    assert torch.equal(augment(pixels[5:9], torch.arange(5, 9), seed=0, epoch=1), sides[1][5:9])
+
+
 def test_the_usual_augmentation_flips_where_the_images_say_so() -> None:
     assert Augmentation.usual(IMAGES) == Augmentation(padding=1, flip=True)
     assert not Augmentation.usual(dataclasses.replace(IMAGES, flips=False)).flip
     assert Augmentation.usual(dataclasses.replace(IMAGES, name="digits")).flip  # a name says nothing
     assert Augmentation.usual(tiny_images(4, size=32)).padding == 4
+    assert Augmentation.usual(IMAGES, alternating=True) == Augmentation(padding=1, flip=True, alternating=True)
 
 
 def test_both_collators_give_the_same_batch() -> None:

@@ -39,7 +39,7 @@ def test_there_were_two(folders) -> None:
     assert [(folders[1] / f"world-{rank}").read_text() for rank in (0, 1)] == ["2", "2"]
 
 
-@pytest.mark.parametrize("name", [*two_processes.METHODS, "retrained"])
+@pytest.mark.parametrize("name", [*two_processes.METHODS, "retrained", "retrained_fast"])
 def test_weights_and_cost_are_the_same(folders, name: str) -> None:
     one, two = (load_file(folder / f"{name}.safetensors") for folder in folders)
     assert one.keys() == two.keys()

@@ -20,13 +20,14 @@ from transformers import TrainerCallback
 from tests.tiny import tiny_forget, tiny_images, tiny_resnet, tiny_vit
 from unlearn_audit.errors import ConfigurationError, ModelError
 from unlearn_audit.methods import registry
-from unlearn_audit.models import load_model, predict, save_model, weights_hash
+from unlearn_audit.models import Preprocessing, load_model, predict, save_model, weights_hash
 from unlearn_audit.training import TrainingConfig, fit, unlearn
 from unlearn_audit.training.checkpoints import last_checkpoint, run_folder, training_inputs
 from unlearn_audit.training.running import example_dataset
 
 IMAGES = tiny_images()
 CONFIG = TrainingConfig(epochs=3, learning_rate=0.02, batch_size=16, precision="float32")
+FAST = dataclasses.replace(CONFIG, flip="alternating", label_smoothing=0.2, batchnorm_bias_rate=8.0, warmup=0.2)
 LTD = {"n_support": 16, "teacher_epochs": 1}
 
 
@@ -42,9 +43,10 @@ class KillAfter(TrainerCallback):
 
 
 def train(kind: str, folder: Path | None, callbacks=()) -> torch.nn.Module:
-    if kind == "fit":
+    if kind.startswith("fit"):
+        config = FAST if kind == "fit fast" else CONFIG
         return fit(
-            tiny_resnet(IMAGES), IMAGES, CONFIG, seed=1, output_dir=folder, progress=False, callbacks=callbacks
+            tiny_resnet(IMAGES), IMAGES, config, seed=1, output_dir=folder, progress=False, callbacks=callbacks
         ).model
     method = registry.load(kind)(**(LTD if kind == "local_teacher_distillation" else {}))
     forget, model = tiny_forget(IMAGES), tiny_resnet(IMAGES)
@@ -52,7 +54,7 @@ def train(kind: str, folder: Path | None, callbacks=()) -> torch.nn.Module:
     return unlearn(model, IMAGES, forget, method, CONFIG, **options).model
 
 
-@pytest.mark.parametrize("kind", ["fit", "local_teacher_distillation", "scrub"])
+@pytest.mark.parametrize("kind", ["fit", "fit fast", "local_teacher_distillation", "scrub"])
 @pytest.mark.slow
 def test_killed_and_resumed_equals_unbroken(kind: str, quick_commands, tmp_path) -> None:
     environment = {**quick_commands, "PYTHONPATH": str(Path(__file__).parents[2])}
@@ -98,6 +100,9 @@ OTHER_INPUTS = {
     "forget set": lambda: inputs_of(forget=tiny_forget(IMAGES)),
     "epochs": lambda: inputs_of(config=dataclasses.replace(CONFIG, epochs=4)),
     "augmentation": lambda: inputs_of(config=dataclasses.replace(CONFIG, augment=False)),
+    "flips": lambda: inputs_of(config=dataclasses.replace(CONFIG, flip="alternating")),
+    "label smoothing": lambda: inputs_of(config=dataclasses.replace(CONFIG, label_smoothing=0.1)),
+    "the rate of biases": lambda: inputs_of(config=dataclasses.replace(CONFIG, batchnorm_bias_rate=2.0)),
     "seed": lambda: inputs_of(seed=2),
     "method": lambda: inputs_of(method=registry.load("finetune")()),
     "another method": lambda: inputs_of(method=registry.load("gradient_ascent")()),
@@ -185,6 +190,54 @@ def test_biases_and_layer_norms_do_not_decay_but_batch_norms_do() -> None:
     assert not [name for name in decayed_parameters(vit) if "norm" in name or name.endswith("bias")]
 
 
+def slow_steps(model: torch.nn.Module, config: TrainingConfig, epochs: int) -> torch.nn.Module:
+    """Train on all images at once, by gradients and momentum that are written out: plain SGD, one step an epoch."""
+    pixels, labels = torch.from_numpy(IMAGES.pixels.copy()), torch.from_numpy(IMAGES.labels)
+    batch = Preprocessing.of(model)(pixels)
+    fast = {id(m.bias) for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)}
+    model.train()
+    for _ in range(epochs):
+        logits = model(pixel_values=batch).logits
+        target = torch.full_like(logits, config.label_smoothing / 4)
+        target[torch.arange(len(labels)), labels] += 1 - config.label_smoothing
+        loss = -(target * logits.log_softmax(dim=1)).sum(dim=1).mean()
+        names, parameters = zip(*model.named_parameters(), strict=True)
+        with torch.no_grad():
+            for name, p, gradient in zip(names, parameters, torch.autograd.grad(loss, parameters), strict=True):
+                decay = 0.0 if name.endswith("bias") or "norm" in name else config.weight_decay
+                rate = config.learning_rate * (config.batchnorm_bias_rate if id(p) in fast else 1)
+                p -= rate * (gradient + decay * p)
+    return model
+
+
+@pytest.mark.parametrize("parts", [1, 4])
+def test_label_smoothing_and_the_rate_of_biases_do_what_a_slow_loop_does(parts: int) -> None:
+    settings = {"label_smoothing": 0.3, "batchnorm_bias_rate": 5.0, "weight_decay": 0.1, "learning_rate": 0.05}
+    plain = {"batch_size": 64, "momentum": 0.0, "nesterov": False, "scheduler": "constant", "augment": False}
+    config = TrainingConfig(epochs=3, precision="float32", accumulation_steps=parts, **settings, **plain)
+    make = tiny_resnet if parts == 1 else tiny_vit  # BatchNorm sees the parts of a batch
+    if parts > 1:
+        config = dataclasses.replace(config, batchnorm_bias_rate=1.0)
+    found = fit(make(IMAGES), IMAGES, config, seed=0, progress=False).model
+    expected = slow_steps(make(IMAGES), config, epochs=3)
+    untouched = make(IMAGES)
+    for a, b, before in zip(found.parameters(), expected.parameters(), untouched.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+        assert not torch.equal(b, before)
+
+
+def test_a_rate_of_biases_needs_biases() -> None:
+    config = dataclasses.replace(CONFIG, batchnorm_bias_rate=8.0)
+    with pytest.raises(ModelError, match="biases of BatchNorm to train, for batchnorm_bias_rate=8, got one without"):
+        fit(tiny_vit(IMAGES), IMAGES, config, seed=0, progress=False)
+
+
+def test_an_unlearning_method_refuses_label_smoothing() -> None:
+    config = dataclasses.replace(CONFIG, label_smoothing=0.1)
+    with pytest.raises(Exception, match="label_smoothing_factor"):
+        unlearn(tiny_resnet(IMAGES), IMAGES, tiny_forget(IMAGES), registry.load("finetune")(), config, progress=False)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -194,6 +247,9 @@ def test_biases_and_layer_norms_do_not_decay_but_batch_norms_do() -> None:
         ("accumulation_steps", 0),
         ("optimizer", "adam"),
         ("scheduler", "step"),
+        ("flip", "vertical"),
+        ("label_smoothing", 1.0),
+        ("batchnorm_bias_rate", -1.0),
         ("warmup", 1.0),
         ("precision", "float16"),
         ("checkpoints", -1),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -30,22 +31,44 @@ class StratumMeans:
     counts: np.ndarray  # (S,)
     sampling: np.ndarray  # (S,)
 
+    @cached_property
+    def _off(self) -> np.ndarray:
+        """Which pairs (K, K) are of two references."""
+        return ~np.eye(self.candidate.shape[1], dtype=bool)
+
+    @cached_property
+    def _usable(self) -> np.ndarray:
+        """Which strata (S,) have examples and are defined."""
+        defined = np.isfinite(self.candidate).all((0, 1)) & np.isfinite(self.references[self._off]).all(0)
+        return np.asarray(defined & (self.counts > 0))
+
+    @cached_property
+    def _finite(self) -> tuple[np.ndarray, np.ndarray]:
+        """The references (K, K, S) and the sampling variances (S,), with numbers also where nothing is defined."""
+        return np.where(self._off[..., None], np.nan_to_num(self.references), 0.0), np.nan_to_num(self.sampling)
+
+    def single(self, stratum: int) -> Group:
+        """Take one stratum, as `group` does of a list of one."""
+        if not self._usable[stratum]:
+            return self.group([stratum])
+        between, sampling = self._finite
+        # A sum of one product with 1 has no negative zero, nor has this.
+        to_references = self.candidate[:, :, stratum] + 0.0
+        return Group(int(self.counts[stratum]), to_references, between[:, :, stratum] + 0.0, float(sampling[stratum]))
+
     def group(self, strata: Iterable[int]) -> Group:
         """Take strata together, weighted by their counts; undefined ones are left out."""
-        k = self.candidate.shape[1]
-        off = ~np.eye(k, dtype=bool)
         wanted = np.asarray(list(strata))
-        defined = np.isfinite(self.candidate).all((0, 1)) & np.isfinite(self.references[off]).all(0)
-        use = wanted[(defined & (self.counts > 0))[wanted]]
+        use = wanted[self._usable[wanted]]
         if not len(use):
             return Group(int(self.counts[wanted].sum()), np.empty((len(self.candidate), 0)), np.empty((0, 0)), 0.0)
         weight = self.counts[use] / self.counts[use].sum()
         to_references = self.candidate[:, :, use] @ weight  # (J, K)
-        between = np.where(off, np.nan_to_num(self.references[:, :, use]) @ weight, 0.0)  # (K, K)
+        between, sampling = self._finite
         share = weight * self.candidate[:, :, use].mean((0, 1))
         share = share / share.sum() if share.sum() > 0 else weight
-        variance = float((share**2 * np.nan_to_num(self.sampling[use])).sum())
-        return Group(int(self.counts[use].sum()), to_references, between, variance)
+        variance = float((share**2 * sampling[use]).sum())
+        return Group(int(self.counts[use].sum()), to_references, between[:, :, use] @ weight, variance)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +93,7 @@ class Group:
     def floor(self) -> float | None:
         """F, the mean over ordered pairs."""
         k = self.num_references
-        return float(self.between.sum() / (k * (k - 1))) if k >= 2 else None
+        return float(_sum(self.between) / (k * (k - 1))) if k >= 2 else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,18 +109,43 @@ class Scores:
 def scores_of(group: Group, zero_floor: bool) -> Scores:
     """Score the candidates and the references of a group with K >= 3."""
     k = group.num_references
-    total, row, column = group.between.sum(), group.between.sum(1), group.between.sum(0)
+    total, row, column = _sum(group.between), _sum(group.between, 1), _sum(group.between, 0)
     floor = np.full(1, total / (k * (k - 1)))
     floors = (total - row - column) / ((k - 1) * (k - 2))  # (K,) without reference k
     nearness = row / (k - 1)  # (K,) reference k to the others
-    whole = group.to_references.mean(1)  # (J,)
-    parts = (group.to_references.sum(1, keepdims=True) - group.to_references) / (k - 1)  # (J, K)
+    sums = _sum(group.to_references, 1)  # (J,)
+    whole = sums / k
+    parts = (sums[:, None] - group.to_references) / (k - 1)  # (J, K)
     if zero_floor:
-        return Scores(False, whole, nearness, parts.mean(0))
-    positive = all((values > 0).all() for values in (floor, floors, nearness, whole, parts))
+        return Scores(False, whole, nearness, mean(parts, 0))
+    positive = all(all_of(values > 0) for values in (floor, floors, nearness, whole, parts))
     if positive:
-        return Scores(True, np.log(whole / floor), np.log(nearness / floors), np.log(parts / floors).mean(0))
-    return Scores(False, whole - floor, nearness - floors, (parts - floors).mean(0))
+        return Scores(True, np.log(whole / floor), np.log(nearness / floors), mean(np.log(parts / floors), 0))
+    return Scores(False, whole - floor, nearness - floors, mean(parts - floors, 0))
+
+
+# Means and variances of a few numbers, as NumPy's methods compute them, which take several times as long for so few:
+# an audit asks for tens of thousands.
+
+
+def _sum(values: np.ndarray, axis: int | None = None) -> Any:
+    return np.add.reduce(values, axis)
+
+
+def all_of(values: np.ndarray) -> bool:
+    """Return whether all of the values are true."""
+    return bool(np.logical_and.reduce(values, None))
+
+
+def mean(values: np.ndarray, axis: int | None = None) -> Any:
+    """Return the mean over an axis, or of all."""
+    return np.add.reduce(values, axis) / (values.size if axis is None else values.shape[axis])
+
+
+def _variance(values: np.ndarray) -> float:
+    """Return the unbiased variance of values (n,)."""
+    deviations = values - mean(values)
+    return float(np.add.reduce(deviations * deviations) / (len(values) - 1))
 
 
 @dataclass(frozen=True)
@@ -124,8 +172,8 @@ def standard_errors(scores: Scores, sampling: float, least: float, prior: float 
         prior: variance of the mean over references that the groups of an audit share; moderates this group's own.
     """
     j, k = len(scores.candidates), len(scores.null)
-    reference = max(scores.null.var(ddof=1) * ((k - 1) / k) ** 2, least**2)
-    spread = scores.candidates.var(ddof=1) if j > 1 else 0.0
+    reference = max(_variance(scores.null) * ((k - 1) / k) ** 2, least**2)
+    spread = _variance(scores.candidates) if j > 1 else 0.0
     prediction_df: float = tail_df(k)
     if spread > reference:  # J candidates that vary more than retrained models do: Welch
         prediction, prediction_df = welch(spread / j, j - 1, reference / k, prediction_df)
@@ -142,7 +190,7 @@ def standard_errors(scores: Scores, sampling: float, least: float, prior: float 
 def jackknife_variance(scores: Scores) -> float:
     """Return the variance of the candidates' mean score over references, by leaving out one at a time."""
     k = len(scores.without)
-    return float((k - 1) / k * ((scores.without - scores.without.mean()) ** 2).sum())
+    return float((k - 1) / k * _sum((scores.without - mean(scores.without)) ** 2))
 
 
 def moderated(variance: float, df: float, prior: float | None, prior_df: int = PRIOR_DF) -> tuple[float, float]:
@@ -180,6 +228,7 @@ def detectable_shift(df: float, alpha: float) -> float:
     return float(brentq(lambda shift: nct.sf(critical, df, shift) - POWER, 0.0, 4 * critical + 4))
 
 
+@lru_cache(maxsize=1024)
 def critical_value(alpha: float, df: float) -> float:
     """Return the number that Student's t with `df` degrees of freedom exceeds with probability alpha."""
     from scipy.special import stdtrit

@@ -34,6 +34,7 @@ from unlearn_audit.auditing.report import (
 )
 from unlearn_audit.auditing.summary import html_summary, sentences, stratum_rows
 from unlearn_audit.auditing.suspicions import ReferenceFigures, Suspicion, suspicions
+from unlearn_audit.auditing.trainings import training_notes
 from unlearn_audit.auditing.verdict import verdict_of
 from unlearn_audit.measures import registry as measure_registry
 from unlearn_audit.names import checked_text
@@ -109,7 +110,7 @@ def audit_subject(
     work = Work.of(subject, neighbourhood, chosen, progress)
     results = tuple(work.results(policy))
     read = ((name, source) for name, _, model in subject.items() for source in model.predictions)
-    notes = (*copies, *normalised(read))
+    notes = (*copies, *training_notes(subject), *normalised(read))
     report = _assemble(work, results, policy, title, provenance or Provenance("", {}), notes)
     return Findings(report, ledger_of(work, policy))
 

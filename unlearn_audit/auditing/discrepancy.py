@@ -8,7 +8,9 @@ first reference's: their logits are held whole.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,7 +18,9 @@ from torch import Tensor
 
 from unlearn_audit.measures._measure import Measure
 from unlearn_audit.measures._outputs import Outputs
-from unlearn_audit.predictions import PredictionSource, matching_rows
+from unlearn_audit.predictions import Predictions, PredictionSource, matching_rows
+
+T = TypeVar("T")
 
 CHUNK_NUMBERS = 1 << 18  # logits of one model in a chunk: 1 MiB, which the allocator keeps and caches hold
 CHUNK_MODELS = 8  # of more models together, smaller chunks, so that caches still hold them
@@ -104,7 +108,10 @@ def discrepancies(
     sums = [_Sums(measure, len(models), len(references), groups.shape[1], len(labels)) for measure in measures]
     scores = [_empty_scores(len(labels)) for _ in sources]
     streams = [_aligned_chunks(s, r, size) for s, r in zip(sources, rows, strict=True)]
-    for start, logits in zip(range(0, len(labels), size), zip(*streams, strict=True), strict=True):
+    chunks: Iterator[tuple[np.ndarray, ...]] = zip(*streams, strict=True)
+    if not all(isinstance(source, Predictions) for source in sources):
+        chunks = _ahead(chunks)
+    for start, logits in zip(range(0, len(labels), size), chunks, strict=True):
         part = slice(start, start + size)
         outputs = [
             Outputs(torch.from_numpy(np.require(part_logits, requirements="W")).float(), labels[part])
@@ -158,6 +165,15 @@ def _aligned_chunks(source: PredictionSource, rows: np.ndarray | None, size: int
             pending = [whole[size:]] if len(whole) > size else []
     if pending:
         yield np.ascontiguousarray(np.concatenate(pending))
+
+
+def _ahead(chunks: Iterator[T]) -> Iterator[T]:
+    """Yield the same; a thread reads the next one meanwhile: Arrow and torch both work without Python's lock."""
+    with ThreadPoolExecutor(1) as reader:
+        following = reader.submit(next, chunks, None)
+        while (found := following.result()) is not None:
+            following = reader.submit(next, chunks, None)
+            yield found
 
 
 def _empty_scores(n: int) -> ExampleScores:

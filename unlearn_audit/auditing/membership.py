@@ -144,6 +144,7 @@ def _feature(scores: ExampleScores, attack: str) -> np.ndarray:
 
 
 def _svc_share(members: np.ndarray, others: np.ndarray, asked: np.ndarray) -> float:
+    from sklearn import config_context
     from sklearn.svm import SVC
 
     shown = np.concatenate([members, others])
@@ -155,8 +156,11 @@ def _svc_share(members: np.ndarray, others: np.ndarray, asked: np.ndarray) -> fl
         np.concatenate(found) for found in zip(*parts, strict=True)
     )  # each once, with the weight of all
     known = np.repeat([1, 0], [len(values) for values, _ in parts])
-    machine = SVC(C=3, gamma="auto", kernel="rbf").fit(distinct[:, None], known, sample_weight=counts)
-    return float((machine.predict(asked[:, None]) == 0).mean())
+    different, place = np.unique(asked, return_inverse=True)
+    with config_context(assume_finite=True, skip_parameter_validation=True):  # they are: `_feature` sees to it
+        machine = SVC(C=3, gamma="auto", kernel="rbf").fit(distinct[:, None], known, sample_weight=counts)
+        taken = machine.predict(different[:, None]) == 0
+    return float(taken[place].mean())
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:

@@ -27,8 +27,10 @@ from unlearn_audit.auditing._scores import (
     Group,
     Scores,
     StratumMeans,
+    all_of,
     critical_value,
     detectable_shift,
+    mean,
     p_value_of,
     scores_of,
     standard_errors,
@@ -152,7 +154,7 @@ def compare(
     means = StratumMeans(
         candidate, references, counts, np.zeros(len(counts)) if sampling is None else np.asarray(sampling)
     )
-    single = [means.group([s]) for s in range(len(counts))]
+    single = [means.single(s) for s in range(len(counts))]
     strata = _with_holm([_statistics(group, settings) for group in single])
     return Comparison(
         strata=strata,
@@ -197,7 +199,7 @@ def _least(scores: Scores, settings: _Settings) -> float:
 def _statistics(group: Group, settings: _Settings) -> StratumStatistics:
     if not group.num_references:
         return StratumStatistics(group.count, False)
-    discrepancy = float(group.to_references.mean())
+    discrepancy = float(mean(group.to_references))
     found = StratumStatistics(group.count, group.takes_part, discrepancy)
     floor = 0.0 if settings.zero_floor and group.num_references >= 2 else group.floor()
     if floor is None:
@@ -215,9 +217,9 @@ def _statistics(group: Group, settings: _Settings) -> StratumStatistics:
 
 def _ratio(group: Group, floor: float) -> float | None:
     """D / F, the geometric mean over candidates; 1 for 0 / 0, None where only the floor is 0."""
-    whole = group.to_references.mean(1)
+    whole = mean(group.to_references, 1)
     if floor > 0:
-        return float(np.exp(np.log(whole).mean()) / floor) if (whole > 0).all() else float(whole.mean() / floor)
+        return float(np.exp(mean(np.log(whole))) / floor) if all_of(whole > 0) else float(mean(whole) / floor)
     return 1.0 if not whole.any() else None
 
 
@@ -225,7 +227,7 @@ def _tested(found: StratumStatistics, floor: float, group: Group, settings: _Set
     """Add what K >= 3 references allow."""
     scores = scores_of(group, settings.zero_floor)
     errors = standard_errors(scores, group.sampling, _least(scores, settings) / group.count)
-    score, alpha = float(scores.candidates.mean()), settings.alpha
+    score, alpha = float(mean(scores.candidates)), settings.alpha
     limit = settings.tolerance
     limit = float(np.log1p(limit / floor)) if scores.logarithmic else limit
     width = critical_value(alpha, errors.confidence_df) * errors.confidence
@@ -295,7 +297,7 @@ def _contrast(
     )
     least = _least(scores, settings) * (1 / used[0].count + 1 / used[-1].count)
     errors = standard_errors(scores, used[0].sampling + used[-1].sampling, least)
-    difference = float(scores.candidates.mean())
+    difference = float(mean(scores.candidates))
     return LocalityContrast(
         difference=difference,
         lower=difference - critical_value(settings.alpha, errors.confidence_df) * errors.confidence,
@@ -349,7 +351,7 @@ def spearman(proximity: np.ndarray, excess: np.ndarray, ranks: np.ndarray | None
     if defined.sum() < 3:
         return None
     first = ranks if ranks is not None and defined.all() else rankdata(proximity[defined])
-    second = rankdata(excess[defined])
+    second = rankdata(excess if defined.all() else excess[defined])
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
     return float(np.corrcoef(first, second)[0, 1])

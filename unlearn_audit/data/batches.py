@@ -21,15 +21,19 @@ _VERTICAL, _HORIZONTAL, _FLIP = 1, 2, 3  # streams of random draws
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random crop after padding by `padding` black pixels a side, and a horizontal flip with probability a half."""
+    """Random crop after padding by `padding` black pixels a side, and a horizontal flip of a random half of the images.
+
+    With `alternating`, that half is drawn once, and flipped in every other epoch; the rest is in those between.
+    """
 
     padding: int
     flip: bool
+    alternating: bool = False
 
     @classmethod
-    def usual(cls, images: Images) -> Augmentation:
+    def usual(cls, images: Images, *, alternating: bool = False) -> Augmentation:
         """Return the usual one: padding by an eighth of the height (4 of 32), and a flip where `images.flips`."""
-        return cls(padding=max(1, images.pixels.shape[1] // 8), flip=images.flips)
+        return cls(padding=max(1, images.pixels.shape[1] // 8), flip=images.flips, alternating=alternating)
 
     def __call__(self, pixels: Tensor, index: Tensor, *, seed: int, epoch: int) -> Tensor:
         """Augment uint8 (n, h, w, 3), each image by its own draws, which depend on (seed, epoch, index) alone."""
@@ -40,10 +44,16 @@ class Augmentation:
         rows = top[:, None] + torch.arange(height, device=pixels.device)  # (n, h)
         columns = left[:, None] + torch.arange(width, device=pixels.device)  # (n, w)
         if self.flip:
-            flipped = draw(index, 2, seed=seed, epoch=epoch, stream=_FLIP).bool()
+            flipped = self._flipped(index, seed, epoch)
             columns = torch.where(flipped[:, None], columns.flip(1), columns)
         padded = torch.nn.functional.pad(pixels, (0, 0, *(self.padding,) * 4))
         return padded[torch.arange(n, device=pixels.device)[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+    def _flipped(self, index: Tensor, seed: int, epoch: int) -> Tensor:
+        """Return which examples (n,) bool are flipped."""
+        if not self.alternating:
+            return draw(index, 2, seed=seed, epoch=epoch, stream=_FLIP).bool()
+        return (draw(index, 2, seed=seed, epoch=0, stream=_FLIP) + epoch) % 2 == 1
 
 
 class Batch(Sequence[dict[str, Tensor]]):

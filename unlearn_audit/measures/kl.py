@@ -25,4 +25,4 @@ class KullbackLeibler(Measure):
     def __call__(self, candidate: Outputs, reference: Outputs) -> Tensor:
         """KL(reference ‖ candidate), from log-softmax."""
         log_ratio = reference.log_probabilities - candidate.log_probabilities
-        return (reference.probabilities * log_ratio).sum(dim=1).clamp_min(0)
+        return log_ratio.mul_(reference.probabilities).sum(dim=1).clamp_min(0)

@@ -1,9 +1,9 @@
 """Models: CIFAR ResNets registered with timm, building and loading, predictions and embeddings.
 
-Importing this package registers `resnet8` … `resnet110` and `cnn3`, which a model saved with one of them needs to load.
+Importing this package registers `resnet8` … `resnet110`, `cnn3` and `cnn8`, which a model saved with one needs to load.
 """
 
-from unlearn_audit.models import cifar_cnn, cifar_resnet
+from unlearn_audit.models import cifar_cnn, cifar_resnet, whitened_cnn
 from unlearn_audit.models.adapting import adapt, merge
 from unlearn_audit.models.creating import create_model
 from unlearn_audit.models.labels import with_classes_of
@@ -26,6 +26,7 @@ __all__ = [
     "predict_rows",
     "save_model",
     "weights_hash",
+    "whitened_cnn",
     "with_classes_of",
     "with_processor",
 ]

@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from unlearn_audit.errors import ModelError
 from unlearn_audit.models.loading import classifier
+from unlearn_audit.models.training_record import hand_on_training
 
 Trained = Literal["all", "head", "lora"]
 _ATTRIBUTE = "_unlearn_audit_frozen_statistics"
@@ -52,6 +53,7 @@ def merge(model: nn.Module) -> nn.Module:
     if is_adapted(model):
         peft: Any = model
         model = peft.merge_and_unload()
+        hand_on_training(peft, model)
     return model.requires_grad_(True)
 
 

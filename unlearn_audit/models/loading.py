@@ -19,9 +19,10 @@ from unlearn_audit.models.checkpoints import load_whole, processor_of
 from unlearn_audit.models.naming import Checkpoint
 from unlearn_audit.models.origin import ORIGIN, Origin
 from unlearn_audit.models.preprocessing import Preprocessing
+from unlearn_audit.models.training_record import TRAINING, read_training, write_training
 
 _DRAFT = ".saving"  # in a model's folder while it is written
-_REPLACED = ("*.safetensors", "*.safetensors.index.json", ORIGIN)  # of an earlier model, if this one has none
+_REPLACED = ("*.safetensors", "*.safetensors.index.json", ORIGIN, TRAINING)  # of an earlier model, if this one has none
 
 
 def load_model(
@@ -47,6 +48,8 @@ def load_model(
     checkpoint = Checkpoint.of(source)
     checkpoint = dataclasses.replace(checkpoint, revision=revision or checkpoint.revision)
     model, beside = _filled(checkpoint, trust_remote_code=trust_remote_code)
+    if checkpoint.is_folder:
+        read_training(model, Path(checkpoint.source) / checkpoint.subfolder)
     if model.config.model_type == "timm_wrapper":
         return ready(model)
     return with_processor(model, processor_of(beside if processor is None else Checkpoint.of(processor)))
@@ -89,7 +92,7 @@ def save_model(model: nn.Module, folder: str | Path, *, unchanged: bool = False)
     """Write weights (safetensors), configuration and image processor, as stock classes load them.
 
     They take the place of a model that is there only once all are written. Beside them, `origin.json` keeps what the
-    model was loaded from, for the card of what is made of it.
+    model was loaded from, for the card of what is made of it, and `training.json` how `fit` trained it, for an audit.
 
     Args:
         model: from `create_model` or `load_model`, trained or not.
@@ -104,6 +107,7 @@ def save_model(model: nn.Module, folder: str | Path, *, unchanged: bool = False)
         if stock.config.model_type != "timm_wrapper":  # whose configuration holds what its image processor needs
             Preprocessing.of(model).processor.save_pretrained(draft)
         dataclasses.replace(Origin.of(model), unchanged=unchanged).write(draft)
+        write_training(model, draft)
         written = {path.name for path in draft.iterdir()}
         for path in [path for pattern in _REPLACED for path in folder.glob(pattern)]:
             if path.name not in written:

@@ -15,6 +15,7 @@ from unlearn_audit.files import versions
 from unlearn_audit.models.labels import output_order
 from unlearn_audit.models.loading import classifier, weights_hash
 from unlearn_audit.models.preprocessing import Preprocessing
+from unlearn_audit.models.training_record import training_record
 from unlearn_audit.predictions import Predictions
 from unlearn_audit.processes import process_state
 
@@ -85,7 +86,7 @@ def _ordered(logits: np.ndarray, order: np.ndarray | None) -> np.ndarray:
 
 
 def _metadata(model: Any, data: Images | ImageData, precision: str, model_id: str | None) -> dict[str, str]:
-    found = versions(_PACKAGES)
+    found, trained = versions(_PACKAGES), training_record(model)
     return {
         "model_id": model_id or model.name_or_path or type(model).__name__,
         "weights_hash": weights_hash(model),
@@ -94,6 +95,7 @@ def _metadata(model: Any, data: Images | ImageData, precision: str, model_id: st
         "preprocessing": Preprocessing.of(model).to_metadata(),
         "precision": precision,
         "versions": " ".join(f"{package}={found[package]}" for package in _PACKAGES),
+        **({} if trained is None else {"training": trained}),
     }
 
 

@@ -42,7 +42,16 @@ MOST_DIGITS = 17  # which tell a float exactly
 LEAST_FORGOTTEN = 30  # of fewer examples, strata and means tell which they are
 LEDGER = ("example_id", "split", "population", "label", "stratum", "near", "floor")
 OF_MODELS = ("top1", "confidence", "discrepancy", "excess")
-METADATA = ("model_id", "weights_hash", "data", "data_fingerprint", "preprocessing", "precision", "versions")
+METADATA = (
+    "model_id",
+    "weights_hash",
+    "data",
+    "data_fingerprint",
+    "preprocessing",
+    "precision",
+    "versions",
+    "training",
+)
 _CHUNK = 16_384  # rows of logits held at a time
 
 

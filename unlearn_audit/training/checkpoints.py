@@ -40,7 +40,7 @@ def training_inputs(
     return {
         "model": _of_model(model),
         "examples": _of_examples(dataset),
-        "config": _decisive(config),
+        "config": config.decisive(),
         "bfloat16": config.uses_bfloat16,
         "seed": seed,
         "method": None if method is None else {"class": _class_name(method), **_decisive(method)},

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import TrainingArguments
@@ -15,6 +17,7 @@ from unlearn_audit.processes import process_state
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULERS = ("cosine", "linear", "constant")
 PRECISIONS = ("auto", "float32", "bfloat16")
+FLIPS = ("random", "alternating")
 MOST_EPOCHS, LARGEST_BATCH, MOST_CHECKPOINTS = 1_000_000, 10_000_000, 10_000  # more is a slip of the pen
 
 
@@ -32,10 +35,15 @@ class TrainingConfig:
         momentum: of SGD.
         nesterov: Nesterov's momentum, for SGD.
         weight_decay: as Trainer applies it: of all weights but biases and LayerNorms; those of BatchNorm decay.
+        batchnorm_bias_rate: learning rate of BatchNorm's biases, as a multiple of `learning_rate`.
         scheduler: "cosine" to 0, "linear" to 0, or "constant".
         warmup: share of all steps over which the learning rate rises from 0.
         max_grad_norm: gradients are clipped to this norm; 0 does not clip.
         augment: random crop with padding, and a flip where `Images.flips`.
+        flip: "random" draws in each epoch whether an image is flipped; "alternating" draws once, and from then on flips
+            an image in every other epoch, so that two epochs show both sides of all (Jordan 2024, arXiv 2404.00498).
+        label_smoothing: share of a label's weight that is spread over all classes, for `fit`; unlearning methods have
+            losses of their own, and refuse it.
         precision: "float32", "bfloat16" (autocast), or "auto": bfloat16 where the device computes it faster.
         target_accuracy: stop after the first epoch with at least this accuracy on the training examples.
         checkpoints: how many to make on the way, at equal distances; 0 makes none.
@@ -50,10 +58,13 @@ class TrainingConfig:
     momentum: float = 0.9
     nesterov: bool = True
     weight_decay: float = 5e-4
+    batchnorm_bias_rate: float = field(default=1.0, metadata={"added": True})
     scheduler: str = "cosine"
     warmup: float = 0.0
     max_grad_norm: float = 0.0
     augment: bool = True
+    flip: str = field(default="random", metadata={"added": True})
+    label_smoothing: float = field(default=0.0, metadata={"added": True})
     precision: str = "auto"
     target_accuracy: float | None = None
     checkpoints: int = field(default=10, metadata={"incidental": True})  # changes no result
@@ -68,11 +79,14 @@ class TrainingConfig:
             "accumulation_steps": (1 <= self.accumulation_steps <= LARGEST_BATCH, "at least 1, and no more than fit"),
             "momentum": (0 <= self.momentum < 1, "a share in [0, 1)"),
             "weight_decay": (0 <= self.weight_decay < math.inf, "a finite number of at least 0"),
+            "batchnorm_bias_rate": (0 <= self.batchnorm_bias_rate < math.inf, "a finite number of at least 0"),
             "max_grad_norm": (0 <= self.max_grad_norm < math.inf, "a finite number of at least 0"),
             "target_accuracy": (accuracy is None or 0 < accuracy <= 1, "a share in (0, 1]"),
             "optimizer": (self.optimizer in OPTIMIZERS, f"one of {OPTIMIZERS}"),
             "scheduler": (self.scheduler in SCHEDULERS, f"one of {SCHEDULERS}"),
             "warmup": (0 <= self.warmup < 1, "a share of all steps in [0, 1)"),
+            "flip": (self.flip in FLIPS, f"one of {FLIPS}"),
+            "label_smoothing": (0 <= self.label_smoothing < 1, "a share in [0, 1)"),
             "precision": (self.precision in PRECISIONS, f"one of {PRECISIONS}"),
             "checkpoints": (0 <= self.checkpoints <= MOST_CHECKPOINTS, f"at least 0 and at most {MOST_CHECKPOINTS:,}"),
         }
@@ -84,6 +98,11 @@ class TrainingConfig:
     def uses_bfloat16(self) -> bool:
         """Whether this machine computes in bfloat16, which `precision` may leave to it."""
         return self.precision == "bfloat16" or (self.precision == "auto" and bfloat16_is_faster())
+
+    def decisive(self) -> dict[str, Any]:
+        """Return the fields but for those that change no result."""
+        kept = (each.name for each in dataclasses.fields(self) if not each.metadata.get("incidental"))
+        return {name: getattr(self, name) for name in kept}
 
     def arguments(self, output_dir: Path, seed: int, *, progress: bool = True) -> TrainingArguments:
         """Return the `TrainingArguments` that say the same."""
@@ -120,6 +139,7 @@ class TrainingConfig:
             dataloader_pin_memory=False,  # batches are made where they are used
             remove_unused_columns=False,
             torch_compile=self.compile,
+            label_smoothing_factor=self.label_smoothing,
         )
 
 

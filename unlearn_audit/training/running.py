@@ -14,10 +14,12 @@ import torch
 from accelerate.state import AcceleratorState
 from accelerate.utils import extract_model_from_parallel
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from unlearn_audit.data.batches import Augmentation, ExampleDataset, collate
 from unlearn_audit.data.images import Images
+from unlearn_audit.errors import ModelError
 from unlearn_audit.models.labels import check_order
 from unlearn_audit.models.preprocessing import Preprocessing, image_processor
 from unlearn_audit.processes import new_garbage_alone, process_state
@@ -78,7 +80,7 @@ def example_dataset(
     return ExampleDataset(
         images,
         Preprocessing.of(model),
-        augmentation=Augmentation.usual(images) if config.augment else None,
+        augmentation=Augmentation.usual(images, alternating=config.flip == "alternating") if config.augment else None,
         seed=seed,
         device=process_state().device,
         **selection,
@@ -143,11 +145,29 @@ def _train(
             callbacks=callbacks,
         )
         trainer.remove_callback(PrinterCallback)
+        if config.batchnorm_bias_rate != 1:
+            _apart_biases(trainer, model, config.batchnorm_bias_rate)
         trainer.train(resume_from_checkpoint=last_checkpoint(folder))
     extract_model_from_parallel(model, keep_fp32_wrapper=False)  # else it would compute in bfloat16 ever after
     model.eval()
     log = tuple(entry for entry in trainer.state.log_history if "loss" in entry)
     return TrainingRun(model, meter.seconds, meter.cpu_seconds, meter.examples, trainer.state.global_step, log)
+
+
+def _apart_biases(trainer: Trainer, model: nn.Module, rate: float) -> None:
+    """Let the stock optimizer train BatchNorm's biases at a multiple `rate` of the learning rate of all others."""
+    biases = {id(each.bias): each.bias for each in model.modules() if isinstance(each, _BatchNorm)}
+    trained = {key: bias for key, bias in biases.items() if bias is not None and bias.requires_grad}
+    if not trained:
+        raise ModelError(
+            f"Expected a model with biases of BatchNorm to train, for batchnorm_bias_rate={rate:g}, got one without. "
+            "Leave batchnorm_bias_rate out."
+        )
+    optimizer = trainer.create_optimizer()
+    for group in optimizer.param_groups:
+        group["params"] = [parameter for parameter in group["params"] if id(parameter) not in trained]
+    learning_rate = rate * trainer.args.learning_rate
+    optimizer.add_param_group({"params": list(trained.values()), "lr": learning_rate, "weight_decay": 0.0})
 
 
 @contextlib.contextmanager

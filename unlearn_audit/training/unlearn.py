@@ -15,6 +15,7 @@ from transformers import TrainerCallback
 from unlearn_audit.data.batches import ExampleDataset
 from unlearn_audit.data.images import Images
 from unlearn_audit.models.prediction import predict
+from unlearn_audit.models.training_record import record_training
 from unlearn_audit.training.callbacks import UnlearningMethod
 from unlearn_audit.training.config import TrainingConfig
 from unlearn_audit.training.running import Change, TrainingRun, example_dataset, run_trainer
@@ -61,6 +62,7 @@ def unlearn(
     dataset = method.prepare(model, examples)
     wall, cpu = time.perf_counter() - start[0], time.process_time() - start[1]
     run = run_trainer(model, dataset, config, method.seed, output_dir, callbacks, progress, method=method)
+    record_training(run.model, None)  # the original's, which is not how this model came to be
     change = before.change(run.model)
     return dataclasses.replace(run, seconds=run.seconds + wall, cpu_seconds=run.cpu_seconds + cpu, change=change)
 
