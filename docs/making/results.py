@@ -2,8 +2,10 @@
 
     python docs/making/results.py                    # from the saved reports in docs/results/cifar100/
     python docs/making/results.py add runs/cifar100  # save the reports and facts of a finished study first
+    python docs/making/results.py twice runs/from_originals  # those of models that were unlearned again, two seeds each
 
-The study itself: `cifar100.py`. The comparison with the paper's code: `side_by_side.py`.
+The study itself: `cifar100.py`; again, from its originals: `from_originals.py`. The comparison with the paper's code:
+`side_by_side.py`.
 """
 
 from __future__ import annotations
@@ -45,6 +47,7 @@ TITLES = {
     "ltd_knn": "LTD, k-NN labels",
     "anchored": "ALD",
     "anchored_reset": "ALD, reset teacher",
+    "anchored_wide": "ALD, reset teacher, all retained",
     "original": "no-op (original)",
 }
 DRAWN = ("gradient_ascent", "random_labels_ft", "ltd", "ltd_knn", "anchored_reset", "original")
@@ -72,9 +75,18 @@ class Audited:
     @classmethod
     def load(cls, name: str) -> Audited:
         """Read the saved reports."""
-        texts = (path.read_text(encoding="utf-8") for path in sorted(SAVED.glob(f"{name}-[0-9].json")))
-        facts = json.loads((SAVED / "facts.json").read_text(encoding="utf-8"))
-        return cls(name, tuple(AuditReport.from_json(text) for text in texts), facts)
+        return cls._read(name, f"{name}-[0-9].json", "facts.json")
+
+    @classmethod
+    def twice(cls, name: str) -> Audited:
+        """Read those of models that were unlearned again from the shipped originals, with two seeds each."""
+        return cls._read(name, f"twice-{name}-[0-9].json", "twice.json")
+
+    @classmethod
+    def _read(cls, name: str, reports: str, facts: str) -> Audited:
+        texts = (path.read_text(encoding="utf-8") for path in sorted(SAVED.glob(reports)))
+        found = json.loads((SAVED / facts).read_text(encoding="utf-8"))
+        return cls(name, tuple(AuditReport.from_json(text) for text in texts), found)
 
     @cached_property
     def methods(self) -> list[str]:
@@ -127,6 +139,20 @@ class Audited:
         retrained = [fact["seconds"] for name, fact in self.facts.items() if name.startswith("train-retrained")]
         return fmean(own) / fmean(retrained) if own else None
 
+    def seeds(self) -> str:
+        """Return a table of how well each seed recognises the forget set, above or below retrained models."""
+        expected = self.expected_level("forget")
+        rows = []
+        for label in self.methods:
+            by_original: dict[str, list[float]] = {}
+            for name, fact in sorted(self.facts.items()):
+                if name.startswith(f"final-{self.name}-{label}-original") and "confidence" in fact:
+                    original = name.rsplit("-", 2)[1]
+                    by_original.setdefault(original, []).append(100 * fact["confidence"] - expected)
+            if by_original:
+                rows.append(f"| {TITLES[label]} | " + " | ".join(map(_points, by_original.values())) + " |")
+        return "\n".join(["|  | first original | second original |", "| --- | ---: | ---: |", *rows])
+
     def table(self) -> str:
         """Return the table of three questions, with aggregate figures and cost."""
         return markdown_table([[TITLES[label], *self._row(label)] for label in self.methods])
@@ -176,6 +202,28 @@ def add(run: Path) -> None:
     _write(SAVED / "facts.json", facts)
 
 
+def add_twice(run: Path) -> None:
+    """Save the reports of `from_originals.py`, and its costs: CPU seconds, since several ran on the same cores."""
+    for path in sorted((run / "reports").glob("*.json")):
+        _write(SAVED / f"twice-{path.name}", json.loads(path.read_text(encoding="utf-8")))
+    found = {}
+    for path in sorted((run / "facts").glob("*.json")):
+        fact = json.loads(path.read_text(encoding="utf-8"))
+        forget, _, rest = path.stem.partition("-")
+        if rest == "retraining":
+            found[f"train-retrained-{forget}"] = {"seconds": fact["cpu_seconds"]}
+        else:
+            known = {"seconds": fact["cpu_seconds"], "confidence": fact["confidence"]} if "error" not in fact else fact
+            found[f"final-{forget}-{_named(rest)}"] = known
+    _write(SAVED / "twice.json", found)
+
+
+def _named(rest: str) -> str:
+    """Return LABEL-original-NUMBER-SEED of LABEL-NUMBER-SEED, as the study calls its models."""
+    label, original, seed = rest.rsplit("-", 2)
+    return f"{label}-original-{original}-{seed}"
+
+
 def _write(path: Path, content: Any) -> None:
     path.write_text(json.dumps(second_run.short(content), separators=(",", ":")) + "\n", encoding="utf-8")
 
@@ -189,6 +237,7 @@ def render() -> str:
     environment.filters["with_error"] = _with_error
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         studies=studies,
+        twice=Audited.twice("boy"),
         titles=FORGET_SETS,
         names=TITLES,
         failed={label: _diverged(facts, label) for label in TITLES if _diverged(facts, label)},
@@ -280,9 +329,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Make docs/results.md from the saved reports, or save them first.")
     commands = parser.add_subparsers(dest="command")
     commands.add_parser("add", help="save a finished study's reports and facts").add_argument("run", type=Path)
+    twice = commands.add_parser("twice", help="save the reports and costs of `from_originals.py`")
+    twice.add_argument("run", type=Path)
     given = parser.parse_args()
-    if given.command == "add":
-        add(given.run)
+    if given.command is not None:
+        {"add": add, "twice": add_twice}[given.command](given.run)
     draw(FIGURE)
     PAGE.write_text(render(), encoding="utf-8")
     print(PAGE, FIGURE, sep="\n")

@@ -1,6 +1,6 @@
-"""The second run of the study on all of CIFAR-100: what its trials found, and audits by the benchmark that it left.
+"""The second run of the study on all of CIFAR-100: what its trials found.
 
-python docs/making/second_run.py runs/cifar100 REPORT...   # save the facts of the run, and of reports by a benchmark
+python docs/making/second_run.py runs/cifar100   # save the facts of the run
 """
 
 from __future__ import annotations
@@ -12,11 +12,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from unlearn_audit.auditing.questions import Answer
-from unlearn_audit.auditing.report import AuditReport
-
 SAVED = Path(__file__).parents[1] / "results" / "cifar100"
-FACTS, AUDITS = SAVED / "second.json", SAVED / "by_benchmark.json"
+FACTS = SAVED / "second.json"
 NAMES = {
     "anchored_reset": "ALD, reset teacher",
     "anchored_wide": "ALD, reset teacher, all retained",
@@ -70,31 +67,13 @@ def table(forget: str) -> str:
     return _markdown(head, rows)
 
 
-def audits() -> str:
-    """Return the answers of models that were audited by the shipped benchmark."""
-    head = ["", "original", "forgotten?", "points", "neighbours?", "same class, points", "rest?"]
-    rows = [
-        [
-            NAMES[row["label"]],
-            row["original"],
-            row["forgotten"],
-            f"{100 * row['level']:+.0f}",
-            row["neighbours"],
-            f"{100 * row['same_class']:+.0f}",
-            row["rest"],
-        ]
-        for row in json.loads(AUDITS.read_text(encoding="utf-8"))
-    ]
-    return _markdown(head, rows)
-
-
 def _markdown(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
-def save(run: Path, reports: list[Path]) -> None:
-    """Save the facts of a run to six digits, and the answers of reports whose candidates are called LABEL-ORIGINAL."""
+def save(run: Path) -> None:
+    """Save the facts of a run to six digits."""
     kept = ("train-", "trial-", "final-", "untouched-")
     found = {
         path.stem: json.loads(path.read_text(encoding="utf-8"))
@@ -103,25 +82,6 @@ def save(run: Path, reports: list[Path]) -> None:
     }
     text = json.dumps(short(found), separators=(",", ":"))
     FACTS.write_text(text.replace('},"', '},\n"') + "\n", encoding="utf-8")
-    rows = [row for report in reports for row in _answers(AuditReport.load(report))]
-    AUDITS.write_text(json.dumps(short(rows), indent=1) + "\n", encoding="utf-8")
-
-
-def _answers(report: AuditReport) -> list[dict[str, Any]]:
-    rows = []
-    for name in sorted(report.verdicts):
-        label, _, original = name.rpartition("-")
-        if label in NAMES:
-            answers = report.judgements[name].answers
-            levels = {f.group: f.difference for a in answers for f in a.findings if f.kind == "level"}
-            said = {answer.question: _said(answer) for answer in answers}
-            told = {"level": levels["forget"], "same_class": levels["same_class_retain"]}
-            rows.append({"label": label, "original": original, **said, **told})
-    return sorted(rows, key=lambda row: list(NAMES).index(row["label"]))
-
-
-def _said(answer: Answer) -> str:
-    return {"pass": "yes", "fail": f"no: {answer.how}"}.get(answer.outcome, "?")
 
 
 def short(content: Any) -> Any:
@@ -137,9 +97,7 @@ def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="the folder of a study that is done")
-    parser.add_argument("reports", type=Path, nargs="*", help="folders of `unlearn-audit benchmark`")
-    given = parser.parse_args()
-    save(given.run, given.reports)
+    save(parser.parse_args().run)
 
 
 if __name__ == "__main__":
