@@ -19,7 +19,9 @@ def run(
     output: Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")],
     data: Data,
     data_settings: DataSettings = None,
-    batch_size: Annotated[int, typer.Option(help="Examples in a forward pass.")] = 512,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Examples in a forward pass; by default what suits the device.")
+    ] = None,
     precision: Annotated[
         str, typer.Option(help="float32 or bfloat16.", autocompletion=one_of("float32", "bfloat16"))
     ] = "float32",

@@ -107,7 +107,7 @@ class Worker:
         if line:
             return json.loads(line)
         self.process.wait()
-        self.error = last_error(self.errors.read_text(errors="replace")) or f"exit code {self.process.returncode}"
+        self.error = first_error(self.errors.read_text(errors="replace")) or f"exit code {self.process.returncode}"
         return {}
 
     def close(self) -> None:
@@ -117,10 +117,10 @@ class Worker:
         self.process.wait()
 
 
-def last_error(text: str) -> str:
-    """Return the last exception of a traceback: its name and the first line of its message."""
+def first_error(text: str) -> str:
+    """Return the first exception of a chain, its name and the first line of its message: what the others came of."""
     lines = [line for line in text.splitlines() if line.partition(":")[0].endswith(("Error", "Exception"))]
-    return lines[-1].strip() if lines else ""
+    return lines[0].strip() if lines else ""
 
 
 def make_work(folder: Path) -> Work:
@@ -214,12 +214,18 @@ def entry_of(command: Sequence[str], errors: Path) -> str:
     worker = Worker(command, errors)
     worker.ask("entry")
     worker.close()
-    return f"`{worker.error}`" if worker.error else "runs"
+    return f"`{worker.error.replace('`', '')}`" if worker.error else "runs"
+
+
+def finite(value: Any) -> Any:
+    """Return a figure as JSON can hold it: infinity as text."""
+    return str(value) if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def about(tool: Tool, worker: Worker, entry: str, said: dict[str, Any]) -> dict[str, Any]:
     """Return what the result keeps of a tool."""
     kept = {key: worker.about.get(key, {}) for key in ("versions", "notes")}
+    said = {task: {name: finite(value) for name, value in figures.items()} for task, figures in said.items()}
     return kept | {"undeclared": list(tool.undeclared), "entry": entry, "error": worker.error, "said": said}
 
 

@@ -9,7 +9,7 @@ import torch
 
 from tests.benchmarks.measuring import Ratio
 from tests.benchmarks.peer_code.work import CLASSES, Network, tensors
-from tests.benchmarks.peers import OURS, RESULT, TASKS, Worker, last_error, measure, ratios, tables
+from tests.benchmarks.peers import OURS, RESULT, TASKS, Worker, first_error, measure, ratios, tables
 
 PAGE = (RESULT.parent / "performance.md").read_text(encoding="utf-8")
 
@@ -78,11 +78,12 @@ def test_how_a_process_ended_is_told(tmp_path):
     [
         ("Traceback …\n  x\nModuleNotFoundError: No module named 'a'\n", "ModuleNotFoundError: No module named 'a'"),
         ("lib.errors.MisconfigurationException: too few: 0\nend", "lib.errors.MisconfigurationException: too few: 0"),
+        ("ValueError: first\n\nDuring handling …\nAttributeError: second\n", "ValueError: first"),
         ("Killed\n", ""),
     ],
 )
-def test_the_last_exception_is_found(text: str, said: str):
-    assert last_error(text) == said
+def test_what_went_wrong_first_is_found(text: str, said: str):
+    assert first_error(text) == said
 
 
 def test_a_tool_that_failed_stands_in_the_table_with_its_error():

@@ -208,6 +208,19 @@ def test_prediction_leaves_the_mode_and_knows_no_batch_size() -> None:
     assert whole.example_ids.tolist() == IMAGES.ids.tolist() and set(whole.splits) == {"train"}
 
 
+@pytest.mark.parametrize(("threads", "sizes"), [(1, [64, 36]), (2, [100])])
+def test_one_thread_predicts_in_small_batches_and_says_the_same(threads, sizes, monkeypatch) -> None:
+    many = np.tile(IMAGES.pixels, (100 // len(IMAGES) + 1, 1, 1, 1))[:100]
+    labels, ids = np.resize(IMAGES.labels, 100), np.array([f"image-{row}" for row in range(100)])
+    images = dataclasses.replace(IMAGES, ids=ids, pixels=many, labels=labels, columns={}, fingerprint="")
+    model, seen = tiny_resnet(images), []
+    model.register_forward_pre_hook(lambda _, __, given: seen.append(len(given["pixel_values"])), with_kwargs=True)
+    whole = predict(model, images, batch_size=100)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    assert np.array_equal(predict(model, images).logits, whole.logits)
+    assert seen == [100, *sizes]
+
+
 def test_a_loaded_original_can_unlearn_with_a_local_teacher(tmp_path) -> None:
     save_model(tiny_resnet(IMAGES), tmp_path)
     model = load_model(tmp_path)

@@ -155,9 +155,9 @@ class ModelConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionConfig:
-    """How predictions are computed: examples a forward pass, and "float32" or "bfloat16"."""
+    """How predictions are computed: examples a forward pass (None: what suits the device), "float32" or "bfloat16"."""
 
-    batch_size: Examples = 512
+    batch_size: Examples | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
 
 

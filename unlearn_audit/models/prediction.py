@@ -55,12 +55,14 @@ def predict(
     model: nn.Module,
     data: Images | ImageData,
     *,
-    batch_size: int = 512,
+    batch_size: int | None = None,
     embeddings: bool = True,
     precision: str = "float32",
     model_id: str | None = None,
 ) -> Predictions:
     """Return logits (n, c) and embeddings (n, d) of all examples, in evaluation mode and without augmentation.
+
+    `batch_size` is of a forward pass: by default 512, and 64 on one thread of a CPU.
 
     Logits are in the order of the data's classes, also where the model's own `id2label` has them in another.
 
@@ -69,7 +71,8 @@ def predict(
     """
     splits = (data.train, data.test) if isinstance(data, ImageData) else (data,)
     order = output_order(model, splits[0])
-    parts = [_forward(model, images, batch_size, embeddings, PRECISIONS[precision]) for images in splits]
+    size = _usual_batch() if batch_size is None else batch_size
+    parts = [_forward(model, images, size, embeddings, PRECISIONS[precision]) for images in splits]
     return Predictions(
         example_ids=np.concatenate([images.ids for images in splits]),
         splits=np.concatenate([np.full(len(images), images.split) for images in splits]),
@@ -78,6 +81,14 @@ def predict(
         embeddings=np.concatenate([found for _, found in parts]) if embeddings else None,
         metadata=_metadata(model, data, precision, model_id),
     )
+
+
+def _usual_batch() -> int:
+    """Return what is fastest: small where the C library would fetch the pages of large arrays anew for each layer.
+
+    Several threads wait for each other at each layer, which small batches make more of.
+    """
+    return 64 if process_state().device.type == "cpu" and torch.get_num_threads() == 1 else 512
 
 
 def _ordered(logits: np.ndarray, order: np.ndarray | None) -> np.ndarray:

@@ -28,7 +28,7 @@ class ModelPredictions(Stage):
     data: PlannedData
     model: ModelStage
     precision: str
-    batch_size: int = field(metadata=INCIDENTAL)
+    batch_size: int | None = field(metadata=INCIDENTAL)
     fallback: ModelStage | None = field(default=None, metadata=ADDED)  # has the image processor, if the model has none
     names: Names | None = field(default=None, metadata=ADDED)  # in predictions that were made elsewhere
 
