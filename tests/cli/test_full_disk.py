@@ -21,6 +21,8 @@ from unlearn_audit.errors import StorageError, UnlearnAuditError
 from unlearn_audit.files import storage_explained, write_text
 from unlearn_audit.models import save_model
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 MODELS = [
     "--reference=r0=retrained-0.parquet",

@@ -11,6 +11,8 @@ from unlearn_audit.calibration.benchmark import Benchmark
 from unlearn_audit.saved.request import ModelFiles
 from unlearn_audit.saved.running import run_audit
 
+pytestmark = pytest.mark.slow
+
 FOLDERS = sorted((Path(__file__).parents[2] / "examples" / "benchmarks").iterdir())
 
 

@@ -19,6 +19,8 @@ from unlearn_audit.experiment.engines.processes import run_in_processes
 from unlearn_audit.experiment.engines.serial import run_serial
 from unlearn_audit.experiment.stages import Progress, Stage, Store, with_needs
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 60.0  # seconds
 
 

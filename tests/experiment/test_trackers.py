@@ -20,6 +20,8 @@ from unlearn_audit.experiment import trackers
 from unlearn_audit.experiment.trackers import Tracking
 from unlearn_audit.reporting.tracking import audit_metrics
 
+pytestmark = pytest.mark.slow
+
 LOG = """
 import sys
 from pathlib import Path

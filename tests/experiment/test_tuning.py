@@ -21,6 +21,8 @@ from unlearn_audit.models import predict, weights_hash
 from unlearn_audit.neighbourhood import NeighbourhoodConfig
 from unlearn_audit.training import TrainingConfig
 
+pytestmark = pytest.mark.slow
+
 IMAGES = tiny_images()
 FORGET = tiny_forget(IMAGES)
 TRAINING = TrainingConfig(epochs=1, batch_size=16, precision="float32", scheduler="constant")

@@ -15,6 +15,8 @@ from unlearn_audit.errors import ConfigurationError, UnlearnAuditError
 from unlearn_audit.experiment.config import read_audit, read_study
 from unlearn_audit.experiment.yaml_source import LARGEST, parse_yaml, read_yaml
 
+pytestmark = pytest.mark.slow
+
 LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
 HURTING = {
     "billion laughs": LAUGHS,

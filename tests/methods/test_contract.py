@@ -19,6 +19,8 @@ from unlearn_audit.models import weights_hash
 from unlearn_audit.training import TrainingConfig, training_examples, unlearn
 from unlearn_audit.training.running import run_trainer
 
+pytestmark = pytest.mark.slow
+
 IMAGES = tiny_images()
 FORGET = tiny_forget(IMAGES)
 WHOLE = TrainingConfig(

@@ -22,6 +22,8 @@ from unlearn_audit.methods import registry
 from unlearn_audit.methods.base import _in_a_pass
 from unlearn_audit.training import TrainingConfig, training_examples, unlearn
 
+pytestmark = pytest.mark.slow
+
 IMAGES = tiny_images()
 EDITS = ("ssd", "influence", "fisher_forgetting")  # methods that change weights without training
 

@@ -23,6 +23,8 @@ from unlearn_audit.saved.manifest import PublishedModel, read_manifest
 from unlearn_audit.saved.request import AuditRequest
 from unlearn_audit.saved.verify import MODEL_FILES, verify
 
+pytestmark = pytest.mark.slow
+
 REPO = "tester/model"
 
 

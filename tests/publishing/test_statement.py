@@ -22,6 +22,8 @@ from unlearn_audit.saved.manifest import SIGNATURES, read_manifest
 from unlearn_audit.saved.sealing import SEAL, Seal
 from unlearn_audit.saved.verify import Verification
 
+pytestmark = pytest.mark.slow
+
 FOUND = Verification(files=11, figures=500, differences=(), absent=("honest",))
 A4 = (595, 842)  # points
 

@@ -21,6 +21,8 @@ from unlearn_audit.saved.signing import check_identity, sign, signed_by
 from unlearn_audit.saved.standing import standing
 from unlearn_audit.saved.verify import verify
 
+pytestmark = pytest.mark.slow
+
 MODEL = Path(__file__).parents[2] / "docs" / "threat-model.md"
 
 

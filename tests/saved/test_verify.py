@@ -19,6 +19,8 @@ from unlearn_audit.saved.request import ModelFiles
 from unlearn_audit.saved.running import run_audit, save_audit
 from unlearn_audit.saved.verify import verify
 
+pytestmark = pytest.mark.slow
+
 
 def test_an_untouched_folder_agrees_also_after_moving(report_folder, tmp_path) -> None:
     found = verify(report_folder)
